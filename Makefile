@@ -1,0 +1,41 @@
+# `make demo` and `make test` set up everything they need on a fresh machine with Python >= 3.11.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# One thread a process: a busy neighbour core makes OpenMP's spinning threads many times slower than one.
+QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test test-all lint format clean
+
+demo: $(READY)
+	$(BIN)/recloop run examples/bazaar.yaml
+
+test: $(READY)
+	$(QUIET) $(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-all: $(READY)
+	$(QUIET) $(BIN)/pytest $(ARGS)
+
+lint: $(READY) .typing/recloop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# torch comes first and pinned: left to another package's range, pip takes the newest build with its CUDA libraries.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+# Type checkers look a package up by its folder's name; this checkout may have any.
+.typing/recloop:
+	mkdir -p .typing && ln -sfn .. .typing/recloop
+
+clean:
+	rm -rf $(VENV) .typing build *.egg-info .mypy_cache .ruff_cache .pytest_cache

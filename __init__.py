@@ -1,0 +1,1 @@
+"""recloop closes the loop between LLM agents and recommenders."""

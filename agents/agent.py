@@ -1,0 +1,96 @@
+"""`Task`, `Record`, `Agent`: what to ask, what came of it, and who knows how to do both.
+
+An agent says which tasks a dataset asks for, how one task is reasoned (a LangGraph graph), and how the records change
+the data. It is handed the train side of a split and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import pandas as pd
+from langgraph.graph.state import CompiledStateGraph
+
+from ..recsys.data import Dataset
+from .chat.types import Chat
+from .memory.memory import Memory
+
+Status = Literal["ok", "invalid", "failed"]
+"""ok: a payload; invalid: the model answered, but unusably, also after a repair; failed: no answer was to be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One unit of LLM work. `key` is stable over runs, machines and order: `user:17`, `user:17/slate:3`."""
+
+    key: str
+    state: Mapping[str, Any]
+    """What the graph starts from; it holds nothing of a validation or test side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One task's outcome; a row of a Parquet part.
+
+    `calls`, tokens and `cost` count what the answers cost when they were first made, whether this run paid for them or
+    found them in the cache: they are the same in a resumed run. What a run itself paid stands in its usage.
+    """
+
+    key: str
+    agent: str
+    status: Status
+    payload: str
+    """JSON; the agent's own form, documented beside the agent. Empty where status is not ok."""
+    error: str = ""
+    model: str = ""
+    prompts: tuple[str, ...] = ()
+    """Digests of the prompts used, `name@digest`, sorted."""
+    calls: int = 0
+    repairs: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+
+
+Records = pd.DataFrame
+"""Many `Record`s: the columns are the fields of `Record`."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one task has asked so far; becomes the counts of its Record."""
+
+    calls: int = 0
+    repairs: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+    model: str = ""
+    prompts: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a graph's nodes reach through `Runtime[Tools]`: the model, the memory, nothing else."""
+
+    chat: Chat
+    memory: Memory
+    tally: Tally = field(default_factory=Tally)
+
+
+class Agent(Protocol):
+    """The contract of every agent; `tests/agents/contract.py` holds the tests a new one must pass."""
+
+    name: str
+
+    def tasks(self, data: Dataset) -> Iterator[Task]:
+        """What to ask of the train side `data`; order and keys are deterministic."""
+
+    def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
+        """How one task is reasoned: from `Task.state` to a final state whose `payload` is what the record keeps."""
+
+    def fold(self, data: Dataset, records: Records) -> Dataset:
+        """What the records change in `data`. Pure, no LLM, re-runnable; raw rows are kept or can be restored."""

@@ -1,0 +1,95 @@
+"""The one seam to language models: a `Chat` answers a `Request` with a `Reply`.
+
+Providers (offline, openai, litellm, replay, scripted) and wrappers (retried, limited, metered, cached) are all Chats,
+so they compose: `cached(metered(limited(retried(openai_chat(...)))))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the model draws its words; part of what makes two requests different."""
+
+    temperature: float = 0.0
+    """0 (greedy) to 2."""
+    top_p: float = 1.0
+    max_tokens: int = 1024
+    """Most tokens of a reply."""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a request shows, as data: all that the `offline` provider answers from. Not part of the cache key.
+
+    `kind` names the question (`rank`, `rewrite_profile`, `rewrite_items` ...), `shown` holds the very texts that the
+    prompt shows. Providers that are language models never look here.
+    """
+
+    kind: str
+    shown: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model."""
+
+    messages: tuple[Message, ...]
+    schema: type[BaseModel] | None = None
+    """The reply's form; its JSON schema is sent to the server and is part of the cache key. None asks for free text."""
+    sampling: Sampling = Sampling()
+    draw: int = 0
+    """Which sample of the same question this is; n draws are n cache entries."""
+    logprobs: bool = False
+    """Ask for the log-probabilities of the reply's tokens."""
+    agent: str = ""
+    """Who asks; for the usage table only."""
+    prompt: str = ""
+    """Digest of the prompt's files; for records only (the text itself is in the cache key)."""
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or many calls; None where a server does not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+FinishReason = Literal["stop", "length", "refusal", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. `cost` is in US dollars, None where no price is known."""
+
+    text: str
+    model: str
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+    cost: float | None = None
+    seconds: float = 0.0
+    """From sending to having the whole reply."""
+    cached: bool = False
+    logprobs: tuple[tuple[str, float], ...] | None = field(default=None)
+    """(token, log-probability) in order, where asked for and given."""
+
+
+class Chat(Protocol):
+    """One call to a model. Raises the `LLMError`s of `recloop.errors`, nothing else that a task should survive."""
+
+    async def __call__(self, request: Request) -> Reply: ...
