@@ -1,5 +1,46 @@
 """Data: readers, filters, splits, groups, writers, and `Dataset`, which they all speak."""
 
+from .amazon import read_amazon
+from .atomic import read_atomic
 from .dataset import Dataset, Split, together
+from .filters import at_least, drop_duplicates, k_core, time_window
+from .groups import ColdConfig, HeadConfig, cold, head
+from .logs import write_log
+from .movielens import read_movielens
+from .sources import SOURCES, SPLITS, DataConfig, load, load_split, split
+from .splits import given, global_time, leave_last_out, per_user_ratio
+from .summary import describe
+from .tables import read_table
+from .writers import read_written, write
 
-__all__ = ["Dataset", "Split", "together"]
+__all__ = [
+    "SOURCES",
+    "SPLITS",
+    "ColdConfig",
+    "DataConfig",
+    "Dataset",
+    "HeadConfig",
+    "Split",
+    "at_least",
+    "cold",
+    "describe",
+    "drop_duplicates",
+    "given",
+    "global_time",
+    "head",
+    "k_core",
+    "leave_last_out",
+    "load",
+    "load_split",
+    "per_user_ratio",
+    "read_amazon",
+    "read_atomic",
+    "read_movielens",
+    "read_table",
+    "read_written",
+    "split",
+    "time_window",
+    "together",
+    "write",
+    "write_log",
+]

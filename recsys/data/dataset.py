@@ -205,7 +205,9 @@ class Split:
 
 def together(first: Dataset, second: Dataset) -> Dataset:
     """The interactions of two sides of one split as one Dataset (train + valid: the history known at test time)."""
-    return first.with_(interactions=pd.concat([first.interactions, second.interactions], ignore_index=True))
+    both = pd.concat([first.interactions, second.interactions], ignore_index=True)
+    # Both are sorted: a stable sort by user merges two runs, and leaves little to do where the second side is later.
+    return first.with_(interactions=both.take(np.argsort(both["user"].to_numpy(), kind="stable")))
 
 
 def _column(table: pd.DataFrame, name: str, default: npt.NDArray[np.generic], dtype: type) -> npt.NDArray[np.generic]:

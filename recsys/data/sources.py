@@ -1,0 +1,276 @@
+"""`DataConfig` and what it stands for: where data comes from, how it is filtered, how it is split."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+from ...errors import ConfigError
+from .amazon import read_amazon
+from .assemble import Twice
+from .atomic import read_atomic
+from .dataset import Dataset, Split
+from .filters import at_least, drop_duplicates, k_core, time_window
+from .movielens import read_movielens
+from .splits import given, global_time, leave_last_out, per_user_ratio
+from .tables import read_table
+from .writers import read_written
+
+
+class Core(BaseModel):
+    """Fewest interactions of a user and of an item."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    user: PositiveInt = 5
+    item: PositiveInt = 5
+
+
+class Window(BaseModel):
+    """Moments, as unix seconds or ISO 8601: `start` included, `end` left out; None is open."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: int | str | None = None
+    end: int | str | None = None
+
+
+class DataConfig(BaseModel):
+    """A dataset as a study file names it. Filters act in this order: window, duplicates, min_rating, core."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = "bazaar"
+    """A name in `SOURCES`, or `package.module:function` of one's own: a function from this config to a Dataset."""
+    path: Path | None = None
+    """The folder, zip or file the source is in."""
+    metadata: Path | None = None
+    """amazon: the file of titles, categories and descriptions."""
+    items: Path | None = None
+    """table, atomic: the table of items, where it is not beside the interactions."""
+    users: Path | None = None
+    """table, atomic: the table of users."""
+    columns: dict[str, str | int] = Field(default_factory=dict)
+    """table, atomic: our name -> the file's, as {user_id: reviewer, value: stars}. table: where the file has no
+    header, a position from 0."""
+    item_columns: dict[str, str | int] = Field(default_factory=dict)
+    """table: the same for the table of items (item_id, title, categories)."""
+    user_columns: dict[str, str | int] = Field(default_factory=dict)
+    """table: the same for the table of users (user_id)."""
+    header: list[str] = Field(default_factory=list)
+    """atomic: `name:type` of each field of an .inter file that has no header."""
+    quoted: bool = False
+    """atomic: fields may stand in double quotes."""
+    time: str = "auto"
+    """table: s, ms, us, ns, iso, order, a format such as %d/%m/%Y, or auto (numbers by size, text as ISO 8601)."""
+    separator: str | None = None
+    """table: what stands between fields; told from the file's name unless given."""
+    encoding: str = "utf-8"
+    """table, atomic: the encoding of the text."""
+    tags: int = Field(default=20, ge=0)
+    """movielens: how many of an item's tags are kept as text; 0 leaves them out."""
+    duplicate_ids: Twice = "error"
+    """What becomes of an id that stands twice in a table of items or users with different contents."""
+    seed: int = Field(default=0, ge=0)
+    """bazaar: which world."""
+    n_users: PositiveInt = 500
+    """bazaar: its size."""
+    n_items: PositiveInt = 400
+    """bazaar: its size."""
+
+    window: Window | None = None
+    """Only interactions of this time."""
+    duplicates: Literal["last", "first", "keep"] = "last"
+    """Of several interactions of one pair, which stays. Full ranking masks what a user has seen, so a repeated item
+    that is held out could never be found: `keep` is for methods that want repetitions."""
+    min_rating: float | None = None
+    """Interactions with a lower value are taken as no interaction."""
+    core: Core | None = None
+    """5 is short for {user: 5, item: 5}."""
+    split: dict[str, dict[str, Any]] = Field(default={"leave_last_out": {}})
+    """A name in `SPLITS`, or that name with its settings, as {global_time: {valid: .1, test: .1}}."""
+
+    @model_validator(mode="after")
+    def _read_by_the_source(self) -> DataConfig:
+        """A setting that the source does not read would be lost without a word."""
+        if self.source in READS:
+            plain = type(self).model_construct()
+            for setting in sorted(set().union(*READS.values()) - READS[self.source]):
+                # Defaults may be written out: a stored configuration names every field.
+                if getattr(self, setting) == getattr(plain, setting):
+                    continue
+                readers = ", ".join(source for source, settings in READS.items() if setting in settings)
+                raise ValueError(f"source {self.source!r} does not read `{setting}` ({readers} does); leave it out")
+        return self
+
+    @field_validator("core", mode="before")
+    @classmethod
+    def _both(cls, value: object) -> object:
+        return {"user": value, "item": value} if isinstance(value, int) else value
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        split = {value: {}} if isinstance(value, str) else value
+        if isinstance(split, Mapping) and len(split) == 1 and next(iter(split.values())) is None:
+            split = {next(iter(split)): {}}
+        if not isinstance(split, Mapping) or len(split) != 1:
+            raise ValueError(f"write a name of {', '.join(SPLITS)}, or one name with its settings")
+        name = next(iter(split))
+        if name not in SPLITS:
+            raise ValueError(f"no split {name!r}{_nearest(str(name), SPLITS)}")
+        return split
+
+    @field_validator("source")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SOURCES and ":" not in value:
+            raise ValueError(f"no source {value!r}{_nearest(value, SOURCES)}")
+        return value
+
+
+Source = Callable[[DataConfig], Dataset]
+
+
+def load(config: DataConfig) -> Dataset:
+    """The data of the source, filtered. DataError names file or filter, ConfigError the setting."""
+    data = _source(config.source)(config)
+    if config.window is not None:
+        data = time_window(data, config.window.start, config.window.end)
+    if config.duplicates != "keep":
+        data = drop_duplicates(data, config.duplicates)
+    if config.min_rating is not None:
+        data = at_least(data, config.min_rating)
+    if config.core is not None:
+        data = k_core(data, config.core.user, config.core.item)
+    return data
+
+
+def load_split(config: DataConfig) -> Split:
+    """The data of `load` in its train, validation and test sides."""
+    return split(load(config), config)
+
+
+def split(data: Dataset, config: DataConfig) -> Split:
+    """Train, validation and test sides of `data` as `config.split` says."""
+    name, settings = next(iter(config.split.items()))
+    try:
+        return SPLITS[name](data, **settings)
+    except TypeError as error:
+        raise ConfigError(f"data.split.{name}: {error}; see its settings in the reference") from error
+
+
+def bazaar_source(config: DataConfig) -> Dataset:
+    """The built-in world, with its planted noise."""
+    from .bazaar import bazaar
+
+    return bazaar(seed=config.seed, users=config.n_users, items=config.n_items)
+
+
+def movielens_source(config: DataConfig) -> Dataset:
+    return read_movielens(_path(config), tags=config.tags, twice=config.duplicate_ids)
+
+
+def amazon_source(config: DataConfig) -> Dataset:
+    return read_amazon(_path(config), config.metadata, twice=config.duplicate_ids)
+
+
+def atomic_source(config: DataConfig) -> Dataset:
+    return read_atomic(
+        _path(config),
+        items=config.items,
+        users=config.users,
+        columns={ours: str(theirs) for ours, theirs in config.columns.items()},
+        names=tuple(config.header) or None,
+        quoted=config.quoted,
+        encoding=config.encoding,
+        twice=config.duplicate_ids,
+    )
+
+
+def table_source(config: DataConfig) -> Dataset:
+    return read_table(
+        _path(config),
+        config.columns,
+        items=config.items,
+        item_columns=config.item_columns,
+        users=config.users,
+        user_columns=config.user_columns,
+        time=config.time,
+        separator=config.separator,
+        encoding=config.encoding,
+        twice=config.duplicate_ids,
+    )
+
+
+def written_source(config: DataConfig) -> Dataset:
+    return read_written(_path(config))
+
+
+SOURCES: dict[str, Source] = {
+    "bazaar": bazaar_source,
+    "movielens": movielens_source,
+    "amazon": amazon_source,
+    "atomic": atomic_source,
+    "table": table_source,
+    "written": written_source,
+}
+
+READS: dict[str, set[str]] = {
+    "bazaar": {"seed", "n_users", "n_items"},
+    "movielens": {"path", "tags", "duplicate_ids"},
+    "amazon": {"path", "metadata", "duplicate_ids"},
+    "atomic": {"path", "items", "users", "columns", "header", "quoted", "encoding", "duplicate_ids"},
+    "table": {
+        "path",
+        "items",
+        "users",
+        "columns",
+        "item_columns",
+        "user_columns",
+        "time",
+        "separator",
+        "encoding",
+        "duplicate_ids",
+    },
+    "written": {"path"},
+}
+"""The settings of `DataConfig` that a source takes, besides the filters and the split."""
+
+SPLITS: dict[str, Callable[..., Split]] = {
+    "leave_last_out": leave_last_out,
+    "global_time": global_time,
+    "per_user_ratio": per_user_ratio,
+    "given": given,
+}
+
+
+def _source(name: str) -> Source:
+    if name in SOURCES:
+        return SOURCES[name]
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"data.source: {name!r} cannot be imported ({error}); install it or name one of {', '.join(SOURCES)}"
+        ) from error
+
+
+def _path(config: DataConfig) -> Path:
+    if config.path is None:
+        raise ConfigError(f"data.path is missing; source {config.source!r} reads from a path")
+    return config.path
+
+
+def _nearest(name: str, table: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, table, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(table)}"
+
+
+__all__ = ["SOURCES", "SPLITS", "Core", "DataConfig", "Window", "load", "load_split", "split"]
