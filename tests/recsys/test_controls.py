@@ -1,0 +1,323 @@
+"""A control makes as many edits as the agent, of the same kinds, and reads nothing but counts."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recloop.errors import DataError
+from recloop.recsys.controls import edit_size, popularity_buckets, popularity_edit, random_edit
+from recloop.recsys.data.bazaar import bazaar
+from recloop.recsys.data.dataset import PAIR_COLUMNS, PROVENANCE_COLUMNS, Dataset
+
+Control = Callable[[Dataset, Dataset, np.random.Generator], Dataset]
+CONTROLS: list[Control] = [random_edit, popularity_edit]
+
+
+def edited(
+    raw: Dataset,
+    rng: np.random.Generator,
+    removed: float = 0.0,
+    replaced: float = 0.0,
+    reweighted: float = 0.0,
+    added: int = 0,
+    pairs: int = 0,
+    vectors: bool = False,
+) -> Dataset:
+    """`raw` as an agent might leave it; shares of rows, counts of additions and pairs."""
+    fate = rng.random(len(raw))
+    frame = raw.interactions.assign(origin="raw", agent="", confidence=np.float32(np.nan), record="")
+    weigh = fate > 1 - reweighted
+    frame.loc[weigh, "weight"] = (0.1 + 0.8 * rng.random(weigh.sum())).astype(np.float32)
+    frame.loc[weigh, ["origin", "agent"]] = ["reweighted", "judge"]
+    for row in np.flatnonzero((fate > removed) & (fate < removed + replaced)):
+        unseen = np.setdiff1d(np.arange(raw.n_items), frame["item"][frame["user"] == raw.user[row]])
+        frame.loc[row, ["item", "origin", "agent"]] = [rng.choice(unseen), "replaced", "judge"]
+    new: list[dict[str, object]] = []
+    for user in rng.choice(raw.n_users, added):
+        known = [*frame["item"][frame["user"] == user], *raw.history(user)]
+        known += [row["item"] for row in new if row["user"] == user]
+        item = rng.choice(np.setdiff1d(np.arange(raw.n_items), known))
+        stamp = raw.timestamp[raw.indptr[user + 1] - 1] if rng.random() < 0.5 else rng.integers(2**40)
+        new.append({"user": user, "item": item, "timestamp": stamp, "value": 1.0, "weight": 0.5, "record": "why"})
+    frame = frame[fate >= removed]
+    if new:
+        extra = pd.DataFrame(new).assign(origin="generated", agent="judge", confidence=np.float32(0.7))
+        frame = pd.concat([frame, extra.astype({"user": np.int32, "item": np.int32})], ignore_index=True)
+    changes: dict[str, object] = {"interactions": frame}
+    if pairs:
+        stated = [(u, rng.choice(raw.history(u)), rng.integers(raw.n_items)) for u in rng.choice(raw.n_users, pairs)]
+        table = pd.DataFrame(stated, columns=["user", "preferred", "other"]).astype(np.int32)
+        changes["pairs"] = table.assign(weight=rng.random(pairs).astype(np.float32), agent="judge", record="why")
+    if vectors:
+        touched = rng.random(raw.n_items) < 0.5
+        texts = np.where(touched, [f"item text {i}" for i in range(raw.n_items)], "")
+        changes["items"] = raw.items.assign(semantics=texts)
+        changes["item_vectors"] = rng.normal(size=(raw.n_items, 3)).astype(np.float32)
+        changes["users"] = raw.users.assign(profile=[f"profile {u}" for u in range(raw.n_users)])
+        changes["user_vectors"] = rng.normal(size=(raw.n_users, 2)).astype(np.float32)
+    return raw.with_(**changes)
+
+
+@pytest.fixture(scope="module")
+def raw() -> Dataset:
+    return bazaar(seed=0, users=120, items=160)
+
+
+@pytest.fixture(scope="module")
+def refined(raw: Dataset) -> Dataset:
+    rng = np.random.default_rng(1)
+    return edited(raw, rng, removed=0.1, replaced=0.05, reweighted=0.2, added=150, pairs=200, vectors=True)
+
+
+def keys(data: Dataset) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(data.interactions[["user", "item", "timestamp"]])
+
+
+def additions(raw: Dataset, edit: Dataset) -> pd.DataFrame:
+    return edit.interactions[~keys(edit).isin(keys(raw))]
+
+
+def removals(raw: Dataset, edit: Dataset) -> pd.DataFrame:
+    return raw.interactions[~keys(raw).isin(keys(edit))]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    removed=st.floats(0, 0.5),
+    replaced=st.floats(0, 0.3),
+    reweighted=st.floats(0, 1),
+    added=st.integers(0, 30),
+    pairs=st.integers(0, 30),
+    vectors=st.booleans(),
+    uneven=st.booleans(),
+)
+def test_both_controls_make_as_many_edits_of_every_kind(
+    seed: int,
+    removed: float,
+    replaced: float,
+    reweighted: float,
+    added: int,
+    pairs: int,
+    vectors: bool,
+    uneven: bool,
+) -> None:
+    raw = bazaar(seed=seed, users=25, items=60, shortest=3, longest=12)
+    rng = np.random.default_rng(seed)
+    if uneven:
+        raw = raw.with_(interactions=raw.interactions.assign(weight=rng.choice([0.25, 0.5, 1.0], len(raw))))
+    refined = edited(raw, rng, removed, replaced, reweighted * (1 - removed - replaced), added, pairs, vectors)
+    size = edit_size(raw, refined)
+    for control in CONTROLS:
+        assert edit_size(raw, control(raw, refined, np.random.default_rng(seed))) == size
+
+
+def test_the_sizes_count_each_kind(raw: Dataset) -> None:
+    rows = raw.interactions
+    frame = rows.drop(index=[0, 5]).reset_index(drop=True)
+    unseen = np.setdiff1d(np.arange(raw.n_items), raw.history(0))
+    frame.loc[0, "item"] = unseen[0]
+    frame.loc[[3, 4, 7], "weight"] = 0.5
+    newcomer = rows.iloc[[2]].assign(item=np.int32(unseen[1]), timestamp=9)
+    vectors = np.ones((raw.n_users, 2), np.float32)
+    texts = raw.items.assign(semantics=["said"] * 3 + [""] * (raw.n_items - 3))
+    pair = pd.DataFrame([(0, 1, 2, 0.5, "judge", "why")], columns=list(PAIR_COLUMNS))
+    changed = raw.with_(
+        interactions=pd.concat([frame, newcomer], ignore_index=True), pairs=pair, user_vectors=vectors, items=texts
+    )
+    assert edit_size(raw, changed) == {
+        "removed": 3,
+        "added": 2,
+        "reweighted": 3,
+        "pairs": 1,
+        "item_vectors": 0,
+        "semantics": 3,
+        "user_vectors": raw.n_users,
+        "profile": 0,
+    }
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_no_edit_gives_raw_back(raw: Dataset, control: Control) -> None:
+    assert control(raw, raw, np.random.default_rng(0)) is raw
+    unsaid = raw.with_(interactions=raw.interactions.assign(origin="raw", agent=""))
+    assert control(raw, unsaid, np.random.default_rng(0)).fingerprint == raw.fingerprint
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_equal_generators_give_equal_controls(raw: Dataset, refined: Dataset, control: Control) -> None:
+    first, second, third = (control(raw, refined, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert first.fingerprint == second.fingerprint
+    assert first.fingerprint != third.fingerprint
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_changes_neither_raw_nor_refined(raw: Dataset, refined: Dataset, control: Control) -> None:
+    before = raw.fingerprint, refined.fingerprint
+    raw, refined = raw.with_(), refined.with_()
+    control(raw, refined, np.random.default_rng(0))
+    assert (raw.fingerprint, refined.fingerprint) == before
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_exactly_the_touched_rows_are_signed(raw: Dataset, refined: Dataset, control: Control) -> None:
+    made = control(raw, refined, np.random.default_rng(0))
+    rows = made.interactions
+    touched = rows["origin"] == "control"
+    assert set(PROVENANCE_COLUMNS) <= set(rows)
+    assert (touched == (rows["agent"] == control.__name__)).all()
+    assert set(rows["origin"][~touched]) == {"raw"}
+    size = edit_size(raw, refined)
+    assert touched.sum() == size["added"] + size["reweighted"]
+    assert keys(made)[~touched].isin(keys(raw)).all()
+    assert set(made.pairs["agent"]) == {control.__name__}
+    assert not rows["record"].any(), "no record of the agent may vouch for a control"
+    assert rows.dtypes[list(raw.interactions.columns)].equals(raw.interactions.dtypes)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_added_rows_keep_users_and_times_but_not_items(raw: Dataset, control: Control) -> None:
+    refined = edited(raw, np.random.default_rng(2), added=300)
+    theirs, ours = additions(raw, refined), additions(raw, control(raw, refined, np.random.default_rng(0)))
+    shown = ["user", "timestamp", "weight"]
+    assert sorted(map(tuple, theirs[shown].to_numpy())) == sorted(map(tuple, ours[shown].to_numpy()))
+    assert (np.sort(theirs["item"]) != np.sort(ours["item"])).any()
+    pairs = pd.concat([raw.interactions, ours])[["user", "item"]]
+    assert not pairs.duplicated().any(), "a control adds unseen items, each once"
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_new_weights_are_the_same_multiset(raw: Dataset, control: Control) -> None:
+    refined = edited(raw, np.random.default_rng(2), reweighted=0.3)
+    made = control(raw, refined, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(made.weight), np.sort(refined.weight))
+    assert (made.weight != refined.weight).any()
+    np.testing.assert_array_equal(made.item, raw.item)
+
+
+def test_the_popularity_edit_keeps_the_popularity_of_what_is_edited(raw: Dataset) -> None:
+    """An agent that only touches popular rows and only adds tail items: the bucket counts are kept to the row."""
+    bucket = popularity_buckets(raw.item_counts)
+    rng = np.random.default_rng(0)
+    frame = raw.interactions
+    popular = np.flatnonzero(bucket[raw.item] == bucket.max())
+    gone, lighter = np.split(rng.permutation(popular)[:120], 2)
+    tail = np.flatnonzero(bucket == 0)
+    new = [(u, t) for u in range(raw.n_users) for t in np.setdiff1d(tail, raw.history(u))[:1]]
+    added = pd.DataFrame(new, columns=["user", "item"]).astype(np.int32).assign(timestamp=5, value=1.0, weight=1.0)
+    frame = frame.assign(weight=frame["weight"].mask(np.isin(np.arange(len(frame)), lighter), 0.5)).drop(
+        index=gone.tolist()
+    )
+    refined = raw.with_(interactions=pd.concat([frame, added], ignore_index=True))
+
+    def by_bucket(control: Dataset) -> list[list[int]]:
+        touched = [
+            removals(raw, control)["item"],
+            additions(raw, control)["item"],
+            control.item[control.weight == 0.5],
+        ]
+        return [np.bincount(bucket[items], minlength=10).tolist() for items in touched]
+
+    assert by_bucket(popularity_edit(raw, refined, rng)) == by_bucket(refined)
+    at_random = by_bucket(random_edit(raw, refined, rng))
+    assert all(ours[-1 if i != 1 else 0] < 60 for i, ours in enumerate(at_random)), "random edits leave the bucket"
+
+
+def test_random_removals_fall_on_rows_evenly(raw: Dataset) -> None:
+    """An agent that strips one user: the random control strips nobody."""
+    refined = raw.rows(raw.user != 0)
+    lost = np.zeros(raw.n_users)
+    for seed in range(25):
+        lost += raw.user_counts - random_edit(raw, refined, np.random.default_rng(seed)).user_counts
+    expected = 25 * raw.user_counts[0] * raw.user_counts / len(raw)
+    assert abs(lost - expected).max() < 6 * np.sqrt(expected.max())
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_pairs_prefer_an_own_item_to_an_unseen_one(raw: Dataset, refined: Dataset, control: Control) -> None:
+    made = control(raw, refined, np.random.default_rng(0)).pairs
+    np.testing.assert_array_equal(made["user"], refined.pairs["user"])
+    np.testing.assert_array_equal(made["weight"], refined.pairs["weight"])
+    for user, preferred, other in made[["user", "preferred", "other"]].to_numpy().tolist():
+        assert preferred in raw.history(user)
+        assert other not in raw.history(user)
+
+
+def test_popularity_pairs_take_both_items_from_the_agents_buckets(raw: Dataset) -> None:
+    """The stated items are the user's own and unseen, so that their buckets are sure to hold a stand-in."""
+    bucket = popularity_buckets(raw.item_counts)
+    rng = np.random.default_rng(5)
+    stated = [
+        (u, rng.choice(raw.history(u)), rng.choice(np.setdiff1d(np.arange(raw.n_items), raw.history(u))), 1.0, "", "")
+        for u in range(raw.n_users)
+    ]
+    refined = raw.with_(pairs=pd.DataFrame(stated, columns=list(PAIR_COLUMNS)))
+    made = popularity_edit(raw, refined, rng).pairs
+    for side in ("preferred", "other"):
+        np.testing.assert_array_equal(bucket[made[side]], bucket[refined.pairs[side]])
+    at_random = random_edit(raw, refined, rng).pairs
+    assert (bucket[at_random["other"]] != bucket[refined.pairs["other"]]).mean() > 0.6
+
+
+def test_pairs_stated_before_are_kept_and_not_counted(raw: Dataset, refined: Dataset) -> None:
+    earlier = raw.with_(pairs=refined.pairs.iloc[:80])
+    assert edit_size(earlier, refined)["pairs"] == 120
+    made = random_edit(earlier, refined, np.random.default_rng(0))
+    assert len(made.pairs) == 200
+    pd.testing.assert_frame_equal(made.pairs.iloc[:80], earlier.pairs, check_dtype=False)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_texts_move_with_their_vectors(raw: Dataset, refined: Dataset, control: Control) -> None:
+    made = control(raw, refined, np.random.default_rng(0))
+    assert made.item_vectors is not None
+    assert made.user_vectors is not None
+    source = [int(np.flatnonzero((refined.item_vectors == row).all(1))[0]) for row in made.item_vectors]
+    assert sorted(source) == list(range(raw.n_items))
+    assert made.items["semantics"].tolist() == refined.items["semantics"].iloc[source].tolist()
+    people = [int(np.flatnonzero((refined.user_vectors == row).all(1))[0]) for row in made.user_vectors]
+    assert made.users["profile"].tolist() == refined.users["profile"].iloc[people].tolist()
+    assert people != list(range(raw.n_users))
+    assert made.items["title"].equals(raw.items["title"])
+    if control is popularity_edit:
+        assert (popularity_buckets(raw.item_counts)[source] == popularity_buckets(raw.item_counts)).all()
+        assert (popularity_buckets(raw.user_counts)[people] == popularity_buckets(raw.user_counts)).all()
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_only_edited_vectors_move_and_the_others_stay(raw: Dataset, control: Control) -> None:
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(raw.n_items, 4)).astype(np.float32)
+    better = plain.copy()
+    better[:20] += 10
+    made = control(raw.with_(item_vectors=plain), raw.with_(item_vectors=better), rng)
+    assert made.item_vectors is not None
+    moved = np.any(made.item_vectors != plain, axis=1)
+    assert moved.sum() == 20
+    assert {row.tobytes() for row in made.item_vectors[moved]} == {row.tobytes() for row in better[:20]}
+
+
+def test_buckets_grow_with_popularity_and_do_not_part_equal_counts() -> None:
+    counts = np.array([1, 1, 1, 1, 1, 1, 2, 3, 9, 40])
+    bucket = popularity_buckets(counts, buckets=5)
+    assert (np.diff(bucket) >= 0).all()
+    assert len(set(bucket[:6])) == 1
+    assert bucket[5] < bucket[6] < bucket[8] <= bucket[9]
+    assert np.bincount(popularity_buckets(np.arange(100))).tolist() == [10] * 10
+
+
+def test_a_user_who_has_everything_cannot_be_given_an_unseen_item() -> None:
+    log = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": [1, 2, 1]})
+    raw = Dataset.of("tiny", log)
+    repeat = raw.interactions.iloc[[0]].assign(timestamp=9)
+    refined = raw.with_(interactions=pd.concat([raw.interactions, repeat], ignore_index=True))
+    with pytest.raises(DataError, match=r"user 'a' .* has all 2 items"):
+        random_edit(raw, refined, np.random.default_rng(0))
+
+
+def test_datasets_over_other_items_are_refused(raw: Dataset) -> None:
+    with pytest.raises(DataError, match="different item_ids"):
+        random_edit(raw, bazaar(seed=0, users=120, items=170), np.random.default_rng(0))
