@@ -1,0 +1,159 @@
+"""Scoring of rankings that were made elsewhere: a table of user, item and rank or score, held against a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...errors import DataError
+from ..data.dataset import Longs, Split
+from .evaluation import Evaluation, Masks, assemble, beyond_accuracy, named
+from .heldout import Side, held_out, known_at, known_to, pairs
+from .metrics import Placement
+
+
+def score_rankings(
+    rankings: pd.DataFrame | Path,
+    split: Split,
+    *,
+    metrics: Iterable[str] = ("recall@10", "ndcg@10"),
+    side: Side = "test",
+    mask_seen: bool = True,
+    name: str | None = None,
+    item_groups: Masks | None = None,
+    user_groups: Masks | None = None,
+    keep_topk: bool = False,
+) -> Evaluation:
+    """What rankings made by another program are worth on this split, under the protocol of `evaluate`.
+
+    rankings: a table, or a `.csv`, `.tsv` or `.parquet` file, with `user_id` and `item_id` (the data's own ids,
+        compared as text) and either `rank` (1 is best; gaps and ties are allowed) or `score` (higher is better).
+    mask_seen: items that the user is known to have seen are taken out before places are counted; how many is in the
+        protocol (`rows_seen`).
+
+    Users of the split without a list get 0, since nothing was recommended to them; how many is in the protocol
+    (`users_without_list`). Lists of users with nothing held out are passed over. Ties count at their expected place.
+    Raises DataError, naming the row, for a missing column, both `rank` and `score`, an unknown id, a value that is not
+    a number, or an item twice in one list.
+    """
+    wanted = named(metrics)
+    source = str(rankings) if isinstance(rankings, Path) else "rankings"
+    table = _read(rankings) if isinstance(rankings, Path) else rankings
+    order = _order(table, source)
+    user = _codes(table, "user_id", split.train.users, source)
+    item = _codes(table, "item_id", split.train.items, source)
+    n_items = split.train.n_items
+    key = user * n_items + item
+    twice = pd.Series(key).duplicated().to_numpy()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise DataError(
+            f"{source}, row {row + 1}: item {table['item_id'].iloc[row]!r} stands twice in the list of user "
+            f"{table['user_id'].iloc[row]!r}; keep one row a pair"
+        )
+    known = known_at(split, side)
+    asked = held_out(split, side, None, known if mask_seen else None)
+    counts = asked.counts()
+    kept = (counts[user] > 0) & (order > -np.inf)
+    seen = np.zeros(len(key), bool)
+    if mask_seen:
+        seen_user, seen_item = pairs(known, asked.users)
+        seen = np.isin(key, seen_user * n_items + seen_item)
+    without = int((counts > 0).sum() - len(np.unique(user[kept])))
+    user, item, order = user[kept & ~seen], item[kept & ~seen], order[kept & ~seen]
+    user, item, above, tied = _placed(user, item, order)
+    relevant = np.isin(user * n_items + item, asked.row * n_items + asked.item)
+    placed = Placement(user[relevant], above[relevant], tied[relevant], counts)
+    lists = _lists(user, item, len(counts), max(metric.k for metric in wanted))
+    protocol = {
+        "ranking": "given",
+        "model": name or source,
+        "side": side,
+        "known": "train+valid" if side == "test" else "train",
+        "seen_items": "masked" if mask_seen else "ranked",
+        "ties": "expected",
+        "items": n_items,
+        "ordered_by": "rank" if "rank" in table else "score",
+        "rows": len(table),
+        "rows_seen": int((kept & seen).sum()),
+        "users_without_list": without,
+    }
+    return assemble(
+        placed,
+        item[relevant],
+        asked,
+        wanted,
+        protocol,
+        item_groups=item_groups or {},
+        user_groups=user_groups or {},
+        beyond=beyond_accuracy(lists, wanted, known_to(known), known.n_users),
+        topk=lists if keep_topk else None,
+    )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix not in (".csv", ".tsv"):
+        raise DataError(f"{path}: rankings are read from .csv, .tsv or .parquet, not from {path.suffix or 'this'!r}")
+    # Ids stay text: "007" and "7" may be two items.
+    ids = {"user_id": str, "item_id": str}
+    try:
+        return pd.read_csv(path, sep="," if path.suffix == ".csv" else "\t", dtype=ids, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a table with one header line ({error}); save it as UTF-8 text") from error
+
+
+def _order(table: pd.DataFrame, source: str) -> np.ndarray:
+    """(n,) float64, higher is better."""
+    missing = [column for column in ("user_id", "item_id") if column not in table]
+    if missing:
+        raise DataError(
+            f"{source}: column {' and '.join(missing)} missing; it has {', '.join(map(str, table.columns))}"
+        )
+    if ("rank" in table) == ("score" in table):
+        has = "both 'rank' and 'score'" if "rank" in table else "neither 'rank' nor 'score'"
+        raise DataError(f"{source}: has {has}; keep the one column that orders the items")
+    column = "rank" if "rank" in table else "score"
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    wrong = np.flatnonzero(np.isnan(values))
+    if len(wrong):
+        raise DataError(f"{source}, row {wrong[0] + 1}: {column} {table[column].iloc[wrong[0]]!r} is not a number")
+    return -values if column == "rank" else values
+
+
+def _codes(table: pd.DataFrame, column: str, described: pd.DataFrame, source: str) -> Longs:
+    codes = pd.Index(described[column].astype(str)).get_indexer(pd.Index(table[column].astype(str)))
+    unknown = np.flatnonzero(codes < 0)
+    if len(unknown):
+        raise DataError(
+            f"{source}, row {unknown[0] + 1}: {column} {table[column].iloc[unknown[0]]!r} is not in the data "
+            f"({len(unknown)} such rows); rank what the split holds, or drop these rows"
+        )
+    return codes.astype(np.int64)
+
+
+def _placed(user: Longs, item: Longs, order: np.ndarray) -> tuple[Longs, Longs, Longs, Longs]:
+    """Every row, sorted by user, then place, then item code, with how many rank above it and share its place."""
+    sequence = np.lexsort((item, -order, user))
+    user, item, order = user[sequence], item[sequence], order[sequence]
+    begins = np.diff(user, prepend=-1) != 0
+    begins[1:] |= order[1:] != order[:-1]
+    first_of_tie = np.flatnonzero(begins)
+    size = np.diff(first_of_tie, append=len(user))
+    above = np.repeat(first_of_tie, size) - np.searchsorted(user, user)
+    return user, item, above, np.repeat(size, size)
+
+
+def _lists(user: Longs, item: Longs, n_users: int, depth: int) -> Longs:
+    """(n_users, depth) item codes of rows sorted by user and place, -1 where a list is shorter."""
+    lists = np.full((n_users, depth), -1, np.int64)
+    first = np.searchsorted(user, user)
+    place = np.arange(len(user)) - first
+    lists[user[place < depth], place[place < depth]] = item[place < depth]
+    return lists
