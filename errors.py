@@ -13,6 +13,10 @@
 Only the command line turns one of these into a line without a traceback.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class RecloopError(Exception):
     """Root of every error that recloop raises on purpose."""
@@ -42,7 +46,8 @@ class ModelUnavailable(LLMError):
     """The server refused, could not be reached, or kept failing until no attempt was left.
 
     `retry_after` is the server's wish in seconds, `retryable` whether the same request may yet succeed and `status`
-    the HTTP status where there was one.
+    the HTTP status where there was one. `busy` says that the server was too loaded or too far away to try, so that
+    waiting is the cure and no attempt is used up; `spent` that it may have worked, and charged, for a lost answer.
     """
 
     def __init__(
@@ -52,19 +57,27 @@ class ModelUnavailable(LLMError):
         retryable: bool = False,
         retry_after: float | None = None,
         status: int | None = None,
+        busy: bool = False,
+        spent: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.status = status
+        self.busy = busy
+        self.spent = spent
 
 
 class ReplyInvalid(LLMError):
-    """The reply cannot be used: wrong form (`kind="schema"`), cut off (`"truncated"`) or declined (`"refused"`)."""
+    """The reply cannot be used: wrong form (`kind="schema"`), cut off (`"truncated"`) or declined (`"refused"`).
 
-    def __init__(self, message: str, *, kind: str = "schema") -> None:
+    `reply` is the unusable `recloop.agents.chat.types.Reply` with the tokens and cost of every turn that led to it.
+    """
+
+    def __init__(self, message: str, *, kind: str = "schema", reply: Any = None) -> None:
         super().__init__(message)
         self.kind = kind
+        self.reply = reply
 
 
 class ReplayMiss(LLMError):

@@ -49,6 +49,8 @@ class Record:
     """Digests of the prompts used, `name@digest`, sorted."""
     calls: int = 0
     repairs: int = 0
+    fenced: int = 0
+    """Replies whose JSON had to be taken out of a Markdown fence."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
@@ -65,6 +67,8 @@ class Tally:
 
     calls: int = 0
     repairs: int = 0
+    fenced: int = 0
+    """Replies whose JSON had to be taken out of a Markdown fence."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
@@ -84,7 +88,9 @@ class Tools:
 class Agent(Protocol):
     """The contract of every agent; `tests/agents/contract.py` holds the tests a new one must pass."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What its records and its place in the usage table are named."""
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
         """What to ask of the train side `data`; order and keys are deterministic."""

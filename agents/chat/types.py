@@ -85,6 +85,12 @@ class Reply:
     seconds: float = 0.0
     """From sending to having the whole reply."""
     cached: bool = False
+    turns: int = 1
+    """Calls this reply took, a repair turn or a second asking included. `usage` and `cost` are those of all turns."""
+    repairs: int = 0
+    """Of these, turns that repaired a reply of the wrong form."""
+    fenced: bool = False
+    """Whether the JSON came wrapped in a Markdown fence, against the instructions."""
     logprobs: tuple[tuple[str, float], ...] | None = field(default=None)
     """(token, log-probability) in order, where asked for and given."""
 

@@ -1,0 +1,186 @@
+"""`LLMConfig`, the `llm:` of a study, and `build_chat`, the chain of wrappers it stands for.
+
+    provider <- metered <- limited <- retried <- repaired <- cached
+
+Metered stands at the wire, so that it counts each request sent, the repeated ones too. Limited stands inside retried:
+it sees every refusal, and a request waiting for its next attempt holds no place. Repaired comes next, so that the
+repair turn is retried like any call, and cached outermost keeps a repaired reply as one and pays for nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from ...errors import ConfigError
+from .cached import cached
+from .limited import limited
+from .meter import Budget, Meter
+from .metered import metered
+from .offline import offline_chat, offline_version
+from .prices import Price, Prices, read_prices
+from .replay import replay_chat
+from .replies import Replies
+from .retried import retried
+from .structured import repaired
+from .types import Chat, Sampling
+from .wire import Structured, endpoint_of
+
+_FREE = Price(prompt=0, completion=0)
+
+Provider = Literal["offline", "openai", "litellm", "replay"]
+
+
+class LLMConfig(BaseModel):
+    """Which model answers, how it is asked, and what it may cost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: Provider = "offline"
+    """`offline` is no LLM; `openai` is any OpenAI-compatible server; `replay` answers from a file."""
+    model: str | None = None
+    """The server's name for the model (litellm: "vendor/name")."""
+    base_url: str | None = None
+    """The server's address up to and with /v1; None is the vendor's own."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key. None: OPENAI_API_KEY at api.openai.com, no key at a `base_url`."""
+    replay: Path | None = None
+    """The replay file of provider `replay`."""
+    structured: Structured = "json_schema"
+    """How the server is told a reply's form: `json_schema` (enforced), `json_object`, or `prompt` (in words only)."""
+    reasoning: bool = False
+    """For models that take neither temperature nor max_tokens (they call it max_completion_tokens)."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: PositiveInt = 1024
+    """Most tokens of a reply; one that is cut off there is invalid."""
+    seed: int | None = None
+    """Sent to servers that sample by a seed."""
+
+    concurrency: PositiveInt = 64
+    """Most requests in flight; fewer while the server refuses or slows down."""
+    rpm: PositiveInt | None = None
+    """Most requests in any minute."""
+    tpm: PositiveInt | None = None
+    """Most tokens, prompt and completion, in any minute."""
+    timeout: PositiveFloat = 120.0
+    """Seconds from sending to having the whole reply."""
+    connect_timeout: PositiveFloat = 10.0
+    """Seconds to a connection."""
+    attempts: PositiveInt = 5
+    """Failures until a call is given up; a server that is too busy or away uses up none."""
+    patience: PositiveFloat = 600.0
+    """Seconds a call is tried again after its first failure, and an outage is waited out."""
+
+    budget: Budget = Budget()
+    """The run's hard limit in calls, tokens or usd."""
+    prices: Path | None = None
+    """A YAML or JSON file of prices: `model: {prompt: 0.15, completion: 0.60}`, dollars a million tokens."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> LLMConfig:
+        if self.provider in ("openai", "litellm") and not self.model:
+            raise ValueError(f"provider {self.provider} needs a model")
+        if self.provider == "replay" and self.replay is None:
+            raise ValueError("provider replay needs replay: the file that `recloop cache export` wrote")
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url {self.base_url!r} must begin with http:// or https://")
+        return self
+
+    @property
+    def sampling(self) -> Sampling:
+        """How replies are drawn, as a Request takes it."""
+        return Sampling(self.temperature, self.top_p, self.max_tokens, self.seed)
+
+    @property
+    def key_variable(self) -> str | None:
+        """The environment variable that the key is read from, None for a server without."""
+        if self.api_key_env is not None or self.base_url is not None or self.provider != "openai":
+            return self.api_key_env
+        return "OPENAI_API_KEY"
+
+
+def build_chat(
+    config: LLMConfig,
+    *,
+    cache: Replies | Path | None = None,
+    meter: Meter | None = None,
+    catalogue: Sequence[str] = (),
+) -> Chat:
+    """The Chat that `config` describes. `cache` keeps replies (None: nothing is kept), `meter` is the run's account,
+    `catalogue` the item texts whose rare words `offline` goes by.
+
+    `offline` cannot be refused or cut off, so it is counted and cached, but neither limited nor retried; `replay` makes
+    no calls at all. Raises ConfigError for a missing key, price or meter, DataError for an unreadable replay file.
+    """
+    prices = read_prices(config.prices) if config.prices else {}
+    if config.provider == "replay":
+        assert config.replay is not None
+        return replay_chat(config.replay, model=config.model)
+    if config.provider == "offline":
+        version = offline_version(catalogue)
+        return _kept(_counted(offline_chat(catalogue), config, meter, prices, "offline"), cache, "offline", version)
+    assert config.model is not None
+    chat = _counted(_provider(config), config, meter, prices, config.model)
+    chat = limited(
+        chat,
+        concurrency=config.concurrency,
+        rpm=config.rpm,
+        tpm=config.tpm,
+        timeout=config.timeout,
+        patience=config.patience,
+    )
+    chat = repaired(retried(chat, attempts=config.attempts, patience=config.patience))
+    endpoint = endpoint_of(config.base_url) if config.provider == "openai" or config.base_url else "litellm"
+    return _kept(chat, cache, endpoint, config.model)
+
+
+def _provider(config: LLMConfig) -> Chat:
+    assert config.model is not None
+    # Each imported only when chosen: the openai package takes a second or two, litellm longer.
+    if config.provider == "openai":
+        from .openai_chat import openai_chat
+
+        return openai_chat(
+            config.model,
+            base_url=config.base_url,
+            api_key_env=config.key_variable,
+            timeout=config.timeout,
+            connect_timeout=config.connect_timeout,
+            concurrency=config.concurrency,
+            structured=config.structured,
+            reasoning=config.reasoning,
+        )
+    from .litellm_chat import litellm_chat
+
+    return litellm_chat(
+        config.model,
+        base_url=config.base_url,
+        api_key_env=config.key_variable,
+        timeout=config.timeout,
+        structured=config.structured,
+        reasoning=config.reasoning,
+    )
+
+
+def _counted(chat: Chat, config: LLMConfig, meter: Meter | None, prices: Prices, model: str) -> Chat:
+    if meter is None:
+        if config.budget != Budget():
+            raise ConfigError(
+                "llm.budget is set, but no meter keeps it: build_chat(config, meter=Meter(config.budget))"
+            )
+        return chat
+    if config.provider == "offline":
+        prices = {"offline": _FREE}
+    return metered(chat, meter, model=model, prices=prices)
+
+
+def _kept(chat: Chat, cache: Replies | Path | None, endpoint: str, model: str) -> Chat:
+    if cache is None:
+        return chat
+    replies = cache if isinstance(cache, Replies) else Replies(cache)
+    return cached(chat, replies, endpoint=endpoint, model=model)

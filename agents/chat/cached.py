@@ -1,0 +1,60 @@
+"""`cached`: no question is paid for twice; n draws are n entries, and equal questions in flight are one.
+
+It stands outermost. What it keeps, it has validated itself, against the request's own schema: a reply that is cut off,
+declined or of the wrong form never gets in, whoever composed the chain. Everything inside, the repair turn above all,
+is replayed as the one reply that came of it, with the calls and tokens it took when it was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from ...errors import ReplyInvalid
+from .question import key_of, parts_of
+from .replies import Replies
+from .structured import read
+from .types import Chat, Reply, Request
+
+
+def cached(chat: Chat, replies: Replies, *, endpoint: str, model: str) -> Chat:
+    """`chat` with its validated replies kept in `replies`; `endpoint` and `model` are the rest of the key.
+
+    Errors and invalid replies pass through and leave nothing behind.
+    """
+    in_flight: dict[bytes, asyncio.Future[Reply | None]] = {}
+
+    async def remembered(request: Request) -> Reply:
+        key = key_of(request, endpoint=endpoint, model=model)
+        while (flight := in_flight.get(key)) is not None:
+            reply = await asyncio.shield(flight)
+            if reply is not None:
+                return reply
+            # Whoever was asking was cancelled, or failed: it is our turn, with attempts of our own.
+        kept = replies.get(key)
+        if kept is not None:
+            return kept
+        flight = in_flight[key] = asyncio.get_running_loop().create_future()
+        shared: Reply | None = None
+        try:
+            reply = await chat(request)
+            if valid(reply, request):
+                await replies.put(key, parts_of(request, endpoint=endpoint, model=model), reply)
+                shared = replace(reply, cached=True)
+            return reply
+        finally:
+            del in_flight[key]
+            flight.set_result(shared)
+
+    return remembered
+
+
+def valid(reply: Reply, request: Request) -> bool:
+    """Whether a reply may be kept: ended by itself, and of the form asked for without any help."""
+    if reply.finish_reason != "stop":
+        return False
+    try:
+        text, problem = read(reply, request.schema)
+    except ReplyInvalid:
+        return False
+    return problem is None and text == reply.text

@@ -1,0 +1,97 @@
+"""A pause for everybody while the server is away, and one request at a time to see whether it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ...errors import ModelUnavailable
+
+
+class Circuit:
+    """Opens after `failures` retryable errors with no answer between them; any answer closes it.
+
+    While it is open one request, the probe, passes after each wait (`first_wait` seconds, doubling to `longest_wait`,
+    and never sooner than a Retry-After). Once it has been open for `patience` seconds, all but the probe are turned
+    away, so that a run against a server that is gone ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        failures: int = 10,
+        patience: float = 600.0,
+        first_wait: float = 0.5,
+        longest_wait: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._failures_to_open = failures
+        self._patience = patience
+        self._first_wait = first_wait
+        self._longest_wait = longest_wait
+        self._clock = clock
+        self._failures = 0
+        self._opened: float | None = None
+        self._wait = first_wait
+        self._probe_at = 0.0
+        self._probing = False
+        self._change: asyncio.Future[None] | None = None
+        self.pauses = 0
+
+    @property
+    def open(self) -> bool:
+        return self._opened is not None
+
+    async def passage(self) -> bool:
+        """Wait until a request may go out; True where it is the probe, whose outcome must be told.
+
+        Raises ModelUnavailable where the server has been away for longer than `patience`.
+        """
+        while self._opened is not None:
+            now = self._clock()
+            if not self._probing and now >= self._probe_at:
+                self._probing = True
+                return True
+            if now - self._opened > self._patience:
+                raise ModelUnavailable(f"the server has given no answer for {now - self._opened:.0f} s")
+            await self._changed(None if self._probing else self._probe_at - now)
+        return False
+
+    def succeeded(self) -> None:
+        """An answer came: the server is there."""
+        self._failures = 0
+        if self._opened is not None:
+            self._opened, self._wait, self._probing = None, self._first_wait, False
+            self._wake()
+
+    def failed(self, retry_after: float | None, probe: bool) -> bool:
+        """A retryable error; whether the server is held to be away."""
+        self._failures += 1
+        now = self._clock()
+        if self._opened is None and self._failures >= self._failures_to_open:
+            self._opened = now
+            self.pauses += 1
+            self._probe_at = now + max(self._wait, retry_after or 0.0)
+        elif probe and self._opened is not None:
+            self._wait = min(self._longest_wait, 2 * self._wait)
+            self._probe_at = now + max(self._wait, retry_after or 0.0)
+        if probe:
+            self._probing = False
+            self._wake()
+        return self._opened is not None
+
+    def abandoned(self) -> None:
+        """The probe ended without telling anything (cancelled, out of budget): another may try."""
+        if self._probing:
+            self._probing = False
+            self._wake()
+
+    async def _changed(self, seconds: float | None) -> None:
+        if self._change is None or self._change.done():
+            self._change = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._change], timeout=seconds)
+
+    def _wake(self) -> None:
+        if self._change is not None and not self._change.done():
+            self._change.set_result(None)

@@ -1,0 +1,293 @@
+"""A server on this machine that speaks OpenAI's chat completions without any model: for tests, benchmarks, rehearsals.
+
+    python -m recloop.agents.chat.loopback --port 8000 --latency 0.25 --capacity 64 --fault error_500=0.05
+
+It answers valid JSON for the schema asked for, with the speed, the limits and the faults it is told to have. What it
+does to a request depends on the request's text and on how often it has seen it, not on the order of arrival: the same
+study meets the same faults whatever its concurrency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Literal
+
+from aiohttp import web
+
+from ...errors import ConfigError
+from .made_up import fitting, sentence
+
+FAULTS = (
+    "error_429",
+    "error_500",
+    "error_503",
+    "disconnect",
+    "stall",
+    "wrong_type",
+    "malformed",
+    "empty_choices",
+    "missing_usage",
+    "truncated",
+    "refusal",
+    "not_json",
+    "wrong_schema",
+    "unknown_handle",
+)
+"""Up to `missing_usage` the transport's, from `truncated` on the model's."""
+
+_JSON = "application/json"
+
+
+class Loopback:
+    """The server, and what it has seen. Use it in an `async with`; `url` is what goes into `llm.base_url`.
+
+    `latency` is the mean in seconds, `spread` the sigma of a log-normal around it (0: always the same). `capacity` is
+    how many requests it works on at once; more are refused with 429 and `retry_after`, or wait where `queueing`.
+    `faults` maps names of FAULTS to rates in [0, 1]. With an `api_key`, any other is refused with 401. `keep` keeps
+    the bodies.
+    """
+
+    def __init__(
+        self,
+        *,
+        latency: float = 0.0,
+        spread: float = 0.0,
+        capacity: int | None = None,
+        queueing: bool = False,
+        retry_after: float = 1.0,
+        faults: Mapping[str, float] | None = None,
+        api_key: str | None = None,
+        keep: bool = False,
+        seed: int = 0,
+    ) -> None:
+        unknown = sorted(set(faults or {}) - set(FAULTS))
+        if unknown:
+            raise ConfigError(f"no fault is called {unknown[0]!r}; there are: {', '.join(FAULTS)}")
+        self.latency = latency
+        self.spread = spread
+        self.capacity = capacity
+        self.queueing = queueing
+        self.retry_after = retry_after
+        self.faults = dict(faults or {})
+        self.api_key = api_key
+        self.keep = keep
+        self.away: Literal["", "error_503", "disconnect"] = ""
+        """Set to let every request fail so, as in an outage."""
+        self.seed = seed
+        self.counts: Counter[str] = Counter()
+        """`requests`, `ok`, `over_capacity`, and every fault by name."""
+        self.bodies: list[dict[str, Any]] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.url = ""
+        self._seen: Counter[bytes] = Counter()
+        self._free: asyncio.Semaphore | None = None
+        self._ended = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
+        """Begin to listen (port 0: a free one); the address up to and with /v1."""
+        self._ended = asyncio.Event()
+        self._free = asyncio.Semaphore(self.capacity) if self.capacity and self.queueing else None
+        app = web.Application(client_max_size=64 * 2**20)
+        app.router.add_post("/v1/chat/completions", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, backlog=1024)
+        await site.start()
+        bound: tuple[str, int] = self._runner.addresses[0]
+        self.url = f"http://{host}:{bound[1]}/v1"
+        return self.url
+
+    async def stop(self) -> None:
+        """Stop listening; stalled requests are let go."""
+        self._ended.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Loopback:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _answer(self, http: web.Request) -> web.StreamResponse:
+        raw = await http.read()
+        self.counts["requests"] += 1
+        if self.api_key is not None and http.headers.get("Authorization") != f"Bearer {self.api_key}":
+            self.counts["error_401"] += 1
+            # As the real one does: the wrong key is spelled out in the message.
+            return _error(401, f"Incorrect API key provided: {http.headers.get('Authorization', '')[7:]}")
+        digest = hashlib.sha256(raw).digest()
+        self._seen[digest[:12]] += 1
+        rng = random.Random(int.from_bytes(digest[:8]) ^ (self.seed << 32) ^ self._seen[digest[:12]])
+        fault = self.away or self._fault(rng)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            if self.capacity and not self.queueing and self.in_flight > self.capacity:
+                self.counts["over_capacity"] += 1
+                return _error(429, "Rate limit reached", self.retry_after)
+            if self._free is None:
+                return await self._reply(http, json.loads(raw), digest, rng, fault)
+            async with self._free:
+                return await self._reply(http, json.loads(raw), digest, rng, fault)
+        finally:
+            self.in_flight -= 1
+
+    async def _reply(
+        self, http: web.Request, body: dict[str, Any], digest: bytes, rng: random.Random, fault: str
+    ) -> web.StreamResponse:
+        if self.keep:
+            self.bodies.append(body)
+        self.counts[fault or "ok"] += 1
+        if fault in ("error_429", "error_500", "error_503"):
+            return _error(int(fault[-3:]), f"planted {fault}", self.retry_after if fault == "error_429" else None)
+        if self.latency:
+            await asyncio.sleep(self.latency * math.exp(rng.gauss(-(self.spread**2) / 2, self.spread)))
+        if fault == "stall":
+            await self._ended.wait()
+        # The text itself is the question's alone, so that a repeated request gets the same answer.
+        text, finish = self._text(body, random.Random(int.from_bytes(digest[8:16])), fault)
+        completion = _completion(body, text, finish)
+        if fault == "empty_choices":
+            completion["choices"] = []
+        if fault == "missing_usage":
+            del completion["usage"]
+        if fault == "refusal":
+            completion["choices"][0]["message"] |= {"content": None, "refusal": "I cannot help with that."}
+        sent = json.dumps(completion).encode()
+        if fault == "malformed":
+            sent = sent[: len(sent) // 2]
+        if fault == "disconnect":
+            return await _broken_off(http, sent)
+        return web.Response(body=sent, content_type="text/html" if fault == "wrong_type" else _JSON)
+
+    def _fault(self, rng: random.Random) -> str:
+        drawn = rng.random()
+        for name, rate in self.faults.items():
+            drawn -= rate
+            if drawn < 0:
+                return name
+        return ""
+
+    def _text(self, body: dict[str, Any], rng: random.Random, fault: str) -> tuple[str, str]:
+        schema = _schema(body)
+        value = fitting(schema, rng) if schema else None
+        text = json.dumps(value) if schema else sentence(rng)
+        most = body.get("max_tokens") or body.get("max_completion_tokens") or 10**9
+        if fault == "not_json":
+            return f"Certainly! {sentence(rng)}", "stop"
+        if fault == "wrong_schema":
+            return json.dumps({"answer": 42}), "stop"
+        if fault == "unknown_handle" and schema:
+            return json.dumps(_renamed(value)), "stop"
+        if fault == "truncated":
+            return text[: len(text) // 2], "length"
+        return (text, "stop") if _tokens(text) <= most else (text[: 4 * most], "length")
+
+
+def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
+    form = body.get("response_format") or {}
+    if form.get("type") == "json_schema":
+        schema: dict[str, Any] = form["json_schema"]["schema"]
+        return schema
+    # Asked for in words: the schema is the last line of the prompt.
+    last = body["messages"][0]["content"] if len(body["messages"]) == 1 else ""
+    for message in body["messages"]:
+        if "JSON schema:\n" in message["content"]:
+            last = message["content"]
+    if "JSON schema:\n" not in last:
+        return None
+    schema, _ = json.JSONDecoder().raw_decode(last.rpartition("JSON schema:\n")[2])
+    return schema
+
+
+def _completion(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
+    asked = sum(_tokens(message["content"]) for message in body["messages"])
+    choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
+    if body.get("logprobs"):
+        pieces = [text[at : at + 4] for at in range(0, len(text), 4)]
+        choice["logprobs"] = {"content": [{"token": piece, "logprob": -0.1 * len(piece)} for piece in pieces]}
+    return {
+        "id": "loopback",
+        "object": "chat.completion",
+        "created": 0,
+        "model": body["model"],
+        "choices": [choice],
+        "usage": {"prompt_tokens": asked, "completion_tokens": _tokens(text), "total_tokens": asked + _tokens(text)},
+    }
+
+
+def _renamed(value: Any) -> Any:
+    """The value with its first list entry's item turned into a handle that was never shown."""
+    for part in value.values() if isinstance(value, dict) else ():
+        if isinstance(part, list) and part and isinstance(part[0], dict) and "item" in part[0]:
+            part[0]["item"] = "ZZZ"
+    return value
+
+
+def _tokens(text: str) -> int:
+    return max(1, len(text) // 4)
+
+
+def _error(status: int, message: str, retry_after: float | None = None) -> web.Response:
+    headers = {"Retry-After": f"{retry_after:g}"} if retry_after is not None else {}
+    return web.json_response({"error": {"message": message, "type": "loopback"}}, status=status, headers=headers)
+
+
+async def _broken_off(http: web.Request, sent: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": _JSON, "Content-Length": str(len(sent))})
+    await response.prepare(http)
+    await response.write(sent[: len(sent) // 2])
+    if http.transport is not None:
+        http.transport.close()
+    return response
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--latency", type=float, default=0.25, help="mean seconds a reply takes")
+    parser.add_argument("--spread", type=float, default=0.0, help="sigma of the log-normal latency")
+    parser.add_argument("--capacity", type=int, help="requests worked on at once")
+    parser.add_argument("--queueing", action="store_true", help="let requests over capacity wait, as vLLM does")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help=", ".join(FAULTS))
+    given = parser.parse_args()
+    faults = {name: float(rate) for name, _, rate in (fault.partition("=") for fault in given.fault)}
+
+    async def serve() -> None:
+        server = Loopback(
+            latency=given.latency,
+            spread=given.spread,
+            capacity=given.capacity,
+            queueing=given.queueing,
+            faults=faults,
+        )
+        print(await server.start(given.port), flush=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await server.stop()
+            print(dict(server.counts), flush=True)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What makes two requests the same question: the canonical parts of one, their digest, and where two of them differ.
+
+Endpoint, model, messages, sampling, the reply's schema and the draw are in; timeouts, retries, keys, the asking agent
+and how the schema was brought to the server are not. So a changed knob of the transport finds every old reply again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from .schemas import strict_schema
+from .types import Reply, Request, Usage
+
+Parts = Mapping[str, Any]
+"""endpoint, model, messages, sampling, schema, draw, logprobs: plain JSON values."""
+
+PARTS = ("endpoint", "model", "messages", "sampling", "schema", "draw", "logprobs")
+WHO = ("endpoint", "model")
+"""The parts that say who was asked, not what."""
+
+
+def parts_of(request: Request, *, endpoint: str, model: str) -> dict[str, Any]:
+    """The canonical parts of `request` asked of `model` at `endpoint`."""
+    return {
+        "endpoint": endpoint,
+        "model": model,
+        "messages": [[message.role, message.content] for message in request.messages],
+        "sampling": asdict(request.sampling),
+        "schema": strict_schema(request.schema) if request.schema is not None else None,
+        "draw": request.draw,
+        "logprobs": request.logprobs,
+    }
+
+
+def canonical(value: Any) -> str:
+    """JSON in one spelling: sorted keys, no blanks, no escapes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def key_of(request: Request, *, endpoint: str, model: str) -> bytes:
+    """SHA-256 (32 bytes) of the canonical parts; equal to `digest(parts_of(...))`, but a schema is spelled out once."""
+    schema = _spelled(request.schema) if request.schema is not None else "null"
+    messages = canonical([[message.role, message.content] for message in request.messages])
+    draw, logprobs = canonical(request.draw), canonical(request.logprobs)
+    return hashlib.sha256(
+        (
+            f'{{"draw":{draw},"endpoint":{canonical(endpoint)},"logprobs":{logprobs},"messages":{messages},'
+            f'"model":{canonical(model)},"sampling":{_spelled_sampling(request.sampling)},"schema":{schema}}}'
+        ).encode(errors="surrogatepass")
+    ).digest()
+
+
+def digest(parts: Parts) -> bytes:
+    """SHA-256 (32 bytes) of parts as they stand in a file."""
+    return hashlib.sha256(canonical(parts).encode(errors="surrogatepass")).digest()
+
+
+def differences(asked: Parts, kept: Parts) -> list[str]:
+    """Where two questions part, in words; empty where they are the same."""
+    found = []
+    for part in PARTS:
+        ours: Any = asked.get(part)
+        theirs: Any = kept.get(part)
+        if ours == theirs:
+            continue
+        if part == "messages":
+            found.extend(_message_differences(ours or [], theirs or []))
+        elif part == "sampling":
+            found.extend(
+                f"sampling.{name}: {ours.get(name)!r} asked, {theirs.get(name)!r} kept"
+                for name in sorted({*ours, *theirs})
+                if ours.get(name) != theirs.get(name)
+            )
+        elif part == "schema":
+            found.append("schema: the reply's form differs (its fields, handles or descriptions)")
+        else:
+            found.append(f"{part}: {ours!r} asked, {theirs!r} kept")
+    return found
+
+
+def nearest(asked: Parts, kept: Iterable[Parts]) -> list[str]:
+    """Where `asked` differs from the question in `kept` (at least one) that it shares most with."""
+
+    def distance(other: Parts) -> tuple[int, int]:
+        return len(differences(asked, other)), -_shared(asked["messages"], other["messages"])
+
+    return differences(asked, min(kept, key=distance))
+
+
+def as_json(reply: Reply) -> dict[str, Any]:
+    """A reply as it is kept in a cache or a replay file."""
+    kept: dict[str, Any] = {
+        "text": reply.text,
+        "model": reply.model,
+        "finish_reason": reply.finish_reason,
+        "prompt_tokens": reply.usage.prompt_tokens,
+        "completion_tokens": reply.usage.completion_tokens,
+        "cost": reply.cost,
+        "seconds": round(reply.seconds, 4),
+        "turns": reply.turns,
+        "repairs": reply.repairs,
+        "fenced": reply.fenced,
+    }
+    if reply.logprobs is not None:
+        kept["logprobs"] = reply.logprobs
+    return kept
+
+
+def from_json(kept: Mapping[str, Any]) -> Reply:
+    """The reply that `as_json` wrote, marked as cached."""
+    logprobs = kept.get("logprobs")
+    return Reply(
+        text=kept["text"],
+        model=kept["model"],
+        finish_reason=kept["finish_reason"],
+        usage=Usage(kept["prompt_tokens"], kept["completion_tokens"]),
+        cost=kept["cost"],
+        seconds=kept["seconds"],
+        turns=kept["turns"],
+        repairs=kept["repairs"],
+        fenced=kept["fenced"],
+        cached=True,
+        logprobs=None if logprobs is None else tuple((token, value) for token, value in logprobs),
+    )
+
+
+def _message_differences(asked: list[list[str]], kept: list[list[str]]) -> list[str]:
+    if len(asked) != len(kept):
+        return [f"messages: {len(asked)} asked, {len(kept)} kept"]
+    found = []
+    for number, ((role, ours), (other_role, theirs)) in enumerate(zip(asked, kept, strict=True)):
+        if role != other_role:
+            found.append(f"messages[{number}]: role {role} asked, {other_role} kept")
+        if ours != theirs:
+            at = _alike(ours, theirs)
+            near = slice(max(0, at - 15), at + 25)
+            found.append(f"messages[{number}] ({role}), character {at}: {ours[near]!r} asked, {theirs[near]!r} kept")
+    return found
+
+
+def _shared(asked: list[list[str]], kept: list[list[str]]) -> int:
+    """Characters from the start of each message that two conversations have in common."""
+    return sum(_alike(ours[1], theirs[1]) for ours, theirs in zip(asked, kept, strict=False))
+
+
+def _alike(ours: str, theirs: str) -> int:
+    """How many characters two texts share from their start."""
+    shortest = min(len(ours), len(theirs))
+    return next((at for at in range(shortest) if ours[at] != theirs[at]), shortest)
+
+
+@lru_cache(maxsize=4096)
+def _spelled(schema: type[BaseModel]) -> str:
+    return canonical(strict_schema(schema))
+
+
+@lru_cache(maxsize=256)
+def _spelled_sampling(sampling: Any) -> str:
+    return canonical(asdict(sampling))
