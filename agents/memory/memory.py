@@ -6,12 +6,14 @@ section 4.1; the weights are our own).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from ...errors import DataError
 
 Kind = Literal["profile", "reflection", "evidence", "semantics"]
 
@@ -20,7 +22,7 @@ Kind = Literal["profile", "reflection", "evidence", "semantics"]
 class Memo:
     """One thing remembered.
 
-    Equal `owner`, `kind`, `round` and `step` make the same memo: writing it again replaces it.
+    Equal `owner`, `kind`, `round`, `step` and `source` make the same memo: writing it again replaces it.
     """
 
     owner: str
@@ -36,6 +38,35 @@ class Memo:
     source: str = ""
     """Key of the task that wrote it."""
 
+    def __post_init__(self) -> None:
+        """DataError where nobody owns the memo or its importance would spoil every score."""
+        if not self.owner:
+            raise DataError("a memo has no owner: give it one such as 'user:17'")
+        if not 0.0 <= self.importance <= 1.0:
+            raise DataError(f"memo of {self.owner}: importance {self.importance} is not within 0..1")
+
+    @property
+    def side(self) -> str:
+        """What kind of thing owns it: the owner's part before the colon, `user` or `item`."""
+        return self.owner.partition(":")[0]
+
+
+Field = Literal["owner", "side", "kind", "round", "step", "source"]
+"""What a search over all owners can be narrowed by."""
+
+
+def holds(memo: Memo, where: Mapping[Field, str | int]) -> bool:
+    """Whether every named field of the memo has the value asked for."""
+    return all(getattr(memo, field) == value for field, value in where.items())
+
+
+class Found(NamedTuple):
+    """One hit of a search over all owners."""
+
+    memo: Memo
+    similarity: float
+    """Cosine of memo and question, -1 to 1."""
+
 
 class Memory(Protocol):
     """The contract of every memory; `tests/agents/memory_contract.py` holds its tests."""
@@ -44,10 +75,26 @@ class Memory(Protocol):
         """Keep these; batched, durable after `flush`."""
 
     def recall(self, owner: str, about: str, k: int, *, now: int, kinds: Sequence[Kind] = ()) -> list[Memo]:
-        """The k memos of `owner` that matter most for the text `about` at the owner's time `now`, best first."""
+        """The k memos of `owner` that matter most for the text `about` at the owner's time `now`, best first.
+
+        Memos of a later step are not recalled: what a killed attempt has left behind must not be read by the next one.
+        """
 
     def flush(self) -> None:
         """Write what is still buffered."""
+
+
+class Archive(Memory, Protocol):
+    """A memory that can also be looked through; the memories of this package all can."""
+
+    def versions(self, owner: str, kind: Kind) -> list[Memo]:
+        """Every memo of one kind, oldest first: the history of a profile."""
+
+    def nearest(self, text: str, k: int, where: Mapping[Field, str | int] | None = None) -> list[Found]:
+        """The k memos of any owner most similar to `text`, best first; none for a text without a known word."""
+
+    def close(self) -> None:
+        """Flush, and let go of files and connections."""
 
 
 class Embedder(Protocol):
