@@ -1,0 +1,8 @@
+"""The set-wise user agent: assess, validate, reflect on overlapping sets of candidates."""
+
+from .agent import SetwiseAgent
+from .config import Setwise
+from .fold import Fold
+from .ranking import Question, SetwiseRanking
+
+__all__ = ["Fold", "Question", "Setwise", "SetwiseAgent", "SetwiseRanking"]

@@ -1,0 +1,103 @@
+"""The set-wise user agent: which walks to ask for, the machine that walks them, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langgraph.graph.state import CompiledStateGraph
+
+from ...recsys.data import Dataset
+from ..agent import Records, Task, Tools
+from ..catalogue import item_texts
+from ..chat.types import Sampling
+from ..memory.memory import Embedder
+from .config import Setwise
+from .fold import Fold, fold
+from .machine import NAME, Setup, State, Step, machine
+
+
+@dataclass(frozen=True)
+class SetwiseAgent:
+    """Walks each user through the end of the train history, one candidate list an interaction.
+
+    A task is a user; its key is `user:<user_id>`. Users with fewer than two train interactions are not asked about.
+    """
+
+    config: Setwise = Setwise()
+    fold_config: Fold = Fold()
+    embed: Embedder | None = None
+    """Needed by `fold` when it makes vectors."""
+    sampling: Sampling = Sampling()
+    wording: Path | None = None
+    """A folder of prompts that come before those shipped."""
+    seed: int = 0
+    name: str = NAME
+
+    def tasks(self, data: Dataset) -> Iterator[Task]:
+        """One task a user, in order of user code; candidates are drawn with rng [seed, user, step]."""
+        texts = item_texts(data)
+        popular = np.argsort(-data.item_counts, kind="stable")
+        popular = popular[data.item_counts[popular] > 0]
+        for user in self._users(data):
+            history = [int(item) for item in data.history(user)]
+            walked = min(self.config.walk, len(history) - 1)
+            seed_history = history[: len(history) - walked][-self.config.seed_items :]
+            steps = [
+                self._step(user, history, position, popular) for position in range(len(history) - walked, len(history))
+            ]
+            shown = {*seed_history, *(item for step in steps for item in step["candidates"])}
+            state: State = {
+                "user": user,
+                "seed_history": seed_history,
+                "steps": steps,
+                "facts": {item: texts[item] for item in sorted(shown)},
+            }
+            yield Task(f"user:{data.users['user_id'].iat[user]}", state)
+
+    def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
+        return self._machine
+
+    def fold(self, data: Dataset, records: Records) -> Dataset:
+        """Weights, pairs and vectors, as `fold_config` says. Raises ValueError without an embedder."""
+        if self.embed is None:
+            raise ValueError("SetwiseAgent.fold makes vectors of texts: give the agent an embedder")
+        return fold(data, records, self.fold_config, self.embed, item_texts(data))
+
+    @cached_property
+    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
+        return machine(Setup(self.config, self.sampling, self.wording))
+
+    def _users(self, data: Dataset) -> list[int]:
+        able = np.flatnonzero(data.user_counts >= 2)
+        if self.config.users is not None and self.config.users < len(able):
+            able = np.sort(np.random.default_rng([self.seed, 0]).choice(able, self.config.users, replace=False))
+        return [int(user) for user in able]
+
+    def _step(self, user: int, history: list[int], position: int, popular: np.ndarray) -> Step:
+        """The true next item and others that the user never took on the train side, shuffled."""
+        rng = np.random.default_rng([self.seed, user, position])
+        positive = history[position]
+        others = negatives(positive, history, popular, self.config.candidates - 1, self.config.negatives, rng)
+        candidates = rng.permutation([positive, *others])
+        return {"positive": int(np.flatnonzero(candidates == positive)[0]), "candidates": [int(c) for c in candidates]}
+
+
+def negatives(
+    positive: int, seen: list[int], popular: np.ndarray, count: int, kind: str, rng: np.random.Generator
+) -> list[int]:
+    """`count` items outside `seen`: `uniform` over all that anybody took, or `popularity`: near the positive's rank.
+
+    popular: item codes, most popular first, only those with train interactions. Popularity-matched draws come from the
+    5 x count unseen items nearest in rank. Fewer come back where the catalogue is that small.
+    """
+    open_ = popular[~np.isin(popular, [*seen, positive])]
+    if kind == "popularity":
+        rank = {int(item): place for place, item in enumerate(popular)}
+        distance = np.abs(np.array([rank[int(item)] for item in open_]) - rank[positive])
+        open_ = open_[np.argsort(distance, kind="stable")[: 5 * count]]
+    return [int(item) for item in rng.choice(open_, min(count, len(open_)), replace=False)]
