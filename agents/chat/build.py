@@ -121,9 +121,9 @@ def build_chat(
     if config.provider == "replay":
         assert config.replay is not None
         return replay_chat(config.replay, model=config.model)
+    who = asked_of(config, catalogue)
     if config.provider == "offline":
-        version = offline_version(catalogue)
-        return _kept(_counted(offline_chat(catalogue), config, meter, prices, "offline"), cache, "offline", version)
+        return _kept(_counted(offline_chat(catalogue), config, meter, prices, "offline"), cache, who)
     assert config.model is not None
     chat = _counted(_provider(config), config, meter, prices, config.model)
     chat = limited(
@@ -135,8 +135,15 @@ def build_chat(
         patience=config.patience,
     )
     chat = repaired(retried(chat, attempts=config.attempts, patience=config.patience))
-    endpoint = endpoint_of(config.base_url) if config.provider == "openai" or config.base_url else "litellm"
-    return _kept(chat, cache, endpoint, config.model)
+    return _kept(chat, cache, who)
+
+
+def asked_of(config: LLMConfig, catalogue: Sequence[str] = ()) -> tuple[str, str]:
+    """(endpoint, model): who is asked, as the cache's keys have it; `catalogue` as `build_chat` takes it."""
+    if config.provider == "offline":
+        return "offline", offline_version(catalogue)
+    named = config.provider == "openai" or config.base_url
+    return endpoint_of(config.base_url) if named else config.provider, config.model or ""
 
 
 def _provider(config: LLMConfig) -> Chat:
@@ -179,8 +186,8 @@ def _counted(chat: Chat, config: LLMConfig, meter: Meter | None, prices: Prices,
     return metered(chat, meter, model=model, prices=prices)
 
 
-def _kept(chat: Chat, cache: Replies | Path | None, endpoint: str, model: str) -> Chat:
+def _kept(chat: Chat, cache: Replies | Path | None, who: tuple[str, str]) -> Chat:
     if cache is None:
         return chat
     replies = cache if isinstance(cache, Replies) else Replies(cache)
-    return cached(chat, replies, endpoint=endpoint, model=model)
+    return cached(chat, replies, endpoint=who[0], model=who[1])

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -29,7 +29,7 @@ STOP = frozenset(
 )
 AGAINST = re.compile(r"(?:passes over|rather than|not for)([^.\n]*)", re.IGNORECASE)
 """What stands behind these words, up to the end of the sentence, speaks against an item."""
-AVERSION = 0.4
+AVERSION = 0.1
 """How much a word that speaks against counts beside one that speaks for; our own choice."""
 
 Terms = Mapping[str, float]
@@ -89,42 +89,52 @@ def rank(rarity: Rarity, shown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe(rarity: Rarity, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """A profile: the weightiest words of the history, later items counting more, and those of the last two again."""
-    weight: defaultdict[str, float] = defaultdict(float)
-    for age, text in enumerate(reversed(shown["liked"])):
-        for word, value in rarity.terms(text).items():
-            weight[word] += value * 0.9**age
-    lately = [w for text in reversed(shown["liked"][-2:]) for w in _heaviest(rarity, text, 8)]
-    return {"profile": _profile(_ordered(weight), lately, [], shown["words"])}
+    """A profile: the weightiest words of each item of the history, oldest first, and again those of the last two."""
+    return {"profile": _profile([_phrase(rarity, text) for text in shown["liked"]], [], shown["words"])}
 
 
 def revise_profile(rarity: Rarity, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """The chosen item's words come to the front, those of the wrongly preferred that it lacks go to the far side."""
-    likes, lately, passes = _read(shown["profile"])
-    chosen = _heaviest(rarity, shown["chosen"], 12)
+    """The chosen item joins the profile as its newest; what the wrongly preferred have and it lacks is passed over."""
+    likes, passes = _read(shown["profile"])
+    chosen = _phrase(rarity, shown["chosen"])
+    liked = {word for phrase in (*likes, chosen) for word in words(phrase)}
     rejected = [w for text in shown["rejected"] for w in _heaviest(rarity, text, 4)]
-    against = [w for w in dict.fromkeys(rejected) if w not in chosen and w not in likes[:30]]
-    profile = _profile(
-        [*dict.fromkeys([*lately, *likes])],
-        [*dict.fromkeys([*chosen, *lately])],
-        [w for w in dict.fromkeys([*against, *passes]) if w not in chosen],
-        shown["words"],
-    )
-    return {"lesson": f"Look for {' '.join(chosen[:5])}, not for {' '.join(against[:5])}.", "profile": profile}
+    against = [w for w in dict.fromkeys([*rejected, *passes]) if w not in liked]
+    lesson = f"Look for {chosen}" + (f", not for {' '.join(against[:5])}." if against else ".")
+    return {"lesson": lesson, "profile": _profile([*likes, chosen], against, shown["words"])}
 
 
 def revise_items(rarity: Rarity, shown: Mapping[str, Any]) -> dict[str, Any]:
     """The chosen item is said to suit what the profile likes; the others are told by their own words."""
-    likes, lately, _ = _read(shown["profile"])
+    likes, _ = _read(shown["profile"])
     texts = {}
     for handle, item in shown["items"].items():
         own = _heaviest(rarity, item["facts"], 8)
         if handle == shown["chosen"]:
-            suits = [w for w in dict.fromkeys([*lately[:6], *likes[:10]]) if w not in own][:8]
+            newest = [w for phrase in reversed(likes) for w in words(phrase)]
+            suits = [w for w in dict.fromkeys(newest) if w not in own][:8]
             texts[handle] = f"Known by {', '.join(own)}; suits a taste for {', '.join(suits)}."
         else:
             texts[handle] = f"Known by {', '.join(own)}."
     return texts
+
+
+def rate(rarity: Rarity, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Each option's rating: the mean of the ratings given, those of like items counting more; to the nearest step."""
+    given = [(rarity.terms(text), rating) for text, rating in shown["rated"]]
+    step = shown["step"]
+    ratings = []
+    for handle, text in shown["options"].items():
+        option = rarity.terms(text)
+        weights = [(0.02 + cosine(terms, option), rating) for terms, rating in given]
+        mean = sum(w * r for w, r in weights) / sum(w for w, _ in weights) if weights else shown["high"]
+        ratings.append({"item": handle, "rating": min(shown["high"], max(shown["low"], round(mean / step) * step))})
+    return {"reason": "as like items were rated", "ratings": ratings}
+
+
+def recite(rarity: Rarity, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing: there is nothing that this provider could have read before."""
+    return {"title": ""}
 
 
 ANSWERS: dict[str, Callable[[Rarity, Mapping[str, Any]], dict[str, Any]]] = {
@@ -132,6 +142,8 @@ ANSWERS: dict[str, Callable[[Rarity, Mapping[str, Any]], dict[str, Any]]] = {
     "describe": describe,
     "revise_profile": revise_profile,
     "revise_items": revise_items,
+    "rate": rate,
+    "recite": recite,
 }
 
 
@@ -162,29 +174,40 @@ def offline_chat(catalogue: Sequence[str] = ()) -> Chat:
 # --- the profile's own form -------------------------------------------------------------------------------------------
 
 
-def _profile(likes: Sequence[str], lately: Sequence[str], passes: Sequence[str], cap: int) -> str:
-    """At most `cap` words in three sentences, which hold half, a quarter and a sixth of them."""
-    parts = [f"Likes {', '.join(likes[: cap // 2])}."]
-    if lately:
-        parts.append(f"Lately {', '.join(lately[: cap // 4])}.")
+def _profile(likes: Sequence[str], passes: Sequence[str], cap: int) -> str:
+    """At most `cap` words: a phrase an item, the newest last and said again, then what is passed over.
+
+    Where the cap is short of room the oldest items are forgotten first.
+    """
+    lately, passes = likes[-2:], passes[: cap // 10]
+    room = cap - 4 - len(passes) - sum(len(phrase.split()) for phrase in lately)
+    kept: list[str] = []
+    for phrase in reversed(likes):
+        room -= len(phrase.split())
+        if room < 0:
+            break
+        kept.insert(0, phrase)
+    parts = [f"Likes {'; '.join(kept)}.", f"Lately {'; '.join(lately)}."]
     if passes:
-        parts.append(f"Passes over {', '.join(passes[: cap // 6])}.")
+        parts.append(f"Passes over {' '.join(passes)}.")
     return " ".join(parts)
 
 
-def _read(profile: str) -> tuple[list[str], list[str], list[str]]:
-    """The three lists of a profile; of a text in another form, all words as likes."""
-    sentences = profile.split(". ")
-    found = {"Likes": [""], "Lately": [""], "Passes over": [""]}
-    for sentence in sentences:
-        for opening, texts in found.items():
-            if sentence.startswith(opening):
-                texts[0] = sentence.removeprefix(opening)
-                break
-        else:
-            found["Likes"][0] += " " + sentence
-    likes, lately, passes = (list(dict.fromkeys(words(texts[0]))) for texts in found.values())
-    return likes, lately, passes
+def _read(profile: str) -> tuple[list[str], list[str]]:
+    """The phrases liked and the words passed over; a text in another form is liked as a whole."""
+    likes: list[str] = []
+    passes: list[str] = []
+    for sentence in profile.split(". "):
+        sentence = sentence.rstrip(".")
+        if sentence.startswith("Passes over "):
+            passes += words(sentence.removeprefix("Passes over "))
+        elif not sentence.startswith("Lately "):
+            likes += sentence.removeprefix("Likes ").split("; ")
+    return [phrase for phrase in likes if phrase], passes
+
+
+def _phrase(rarity: Rarity, text: str) -> str:
+    return " ".join(_heaviest(rarity, text, 8))
 
 
 def _heaviest(rarity: Rarity, text: str, count: int) -> list[str]:

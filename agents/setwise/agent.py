@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from langgraph.graph.state import CompiledStateGraph
 
 from ...recsys.data import Dataset
-from ..agent import Records, Task, Tools
+from ..agent import Later, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..memory.memory import Embedder
@@ -43,34 +43,35 @@ class SetwiseAgent:
         texts = item_texts(data)
         popular = np.argsort(-data.item_counts, kind="stable")
         popular = popular[data.item_counts[popular] > 0]
+        ids = data.users["user_id"].tolist()
         for user in self._users(data):
-            history = [int(item) for item in data.history(user)]
-            walked = min(self.config.walk, len(history) - 1)
-            seed_history = history[: len(history) - walked][-self.config.seed_items :]
-            steps = [
-                self._step(user, history, position, popular) for position in range(len(history) - walked, len(history))
-            ]
-            shown = {*seed_history, *(item for step in steps for item in step["candidates"])}
-            state: State = {
-                "user": user,
-                "seed_history": seed_history,
-                "steps": steps,
-                "facts": {item: texts[item] for item in sorted(shown)},
-            }
-            yield Task(f"user:{data.users['user_id'].iat[user]}", state)
+            yield Task(f"user:{ids[user]}", Later(partial(self._state, data, user, texts, popular)))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine
 
     def fold(self, data: Dataset, records: Records) -> Dataset:
-        """Weights, pairs and vectors, as `fold_config` says. Raises ValueError without an embedder."""
-        if self.embed is None:
-            raise ValueError("SetwiseAgent.fold makes vectors of texts: give the agent an embedder")
+        """Weights, pairs and vectors, as `fold_config` says. Raises ValueError for vectors without an embedder."""
         return fold(data, records, self.fold_config, self.embed, item_texts(data))
 
     @cached_property
     def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
         return machine(Setup(self.config, self.sampling, self.wording))
+
+    def _state(self, data: Dataset, user: int, texts: Mapping[int, str], popular: np.ndarray) -> State:
+        history = [int(item) for item in data.history(user)]
+        walked = min(self.config.walk, len(history) - 1)
+        seed_history = history[: len(history) - walked][-self.config.seed_items :]
+        steps = [
+            self._step(user, history, position, popular) for position in range(len(history) - walked, len(history))
+        ]
+        shown = {*seed_history, *(item for step in steps for item in step["candidates"])}
+        return {
+            "user": user,
+            "seed_history": seed_history,
+            "steps": steps,
+            "facts": {item: texts[item] for item in sorted(shown)},
+        }
 
     def _users(self, data: Dataset) -> list[int]:
         able = np.flatnonzero(data.user_counts >= 2)

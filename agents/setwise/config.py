@@ -23,7 +23,7 @@ class Setwise(BaseModel):
     walk: int = Field(5, ge=0)
     """How many of a user's last train interactions are walked through (AgentCF trains on 5); 0 writes a
     first profile and nothing else."""
-    seed_items: int = Field(5, ge=1)
+    seed_items: int = Field(10, ge=1)
     """Interactions before the first step that the first profile is written from (AgentCF: 1)."""
     rounds: int = Field(2, ge=0)
     """Most reflections on one step; 0 turns reflection off."""

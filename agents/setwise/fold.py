@@ -38,10 +38,11 @@ class Fold(BaseModel):
     """Profiles and item semantics as initial vectors, for models that take them."""
 
 
-def fold(data: Dataset, records: Records, config: Fold, embed: Embedder, texts: dict[int, str]) -> Dataset:
+def fold(data: Dataset, records: Records, config: Fold, embed: Embedder | None, texts: dict[int, str]) -> Dataset:
     """A new Dataset with what the ok records say; `data` itself is not touched.
 
     texts: item code -> its facts as text, for items without new semantics. Records of other agents are passed over.
+    Raises ValueError where vectors are wanted and `embed` is None.
     """
     payloads = list(_payloads(records))
     changes: dict[str, Any] = {}
@@ -50,6 +51,8 @@ def fold(data: Dataset, records: Records, config: Fold, embed: Embedder, texts: 
     if config.pairs:
         changes["pairs"] = pd.concat([data.pairs, _pairs(payloads, config)], ignore_index=True)
     if config.vectors:
+        if embed is None:
+            raise ValueError("Fold.vectors makes vectors of texts: give the agent an embedder, or switch vectors off")
         semantics = _medoids(payloads, embed)
         described = [f"{texts[i]} | {semantics[i]}" if i in semantics else texts[i] for i in range(data.n_items)]
         profiles = {payload["user"]: payload["profile"] for _, payload in payloads}
@@ -81,7 +84,7 @@ def _weighted(data: Dataset, payloads: list[tuple[str, dict[str, Any]]], config:
         for step in payload["steps"]:
             chosen = step["candidates"][step["positive"]]
             order = step["rounds"][0]["order"]
-            sure = 1 - order.index(step["positive"]) / (len(order) - 1)
+            sure = 1 - order.index(step["positive"]) / max(1, len(order) - 1)
             for row in start + np.flatnonzero(history == chosen):
                 weight[row] *= config.weight_floor + (1 - config.weight_floor) * sure
                 confidence[row], origin[row], agent[row], record[row] = sure, "reweighted", NAME, key

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -29,10 +29,12 @@ from ..chat.structured import ask
 from ..chat.types import Facts, Sampling
 from ..memory.memory import Kind, Memo
 from .config import Setwise
-from .partition import Judged, logistic_mismatch, merge, mismatch, order_of, windows, wrongly_above
+from .partition import Judged, logistic_mismatch, merge, misjudged, mismatch, order_of, windows, wrongly_above
 
 NAME = "setwise"
 PROMPTS = ("setwise/profile", "setwise/assess", "setwise/reflect_profile", "setwise/reflect_items")
+FORESEEN = 0.3
+"""Importance of a choice that the agent had right, beside at least .5 of one it had wrong; our own value."""
 RECALLED: tuple[Kind, ...] = ("reflection", "evidence")
 
 
@@ -83,6 +85,8 @@ class State(TypedDict, total=False):
     best: float
     """Mismatch of what was accepted at this step."""
     kept: bool
+    memos: list[Memo]
+    """Everything remembered in this walk."""
     trace: list[dict[str, Any]]
     payload: dict[str, Any]
 
@@ -123,7 +127,7 @@ async def introduce(setup: Setup, state: State, runtime: Runtime[Tools]) -> Stat
         agent=NAME,
     )
     profile = capped(reply.profile, setup.config.profile_words)
-    return {"first_profile": profile, "profile": profile, "semantics": {}, "step": -1, "trace": []}
+    return {"first_profile": profile, "profile": profile, "semantics": {}, "step": -1, "memos": [], "trace": []}
 
 
 async def begin_step(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
@@ -165,9 +169,10 @@ async def validate(setup: Setup, state: State, runtime: Runtime[Tools]) -> State
     trace = [*state["trace"][:-1], _with_round(state, loss, kept)]
     if not kept:
         return {"kept": False, "draft_profile": state["profile"], "draft_semantics": state["semantics"], "trace": trace}
-    if not first:
-        runtime.context.memory.remember(memos(state, loss))
+    written = evidence(setup, state, loss) if first else memos(state, loss)
+    runtime.context.memory.remember(written)
     return {
+        "memos": [*state["memos"], *written],
         "kept": True,
         "best": loss,
         "judged": fresh,
@@ -181,7 +186,7 @@ async def reflect_profile(setup: Setup, state: State, runtime: Runtime[Tools]) -
     """The user path: the sets that were judged wrongly and the truth make a new profile and a lesson."""
     step = state["steps"][state["step"]]
     shown = [described(item, state["facts"], state["semantics"]) for item in step["candidates"]]
-    wrong = [s for s in state["judged"] if step["positive"] in s.ranking and s.ranking[0] != step["positive"]]
+    wrong = misjudged(state["judged"], step["positive"], len(shown))
     sets = [
         {"options": {str(rank): shown[p] for rank, p in enumerate(s.ranking, 1)}, "reason": s.reason} for s in wrong
     ]
@@ -245,6 +250,7 @@ async def conclude(state: State) -> State:
             "first_profile": state["first_profile"],
             "profile": state["profile"],
             "semantics": {str(item): text for item, text in sorted(state["semantics"].items())},
+            "memos": [asdict(memo) for memo in state["memos"] if memo.kind in RECALLED],
             "steps": state["trace"],
         }
     }
@@ -330,6 +336,15 @@ async def judge(setup: Setup, tools: Tools, profile: str, notes: Sequence[str], 
 def described(item: int, facts: dict[int, str], semantics: dict[int, str]) -> str:
     """An item as it is shown: its facts, and what was written about it since."""
     return f"{facts[item]} | {semantics[item]}" if item in semantics else facts[item]
+
+
+def evidence(setup: Setup, state: State, loss: float) -> list[Memo]:
+    """A choice that was foreseen is remembered too, lightly: no reflection will speak of it."""
+    if loss > setup.config.tau:
+        return []
+    step, owner = state["steps"][state["step"]], f"user:{state['user']}"
+    chosen = state["facts"][step["candidates"][step["positive"]]]
+    return [Memo(owner, "evidence", f"chose {chosen}", 0, state["step"], FORESEEN, owner)]
 
 
 def memos(state: State, loss: float) -> list[Memo]:

@@ -107,10 +107,24 @@ def wrongly_above(sets: Sequence[Judged], positive: int, count: int) -> list[int
     return sorted({p for ranking in rankings for p in ranking[: ranking.index(positive)]})
 
 
+def misjudged(sets: Sequence[Judged], positive: int, count: int) -> list[Judged]:
+    """The sets that put another item before the true one.
+
+    Point-wise judgements compare nothing: the merged order stands as their one set, with the true item's reasons.
+    """
+    held = [s for s in sets if positive in s.ranking]
+    if any(len(s.ranking) > 1 for s in held):
+        return [s for s in held if len(s.ranking) > 1 and s.ranking[0] != positive]
+    merged = merge(sets, count)
+    reasons = " ".join(s.reason for s in held)
+    return [Judged(merged.order, tuple(merged.scores[p] for p in merged.order), reasons)]
+
+
 def order_of(handles: Mapping[str, int], ranking: Sequence[tuple[str, float]], reason: str) -> Judged:
     """A reply's (handle, score) pairs, best first, as a judged set of positions."""
     return Judged(tuple(handles[h] for h, _ in ranking), tuple(score for _, score in ranking), reason)
 
 
 def _mean(values: Sequence[float], empty: float) -> float:
-    return sum(values) / len(values) if values else empty
+    # Rounded, because thirds and fifths do not add up alike in every order: equal means must be ties.
+    return round(math.fsum(values) / len(values), 12) if values else empty

@@ -16,8 +16,9 @@ from ...recsys.data import Dataset
 from ..agent import Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
+from ..memory.memory import Memo
 from .config import Setwise
-from .machine import Setup, described, judge
+from .machine import RECALLED, Setup, described, judge
 from .partition import merge
 
 
@@ -29,6 +30,8 @@ class Question:
     candidates: Sequence[int]
     profile: str
     semantics: Mapping[int, str] = field(default_factory=dict)
+    memos: Sequence[Memo] = ()
+    """What was remembered of the user; the notes are recalled from it."""
 
 
 class State(TypedDict, total=False):
@@ -36,12 +39,20 @@ class State(TypedDict, total=False):
     candidates: list[int]
     profile: str
     shown: list[str]
+    memos: list[Memo]
     payload: dict[str, Any]
 
 
 async def rank(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
     """Assess every set, merge, and name the items in order."""
-    sets = await judge(setup, runtime.context, state["profile"], (), state["shown"])
+    memory, k = runtime.context.memory, setup.config.notes
+    notes: list[str] = []
+    if state["memos"] and k:
+        memory.remember(state["memos"])
+        now = max(memo.step for memo in state["memos"])
+        recalled = memory.recall(state["memos"][0].owner, " ".join(state["shown"]), k, now=now, kinds=RECALLED)
+        notes = [memo.text for memo in recalled]
+    sets = await judge(setup, runtime.context, state["profile"], notes, state["shown"])
     merged = merge(sets, len(state["shown"]))
     return {
         "payload": {
@@ -71,6 +82,7 @@ class SetwiseRanking:
                 "candidates": list(question.candidates),
                 "profile": question.profile,
                 "shown": shown,
+                "memos": list(question.memos),
             }
             yield Task(f"user:{data.users['user_id'].iat[question.user]}", state)
 
