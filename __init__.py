@@ -1,1 +1,40 @@
-"""recloop closes the loop between LLM agents and recommenders."""
+"""recloop closes the loop between LLM agents and recommenders: simulate, refine, retrain, measure.
+
+Every verb of the command line is a function here: `recloop run study.yaml` is `recloop.run("study.yaml")`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+VERBS = {
+    "run": "simulators.run",
+    "estimate": "simulators.estimate",
+    "data_info": "simulators.datasets",
+    "data_convert": "simulators.datasets",
+    "runs_list": "simulators.runs",
+    "runs_show": "simulators.runs",
+    "cache_stats": "simulators.cache",
+    "cache_explain": "simulators.cache",
+    "cache_export": "simulators.cache",
+    "cache_import": "simulators.cache",
+    "cache_prune": "simulators.cache",
+    "prompts_list": "simulators.wordings",
+    "prompts_show": "simulators.wordings",
+    "prompts_render": "simulators.wordings",
+}
+"""Verb -> the module it lives in; imported when first used, for torch and chromadb take seconds."""
+
+__all__ = [*VERBS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in VERBS:
+        # `recloop.run` stays the function although a module of that name exists further down.
+        return getattr(importlib.import_module(f".{VERBS[name]}", __name__), name)
+    raise AttributeError(f"module 'recloop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *VERBS])

@@ -1,0 +1,113 @@
+"""Settings from files and options, checked: an unknown key is refused with the nearest name that exists."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping. Raises ConfigError that names file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds {type(values).__name__}, expected keys and values such as `name: my-study`")
+    return values
+
+
+def with_settings(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """A deep copy of `values` with `train.epochs=3`-like assignments made; the right side is YAML.
+
+    Numbers in the path index lists (`steps.0.setwise.rounds=1`). Raises ConfigError for anything else.
+    """
+    changed = _copy(values)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"--set {assignment}: expected key=value, such as --set train.epochs=3")
+        *parents, last = path.split(".")
+        place: Any = changed
+        for depth, key in enumerate(parents):
+            if isinstance(place, dict):
+                place = place.setdefault(key, {})
+            elif isinstance(place, list) and key.isdigit() and int(key) < len(place):
+                place = place[int(key)]
+            else:
+                raise ConfigError(f"--set {assignment}: {'.'.join(parents[: depth + 1])} is not in the settings")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from None
+        if isinstance(place, dict):
+            place[last] = value
+        elif isinstance(place, list) and last.isdigit() and int(last) < len(place):
+            place[int(last)] = value
+        else:
+            raise ConfigError(f"--set {assignment}: {path} is not in the settings")
+    return changed
+
+
+def checked(kind: type[Model], values: Mapping[str, Any], where: str) -> Model:
+    """`values` as a `kind`. Raises ConfigError with one line a fault: place, what is wrong, the nearest name."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_fault(kind, fault, where) for fault in error.errors())) from None
+
+
+def _fault(kind: type[BaseModel], fault: Any, where: str) -> str:
+    # A step such as `- setwise: {...}` is checked by its own class: its place is the message's, not pydantic's.
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = sorted({name for model in _models_at(kind, fault["loc"][:-1]) for name in model.model_fields})
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1, 0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{where}: unknown key {place!r}; {hint}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{where}: {place}: {message}" if place else f"{where}: {message}"
+
+
+def _models_at(kind: type[BaseModel], place: Sequence[int | str]) -> list[type[BaseModel]]:
+    """The classes that may stand at a place in the settings."""
+    found: list[Any] = [kind]
+    for part in place:
+        following: list[Any] = []
+        for model in found:
+            field = model.model_fields.get(part) if isinstance(part, str) else None
+            following.extend(_classes(field.annotation) if field else [model])
+        found = following
+    return [model for model in found if isinstance(model, type) and issubclass(model, BaseModel)]
+
+
+def _classes(annotation: Any) -> Iterator[type[BaseModel]]:
+    if get_origin(annotation) in (Union, types.UnionType, list, tuple, dict) or get_args(annotation):
+        for inner in get_args(annotation):
+            yield from _classes(inner)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+
+
+def _copy(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _copy(value) for key, value in values.items()}
+    return [_copy(value) for value in values] if isinstance(values, list) else values

@@ -1,0 +1,68 @@
+"""`runs list` and `runs show`: what run folders hold, read from their own files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from .manifest import read_manifest
+from .records import totals
+from .run import REPORT, STUDY, TABLE
+from .summary import SUMMARY, Summary
+
+
+def runs_list(out: Path | str = "runs") -> list[dict[str, Any]]:
+    """One entry a run folder below `out`, by name: its steps with their counts, and whether a table is there."""
+    return [_entry(folder) for folder in sorted(Path(out).glob("*/")) if (folder / STUDY).is_file()]
+
+
+def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
+    """One run: its study, manifests, summaries and report. Raises RunError where there is no such run."""
+    folder = Path(out) / name
+    if not (folder / STUDY).is_file():
+        known = ", ".join(entry["name"] for entry in runs_list(out)) or "none"
+        raise RunError(f"no run {name!r} in {out}; there are: {known}")
+    report = folder / REPORT
+    return {
+        **_entry(folder),
+        "study": (folder / STUDY).read_text(encoding="utf-8"),
+        "manifests": {step.name: read_manifest(step) for step in _steps(folder)},
+        "report": report.read_text(encoding="utf-8") if report.is_file() else None,
+    }
+
+
+def _entry(folder: Path) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "folder": str(folder),
+        "steps": {step.name: _counts(step) for step in _steps(folder)},
+        "table": (folder / TABLE).is_file(),
+    }
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(step for step in (folder / "agents").glob("*/") if read_manifest(step) is not None)
+
+
+def _counts(step: Path) -> dict[str, Any]:
+    """Of the summary; of a run that was killed there is none yet, so of its records."""
+    path = step / SUMMARY
+    if not path.is_file():
+        found = totals(step)
+        return {"tasks": found.tasks, "ok": found.ok, "invalid": found.invalid, "failed": found.failed, "ended": False}
+    try:
+        summary = Summary.read(path)
+    except (json.JSONDecodeError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error}); run the study again, its records are kept") from error
+    return {
+        "tasks": summary.tasks,
+        "ok": summary.ok,
+        "invalid": summary.invalid,
+        "failed": summary.failed,
+        "calls": summary.calls,
+        "tokens": summary.prompt_tokens + summary.completion_tokens,
+        "cost": summary.cost,
+        "ended": not summary.stopped,
+    }
