@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DEVELOPS := $(VENV)/.develops
 # One thread a process: a busy neighbour core makes OpenMP's spinning threads many times slower than one.
 QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false
 
@@ -11,18 +12,18 @@ QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false
 demo: $(READY)
 	$(BIN)/recloop run examples/bazaar.yaml
 
-test: $(READY)
+test: $(DEVELOPS)
 	$(QUIET) $(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
-test-all: $(READY)
+test-all: $(DEVELOPS)
 	$(QUIET) $(BIN)/pytest $(ARGS)
 
-lint: $(READY) .typing/recloop
+lint: $(DEVELOPS) .typing/recloop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY)
+format: $(DEVELOPS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -30,8 +31,12 @@ format: $(READY)
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $(READY)
+
+$(DEVELOPS): $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(DEVELOPS)
 
 # Type checkers look a package up by its folder's name; this checkout may have any.
 .typing/recloop:
