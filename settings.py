@@ -49,7 +49,9 @@ def with_settings(values: Mapping[str, Any], assignments: Sequence[str]) -> dict
         place: Any = changed
         for depth, key in enumerate(parents):
             if isinstance(place, dict):
-                place = place.setdefault(key, {})
+                if place.get(key) is None:  # absent, or a key with nothing under it
+                    place[key] = {}
+                place = place[key]
             elif isinstance(place, list) and key.isdigit() and int(key) < len(place):
                 place = place[int(key)]
             else:

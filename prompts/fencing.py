@@ -18,7 +18,7 @@ _TEMPLATE = re.compile(
 _RUN = re.compile(r"<{2,}|>{2,}")
 _BLANK = re.compile(r"[ \t]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
-_ORDINARY = re.compile(r"[ \w.,;:!?&'\"()/+$%#*=@-]*", re.ASCII)
+_ORDINARY = re.compile(r"[ \w.,;:!?&'\"()/+$%#*=@|-]*", re.ASCII)
 
 
 def clean(text: str, limit: int = 2000) -> str:
@@ -31,7 +31,8 @@ def clean(text: str, limit: int = 2000) -> str:
     text = text[: 4 * limit]
     if not _ORDINARY.fullmatch(text):
         text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
-        text = "".join(_shown(character) for character in text)
+        if not text.replace("\n", " ").isprintable():
+            text = "".join(_shown(character) for character in text)
         text = _TEMPLATE.sub(lambda match: f"{match[0]} " if match[0] != ">" else " >", text)
         text = _BLANK_LINES.sub("\n\n", text)
     text = _BLANK.sub(" ", text).strip()

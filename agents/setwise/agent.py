@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from langgraph.graph.state import CompiledStateGraph
 
+from ...errors import DataError
 from ...recsys.data import Dataset
 from ..agent import Later, Records, Task, Tools
 from ..catalogue import item_texts
@@ -36,7 +37,7 @@ class SetwiseAgent:
     wording: Path | None = None
     """A folder of prompts that come before those shipped."""
     seed: int = 0
-    name: str = NAME
+    name: ClassVar[str] = NAME
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
         """One task a user, in order of user code; candidates are drawn with rng [seed, user, step]."""
@@ -84,6 +85,11 @@ class SetwiseAgent:
         rng = np.random.default_rng([self.seed, user, position])
         positive = history[position]
         others = negatives(positive, history, popular, self.config.candidates - 1, self.config.negatives, rng)
+        if len(others) < self.config.candidates - 1:
+            raise DataError(
+                f"user {user}: only {len(others)} items that the user never took are in the train side, a list of "
+                f"{self.config.candidates} needs {self.config.candidates - 1}; set fewer candidates"
+            )
         candidates = rng.permutation([positive, *others])
         return {"positive": int(np.flatnonzero(candidates == positive)[0]), "candidates": [int(c) for c in candidates]}
 

@@ -53,9 +53,11 @@ def fold(data: Dataset, records: Records, config: Fold, embed: Embedder | None, 
     if config.vectors:
         if embed is None:
             raise ValueError("Fold.vectors makes vectors of texts: give the agent an embedder, or switch vectors off")
-        semantics = _medoids(payloads, embed)
+        # What an earlier step wrote stays where this one wrote nothing.
+        semantics = _written(data.items, "semantics") | _medoids(payloads, embed)
         described = [f"{texts[i]} | {semantics[i]}" if i in semantics else texts[i] for i in range(data.n_items)]
-        profiles = {payload["user"]: payload["profile"] for _, payload in payloads}
+        profiles = _written(data.users, "profile")
+        profiles |= {payload["user"]: payload["profile"] for _, payload in payloads}
         profile_texts = [profiles.get(user, "") for user in range(data.n_users)]
         changes["items"] = data.items.assign(semantics=[semantics.get(i, "") for i in range(data.n_items)])
         changes["users"] = data.users.assign(profile=profile_texts)
@@ -124,6 +126,13 @@ def _medoids(payloads: list[tuple[str, dict[str, Any]]], embed: Embedder) -> dic
         vectors = embed(texts)
         chosen[item] = texts[int(np.argmax(np.round(vectors @ vectors.mean(axis=0), 6)))]
     return chosen
+
+
+def _written(table: pd.DataFrame, column: str) -> dict[int, str]:
+    """Code -> the text that an agent has written there already."""
+    if column not in table:
+        return {}
+    return {code: str(text) for code, text in enumerate(table[column]) if isinstance(text, str) and text}
 
 
 def _present(frame: pd.DataFrame, column: str, default: np.ndarray) -> np.ndarray:

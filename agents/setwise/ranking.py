@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -71,7 +71,7 @@ class SetwiseRanking:
     config: Setwise = Setwise()
     sampling: Sampling = Sampling()
     wording: Path | None = None
-    name: str = "setwise-ranking"
+    name: ClassVar[str] = "setwise-ranking"
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
         texts = item_texts(data)
