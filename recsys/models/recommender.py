@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
+from scipy.sparse import csr_matrix
 
-from ..data.dataset import Dataset, Floats, Ints
+from ...errors import ConfigError, DataError
+from ..data.dataset import Dataset, Floats, Ints, together
+
+Learnt = TypeVar("Learnt")
 
 
 class Config(BaseModel):
     """Hyperparameters: frozen, and a key that does not exist is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Config):
+    """What every recommender is told."""
+
+    refit: bool = False
+    """Learn from train + valid in the end: for as many epochs as were best on valid, where the model has epochs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class Circumstances:
 
 
 class Recommender(Protocol):
-    """The contract of every model; `tests/recsys/contract.py` holds the tests a new one must pass.
+    """The contract of every model; `contract.py` holds the tests a new one must pass.
 
     `accepts` names what the model uses of a Dataset beyond user, item and order: `weights` (interaction weights),
     `pairs` (preference pairs), `item_vectors`, `user_vectors` (initial vectors). What it does not name it ignores, and
@@ -48,3 +60,36 @@ class Recommender(Protocol):
 
         Seen items are scored like any other: masking them is the evaluation's business.
         """
+
+
+def learnt_from(config: ModelConfig, train: Dataset, valid: Dataset | None) -> Dataset:
+    """What a model without epochs learns from: train, or train + valid where `config.refit` says so.
+
+    Interactions of weight 0 are left out. DataError where nothing is left.
+    """
+    data = together(train, valid) if config.refit and valid is not None else train
+    data = counted(data)
+    if not len(data):
+        raise DataError(f"dataset {data.name!r}: no interaction of weight > 0 to learn from")
+    return data
+
+
+def counted(data: Dataset) -> Dataset:
+    """Without the interactions of weight 0, which are as good as absent."""
+    return data if bool(np.all(data.weight > 0)) else data.rows(data.weight > 0)
+
+
+def interactions_matrix(data: Dataset) -> csr_matrix:
+    """(n_users, n_items) float32 sums of weights of each user's interactions with each item; zeros are not stored."""
+    shape = (data.n_users, data.n_items)
+    matrix = csr_matrix((data.weight, data.item, data.indptr), shape=shape, dtype=np.float32, copy=True)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def fitted(name: str, learnt: Learnt | None) -> Learnt:
+    """What a model has learnt; ConfigError where it has not been fitted yet."""
+    if learnt is None:
+        raise ConfigError(f"{name}: not fitted; call fit(train, valid) or load it from a folder first")
+    return learnt

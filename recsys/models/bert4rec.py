@@ -1,0 +1,115 @@
+"""BERT4Rec: attention in both directions guesses items hidden at random; recommending hides the place after the end.
+
+Sun et al. 2019, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from Transformer".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor
+
+from ...errors import ConfigError
+from .. import losses, training
+from ..batches import pieces, windows
+from ..checkpoints import Arrays
+from ..data.dataset import Dataset, Floats, Ints
+from .attention import Attention
+from .recommender import Circumstances, counted, fitted
+from .sequence import Sequence, SequenceConfig, last_scores, pair_terms, started, user_features
+
+
+class BERT4RecConfig(SequenceConfig):
+    max_length: int = Field(50, ge=2)
+    """Places seen: the newest items and the hidden place after them."""
+    blocks: PositiveInt = 2
+    """Self-attention blocks (Sun et al. 2019, section 4.3)."""
+    heads: PositiveInt = 2
+    """Attention heads; must divide embedding_size."""
+    hidden_share: float = Field(0.2, gt=0, lt=1)
+    """Share of places hidden in training (Sun et al. 2019, table 4: .2 for MovieLens)."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    epochs: PositiveInt = 200
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> BERT4RecConfig:
+        if self.embedding_size % self.heads:
+            raise ConfigError(f"heads: {self.heads} does not divide embedding_size {self.embedding_size}")
+        return self
+
+
+class BERT4Rec:
+    """score(u, i) = state of the hidden place after the newest item of u . vector of i; 0 without history."""
+
+    name: ClassVar[str] = "bert4rec"
+    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
+    Config: ClassVar[type[training.TrainingConfig]] = BERT4RecConfig
+
+    def __init__(self, config: BERT4RecConfig | None = None) -> None:
+        self.config = config or BERT4RecConfig()
+        self.network: Sequence | None = None
+        self.log: training.Log | None = None
+
+    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+        self.network, self.log = training.fit(self, train, valid, circumstances)
+
+    def build(self, train: Dataset) -> Sequence:
+        return started(self._network(train.n_items, user_features(train, self.config.embedding_size)), train)
+
+    def _network(self, n_items: int, user_vectors: Tensor | None) -> Sequence:
+        c = self.config
+        body = Attention(c.embedding_size, c.max_length, c.blocks, c.heads, c.dropout, causal=False)
+        return Sequence(n_items, c.embedding_size, c.dropout, body, user_vectors, hidden=True)
+
+    def terms(self, network: Sequence, train: Dataset) -> list[training.Term]:
+        """Every window hides a share of its places, at least one; a history's last place is hidden more often.
+
+        Recommending hides the last place, so training must meet it: of the windows that end a history half hide that
+        place alone (Sun et al. 2019, section 3.6, add such samples).
+        """
+        config, pad = self.config, train.n_items
+
+        def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+            users, start, steps = pieces(train, config.max_length - 1, rng)
+            order = rng.permutation(len(users))
+            for first in range(0, len(order), config.batch_size):
+                rows = order[first : first + config.batch_size]
+                size = steps[rows] + 1
+                seen = windows(train, users[rows], start[rows], size, int(size.max()), pad)
+                real = seen.items != pad
+                draws = np.where(real, rng.random(real.shape), 1.0)
+                hide = draws < np.maximum(config.hidden_share, draws.min(1, keepdims=True) * (1 + 1e-9))
+                ends = (start[rows] + size == train.indptr[users[rows] + 1]) & (rng.random(len(rows)) < 0.5)
+                hide[ends] = np.arange(hide.shape[1]) == size[ends, None] - 1
+                hide &= real
+                yield (
+                    users[rows],
+                    np.where(hide, pad + 1, seen.items).astype(np.int32),
+                    hide,
+                    seen.items[hide].astype(np.int64),
+                    train.weight[seen.rows[hide]],
+                )
+
+        def loss(users: Tensor, inputs: Tensor, hide: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+            states = network(users, inputs)[hide[inputs != pad]]
+            return losses.catalogue_softmax(states, network.items, targets, weights)
+
+        return [training.Term(batches, loss), *pair_terms(network, train, config, hidden=True)]
+
+    def score(self, users: Ints, history: Dataset) -> Floats:
+        return self.scores(fitted(self.name, self.network), users, counted(history))
+
+    def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
+        return last_scores(network, users, history, self.config.max_length, hidden=True)
+
+    def state(self) -> Arrays:
+        return training.state(fitted(self.name, self.network))
+
+    def restore(self, state: Arrays) -> None:
+        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
+        self.network = self._network(len(state["items"]), vectors)
+        training.restore(self.network, state)

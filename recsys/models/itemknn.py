@@ -1,0 +1,70 @@
+"""ItemKNN: items are alike when the same users chose them; a user is shown what is like their history.
+
+Sarwar et al. 2001 for the cosine; TF-IDF and BM25 weighting of the matrix as in `implicit`, whose C++ top-K product
+finds the neighbours in memory of a small multiple of the result.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight, normalize, tfidf_weight
+from pydantic import Field, PositiveFloat, PositiveInt
+from scipy.sparse import csc_matrix, csr_matrix
+
+from ..checkpoints import Arrays
+from ..data.dataset import Dataset, Floats, Ints
+from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+
+
+class ItemKNNConfig(ModelConfig):
+    neighbours: PositiveInt = 20
+    """Items kept for each item, itself included; 20-200 is usual."""
+    neighbours_of: Literal["candidate", "history"] = "candidate"
+    """Whose neighbours count: those of the item to be scored (Sarwar et al. 2001, section 3.2), or those of each item
+    of the history (Deshpande & Karypis 2004, figure 2, and implicit)."""
+    weighting: Literal["cosine", "tfidf", "bm25"] = "tfidf"
+    """How users who choose much, and counts that repeat, are played down before items are compared."""
+    k1: PositiveFloat = 1.2
+    """BM25's saturation of repeated counts; large values leave counts as they are (Robertson & Zaragoza 2009)."""
+    b: float = Field(0.75, ge=0, le=1)
+    """BM25's normalisation by popularity: 0 none, 1 full."""
+
+
+class ItemKNN:
+    """score(u, i) = sum over the history j of u of weight(u, j) * similarity(i, j)."""
+
+    name: ClassVar[str] = "itemknn"
+    accepts: ClassVar[frozenset[str]] = frozenset({"weights"})
+    Config: ClassVar[type[ModelConfig]] = ItemKNNConfig
+
+    def __init__(self, config: ItemKNNConfig | None = None) -> None:
+        self.config = config or ItemKNNConfig()
+        self.similarity: csr_matrix | None = None
+        """(n_items, n_items): row j is what item j of a history adds to every item."""
+
+    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+        data = learnt_from(self.config, train, valid)
+        engine = ItemItemRecommender(K=self.config.neighbours, num_threads=circumstances.threads or 0)
+        engine.fit(self._weighted(interactions_matrix(data).T), show_progress=False)
+        nearest = engine.similarity if self.config.neighbours_of == "history" else engine.similarity.T
+        self.similarity = csr_matrix(nearest, dtype=np.float32)
+
+    def _weighted(self, by_item: csc_matrix) -> csr_matrix:
+        """(n_users, n_items) whose columns are compared; from the interactions (n_items, n_users)."""
+        if self.config.weighting == "bm25":
+            return bm25_weight(by_item, self.config.k1, self.config.b).T.tocsr()
+        return normalize(tfidf_weight(by_item) if self.config.weighting == "tfidf" else by_item).T.tocsr()
+
+    def score(self, users: Ints, history: Dataset) -> Floats:
+        scores = interactions_matrix(history)[users] @ fitted(self.name, self.similarity)
+        return np.asarray(scores.toarray(), np.float32)
+
+    def state(self) -> Arrays:
+        s = fitted(self.name, self.similarity)
+        return {"data": s.data, "indices": s.indices, "indptr": s.indptr}
+
+    def restore(self, state: Arrays) -> None:
+        n = len(state["indptr"]) - 1
+        self.similarity = csr_matrix((state["data"], state["indices"], state["indptr"]), shape=(n, n))

@@ -1,0 +1,190 @@
+"""What the sequence models share: item vectors, a user's own map, next-item training on every place, scores at the end.
+
+A sequence model is a body, states from item vectors, set into `Sequence`. SASRec's is causal attention, GRU4Rec's a
+recurrent network; both are trained and asked by the functions here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from .. import losses, training
+from ..batches import Negatives, newest, pieces, windows
+from ..data.dataset import Dataset, Floats, Ints
+from .dropout import Dropout
+from .initial import Axes, start_from
+
+STATE_SCORES = 4_000_000
+"""Values of (user, time, size) computed at once when scoring: bounds the memory of a block of users."""
+
+
+class SequenceConfig(training.TrainingConfig):
+    embedding_size: PositiveInt = 64
+    """Length of an item's vector and of a state."""
+    max_length: PositiveInt = 50
+    """Items of history seen, newest last."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Share of values dropped, of item vectors and in the body."""
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 64
+    """Windows of at most max_length steps in one step of training."""
+
+
+class NextItemConfig(SequenceConfig):
+    loss: Literal["softmax", "sampled_softmax", "gbce"] = "softmax"
+    """softmax ranks the whole catalogue; the sampled ones draw `negatives` items a window, for large catalogues."""
+    negatives: PositiveInt = 256
+    """Items drawn for each window under a sampled loss; never positives of the window's user."""
+    calibration: float = Field(0.75, ge=0, le=1)
+    """t of gBCE (Petrov & Macdonald 2023: .75)."""
+
+
+class Sequence(nn.Module):
+    """Item codes (batch, time), padded on the right with n_items, to the states of all real places, row by row.
+
+    States are (places, size): a third of a batch of MovieLens windows is padding, and only what needs rows of one
+    length (attention, the recurrence) computes it. The code n_items + 1 stands for a place to be guessed, where the
+    body was made for that.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        size: int,
+        dropout: float,
+        body: nn.Module,
+        user_vectors: Tensor | None,
+        hidden: bool = False,
+    ) -> None:
+        super().__init__()
+        self.items = nn.Parameter(torch.randn(n_items, size) * 0.02)
+        self.hidden = nn.Parameter(torch.randn(1, size) * 0.02) if hidden else None
+        self.dropout, self.body = Dropout(dropout), body
+        self.user_vectors: Tensor | None
+        self.register_buffer("user_vectors", user_vectors)
+        self.user_map = None if user_vectors is None else nn.Linear(user_vectors.shape[1], size, bias=False)
+        if self.user_map is not None:
+            nn.init.zeros_(self.user_map.weight)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        n = len(self.items)
+        real = items != n
+        codes = items[real]
+        table = self.items if self.hidden is None else torch.cat([self.items, self.hidden])
+        x = F.embedding(codes.clamp_max(n), table) * self.items.shape[1] ** 0.5
+        x = self.body(self.dropout(x), real)
+        if self.user_vectors is not None and self.user_map is not None:
+            x = x + self.user_map(self.user_vectors[users[real.nonzero()[:, 0]]])
+        return x
+
+
+def spread(states: Tensor, real: Tensor) -> Tensor:
+    """(n, d) states of the real places to (batch, time, d), 0 in the padding. real (batch, time) with n true."""
+    padded = states.new_zeros(*real.shape, states.shape[1])
+    padded[real] = states
+    return padded
+
+
+def user_features(train: Dataset, size: int) -> Tensor | None:
+    """Agents' user vectors on their principal axes, of deviation 1, (n, <= size); 0 where nothing is known."""
+    if train.user_vectors is None:
+        return None
+    axes = Axes.of(train.user_vectors, size)
+    known = train.user_vectors.any(1, keepdims=True)
+    features = torch.from_numpy(((train.user_vectors - axes.mean) @ axes.directions * known).astype(np.float32))
+    scale = float(features.std()) if features.numel() > 1 else 0.0
+    return features / scale if scale > 0 else features
+
+
+def started(network: Sequence, train: Dataset) -> Sequence:
+    """The network with its item vectors at the agents' item vectors, where the data has them."""
+    if train.item_vectors is not None:
+        start_from(network.items, train.item_vectors, Axes.of(train.item_vectors, network.items.shape[1]))
+    return network
+
+
+def next_item_terms(network: Sequence, train: Dataset, config: NextItemConfig) -> list[training.Term]:
+    """At every place of every window the item that came next is to be told from all others, or from drawn ones."""
+    pad = train.n_items
+    negatives = Negatives.of(train) if config.loss != "softmax" else None
+
+    def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+        users, start, steps = pieces(train, config.max_length, rng)
+        if negatives is not None:
+            some = negatives.free(users) > 0
+            users, start, steps = users[some], start[some], steps[some]
+        order = rng.permutation(len(users))
+        for first in range(0, len(order), config.batch_size):
+            rows = order[first : first + config.batch_size]
+            seen = windows(train, users[rows], start[rows], steps[rows] + 1, int(steps[rows].max()) + 1, pad)
+            inputs, targets = seen.items[:, :-1].copy(), seen.items[:, 1:]
+            real = targets != pad
+            inputs[~real] = pad
+            drawn = negatives.draw(users[rows], rng, config.negatives) if negatives is not None else inputs[:, :0]
+            yield users[rows], inputs, targets[real].astype(np.int64), train.weight[seen.rows[:, 1:][real]], drawn
+
+    def loss(users: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor, drawn: Tensor) -> Tensor:
+        states = network(users, inputs)
+        if config.loss == "softmax":
+            return losses.catalogue_softmax(states, network.items, targets, weights)
+        real = inputs != pad
+        negative = (spread(states, real) @ F.embedding(drawn, network.items).transpose(1, 2))[real]
+        positive = (states * F.embedding(targets, network.items)).sum(1)
+        if config.loss == "gbce":
+            return losses.gbce(positive, negative, train.n_items, config.calibration, weights)
+        return losses.sampled_softmax(positive, negative, weights)
+
+    return [training.Term(batches, loss), *pair_terms(network, train, config)]
+
+
+def pair_terms(network: Sequence, train: Dataset, config: SequenceConfig, hidden: bool = False) -> list[training.Term]:
+    """Preference pairs act on the state at the end of the train history."""
+
+    def prefer(users: Tensor, preferred: Tensor, other: Tensor) -> Tensor:
+        distinct, place = users.unique(return_inverse=True)
+        state = last_states(network, distinct.cpu().numpy().astype(np.int32), train, config.max_length, hidden)[place]
+        return (state * (network.items[preferred] - network.items[other])).sum(1)
+
+    return training.pairs(train, config.pair_weight, _targets_a_batch(train, config), prefer)
+
+
+def last_states(network: Sequence, users: Ints, history: Dataset, max_length: int, hidden: bool = False) -> Tensor:
+    """(n, size) states after each user's newest item, 0 where there is none.
+
+    hidden: the state is that of a place to be guessed after the newest item, which then takes one of the max_length.
+    """
+    device = network.items.device
+    seen = newest(history, users, max_length - hidden, history.n_items)
+    items, size = seen.items, (seen.rows >= 0).sum(1)
+    if hidden:
+        items = np.pad(items, ((0, 0), (0, 1)), constant_values=history.n_items)
+        items[np.flatnonzero(size), size[size > 0]] = history.n_items + 1
+    known = torch.as_tensor(np.flatnonzero(size), device=device)
+    states = network(torch.as_tensor(users, device=device), torch.as_tensor(items, device=device))
+    last = states.new_zeros(len(users), states.shape[1])
+    last[known] = states[torch.as_tensor(np.cumsum(size + hidden * (size > 0))[size > 0] - 1, device=device)]
+    return last
+
+
+@torch.no_grad()
+def last_scores(network: Sequence, users: Ints, history: Dataset, max_length: int, hidden: bool = False) -> Floats:
+    """(n, n_items) products of each user's last state with every item."""
+    step = max(1, STATE_SCORES // (max_length * network.items.shape[1]))
+    blocks = [
+        last_states(network, users[first : first + step], history, max_length, hidden) @ network.items.T
+        for first in range(0, len(users), step)
+    ]
+    return torch.cat(blocks).float().cpu().numpy() if blocks else np.empty((0, len(network.items)), np.float32)
+
+
+def _targets_a_batch(train: Dataset, config: SequenceConfig) -> int:
+    """Roughly how many interactions one batch predicts."""
+    windows_an_epoch = (np.maximum(train.user_counts - 1, 0) / config.max_length + 0.5).sum()
+    return max(1, int(config.batch_size * len(train) / max(windows_an_epoch, 1)))
