@@ -121,7 +121,9 @@ def show(verdict: Verdict, console: Console) -> None:
         table.add_column(column, no_wrap=True)
     for column in ("mean", *(f"against {name}" for name in against), *groups):
         table.add_column(column, justify="right")
-    for (name, variant), rows in mine.groupby(["model", "variant"], sort=False):
+    lines = mine.groupby(["model", "variant"], sort=False)
+    last = dict(lines.groups.keys())  # of each model its last variant
+    for (name, variant), rows in lines:
         alone = {row["group"]: row["mean"] for row in rows[rows["against"] == ""].to_dict("records")}
         versus = {row["against"]: row for row in rows[rows["group"] == "all"].to_dict("records") if row["against"]}
         cells = [_interval(versus[other]) if other in versus else "" for other in against]
@@ -131,7 +133,7 @@ def show(verdict: Verdict, console: Console) -> None:
             f"{alone['all']:.4f}",
             *cells,
             *(f"{alone[group]:.4f}" if group in alone else "" for group in groups),
-            end_section=bool(variant == list(dict.fromkeys(mine["variant"]))[-1]),
+            end_section=last[name] == variant,
         )
     console.print(table)
     for sentence in conclusions(verdict.table, verdict.metric):

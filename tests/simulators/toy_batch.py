@@ -141,7 +141,7 @@ def world(rows: int = 20) -> Dataset:
 def job(config: dict[str, Any]) -> Job:
     """A factory for `run_sharded`: `n` tasks, perhaps a `cache` file; the rest are fields of ToyChat."""
     told = {name: set(value) if isinstance(value, list) else value for name, value in config.items()}
-    n, kept = told.pop("n"), told.pop("cache", None)
+    n, kept, _ = told.pop("n"), told.pop("cache", None), told.pop("shard", None)
     chat: Chat = ToyChat(**told)
     if kept is not None:
         chat = cached(chat, Replies(Path(kept)), endpoint="toy", model="toy-model")

@@ -613,6 +613,6 @@ async def test_memos_of_the_walk_become_notes_of_the_test() -> None:
 
 
 def test_a_catalogue_too_small_for_a_candidate_list_is_said_before_anything_is_asked() -> None:
-    agent = SetwiseAgent(Setwise(walk=1, candidates=100, set_size=4, stride=2))
+    agent = SetwiseAgent(Setwise(walk=1, candidates=200, set_size=4, stride=2))
     with pytest.raises(DataError, match="set fewer candidates"):
-        next(iter(agent.tasks(small_world(users=3))))
+        dict(next(iter(agent.tasks(small_world(users=3)))).state)
