@@ -61,7 +61,7 @@ def train_all(study: Study, split: Split, variants: Sequence[Variant], folder: P
             evaluation, told = train_one(cell, train, split, study)
             write_values(evaluation, file, model=cell.model, variant=cell.variant.name, seed=cell.seed)
             write_text(sidecar, json.dumps(told, indent=2, sort_keys=True) + "\n")
-            metric = study.evaluate.metrics[-1]
+            metric = evaluation.metrics[0]
             say(
                 f"trained {done}/{len(cells)}: {cell.model} on {cell.variant.name}, seed {cell.seed}: "
                 f"{metric} {evaluation.mean(metric):.4f} ({told['fit_seconds']:.1f} s)"
@@ -85,13 +85,15 @@ def cells_of(config: TrainConfig, variants: Sequence[Variant]) -> Iterator[Cell]
     for entry in config.models:
         [(name, hyperparameters)] = entry.items()
         settings = dict(hyperparameters)
-        trains = isinstance(model(name, **settings).config, TrainingConfig)
+        fresh = model(name, **settings)
+        trains = isinstance(fresh.config, TrainingConfig)
+        drawn = trains or getattr(fresh, "starts_at_random", False)
         if trains and config.epochs is not None:
             settings.setdefault("epochs", config.epochs)
         for variant in variants:
             if not variant.only_for <= model_class(name).accepts:
                 continue
-            for seed in config.seeds if trains or variant.by_seed else config.seeds[:1]:
+            for seed in config.seeds if drawn or variant.by_seed else config.seeds[:1]:
                 yield Cell(variant, name, settings, seed)
 
 

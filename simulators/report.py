@@ -82,8 +82,8 @@ def conclusions(table: pd.DataFrame, metric: str) -> list[str]:
             verdict = "unchanged: this model uses nothing that the agents edited, or nothing came of it"
         elif all(better):
             verdict = "helps, beyond raw and beyond every control of the same size"
-        elif better[0] and not any(worse):
-            verdict = "gains on raw, but a control of the same size does as well: not the agents' doing"
+        elif better[0]:
+            verdict = "gains on raw, but a control of the same size does as well or better: not the agents' doing"
         elif worse[0]:
             verdict = "HARMS"
         else:
@@ -122,7 +122,7 @@ def show(verdict: Verdict, console: Console) -> None:
     for column in ("mean", *(f"against {name}" for name in against), *groups):
         table.add_column(column, justify="right")
     lines = mine.groupby(["model", "variant"], sort=False)
-    last = dict(lines.groups.keys())  # of each model its last variant
+    last = dict(zip(mine["model"], mine["variant"], strict=True))
     for (name, variant), rows in lines:
         alone = {row["group"]: row["mean"] for row in rows[rows["against"] == ""].to_dict("records")}
         versus = {row["against"]: row for row in rows[rows["group"] == "all"].to_dict("records") if row["against"]}

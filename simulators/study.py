@@ -96,6 +96,10 @@ class TrainConfig(BaseModel):
                 model(name, **(hyperparameters or {}))
             except ConfigError as error:
                 raise ValueError(str(error)) from None
+        names = [name for entry in named for name in entry]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} twice: the table has one line a model; make two studies of it")
         return [{name: dict(settings or {})} for entry in named for name, settings in entry.items()]
 
 
@@ -208,6 +212,11 @@ def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key in ("path", "metadata", "items", "users"):
             if isinstance(data.get(key), str):
                 data[key] = str(folder / data[key])
+        split = data.get("split")
+        sides = split.get("given") if isinstance(split, dict) else None
+        for key in ("valid_path", "test_path"):
+            if isinstance(sides, dict) and isinstance(sides.get(key), str):
+                sides[key] = str(folder / sides[key])
     llm = values.get("llm")
     for section, key in ((values, "prompts"), (llm, "prices"), (llm, "replay")):
         if isinstance(section, dict) and isinstance(section.get(key), str):

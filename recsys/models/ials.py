@@ -35,6 +35,8 @@ class IALS:
 
     name: ClassVar[str] = "ials"
     accepts: ClassVar[frozenset[str]] = frozenset({"weights"})
+    starts_at_random: ClassVar[bool] = True
+    """Another seed gives another fit, although nothing is trained in epochs."""
     Config: ClassVar[type[ModelConfig]] = IALSConfig
 
     def __init__(self, config: IALSConfig | None = None) -> None:
