@@ -10,11 +10,13 @@ from typing import Any
 
 VERBS = {
     "run": "simulators.run",
+    "fidelity": "simulators.fidelity.suite",
     "estimate": "simulators.estimate",
     "data_info": "simulators.datasets",
     "data_convert": "simulators.datasets",
     "runs_list": "simulators.runs",
     "runs_show": "simulators.runs",
+    "runs_trace": "simulators.trace",
     "cache_stats": "simulators.cache",
     "cache_explain": "simulators.cache",
     "cache_export": "simulators.cache",

@@ -71,7 +71,7 @@ def run(
     elif verdict.stopped:
         print(f"stopped: {verdict.stopped}\nThe same command resumes; records and replies are kept in {verdict.folder}")
     else:
-        show(verdict, Console(width=None if sys.stdout.isatty() else 200))
+        show(verdict, Console(width=None if sys.stdout.isatty() else 240))
         print(f"\nRun folder: {verdict.folder} (the whole report: {Path(verdict.folder) / REPORT})")
     if not verdict.complete:
         failed = sum(summary.failed for summary in verdict.asked.values())
@@ -125,9 +125,7 @@ def cache_explain(
 
 @cache_app.command("export", epilog=_example("recloop cache export replay.jsonl --out runs"))
 def cache_export(
-    file: Annotated[
-        Path, typer.Argument(help="The replay file to write, for `llm: {provider: replay, replay: FILE}`.")
-    ],
+    file: Annotated[Path, typer.Argument(help="What to write, for `llm: {provider: replay, replay: FILE}`.")],
     out: Cache = Path("runs"),
     model: Annotated[str | None, typer.Option(help="Only what was asked of this one, as a study names it.")] = None,
     as_json: Json = False,
@@ -162,6 +160,29 @@ def cache_prune(
 
     told = cache.cache_prune(out, older_than_days=older_than_days, model=model)
     _print_json(told) if as_json else print(f"{told['deleted']} replies deleted from {told['path']}")
+
+
+@app.command(epilog=_example("recloop fidelity examples/bazaar.yaml --set fidelity.users=100"))
+def fidelity(
+    study: Annotated[Path, typer.Argument(help="A study file (YAML); its fidelity section says what is measured.")],
+    settings: Set = None,
+    plots: Annotated[bool, typer.Option(help="Draw a picture a protocol.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Is the simulated user believable? Measure it beside rows without a model. The same command resumes."""
+    from .simulators import progress
+    from .simulators.fidelity import report as reports
+    from .simulators.fidelity.suite import fidelity as measure
+
+    report = measure(study, settings or [], plots=plots, progress=progress.watcher())
+    if as_json:
+        _print_json(report.as_json())
+    else:
+        reports.show(report, Console(width=None if sys.stdout.isatty() else 240))
+        print(f"\nPer-user values, pictures and {reports.SUMMARY}: {report.folder}")
+    if report.stopped:
+        print(f"stopped: {report.stopped}\nThe same command resumes", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @data_app.command("info", epilog=_example("recloop data info movielens ml-latest-small.zip --set min_rating=4"))
@@ -226,6 +247,20 @@ def runs_show(
     if as_json:
         return _print_json(shown)
     print(shown["report"] or f"{shown['study']}\n{json.dumps(shown['steps'], indent=2)}\nno table yet: run it again")
+
+
+@runs_app.command("trace", epilog=_example("recloop runs trace bazaar 17"))
+def runs_trace(
+    name: Annotated[str, typer.Argument(help="The run's name, as `runs list` has it.")],
+    user: Annotated[str, typer.Argument(help="The data's own user id.")],
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """One user's loop, round by round: sets, rankings, reasons, mismatch, what was rewritten, kept or rolled back."""
+    from .simulators import trace
+
+    shown = trace.runs_trace(name, user, out)
+    _print_json(shown) if as_json else print(shown["text"])
 
 
 @prompts_app.command("list", epilog=_example("recloop prompts list"))
@@ -316,16 +351,9 @@ def _print_estimate(told: dict[str, Any]) -> None:
 def _estimated(figures: dict[str, dict[str, float] | None]) -> list[str]:
     cells = []
     for name in ("calls", "prompt_tokens", "completion_tokens", "usd", "seconds"):
-        figure, by, form = (
-            figures[name],
-            3600 if name == "seconds" else 1,
-            ",.2f" if name in ("usd", "seconds") else ",.0f",
-        )
-        cells.append(
-            "-"
-            if figure is None
-            else f"{figure['mean'] / by:{form}} [{figure['low'] / by:{form}}, {figure['high'] / by:{form}}]"
-        )
+        figure, by, decimals = figures[name], 3600 if name == "seconds" else 1, 2 if name in ("usd", "seconds") else 0
+        mean, low, high = (f"{value / by:,.{decimals}f}" for value in (figure or dict.fromkeys("abc", 0.0)).values())
+        cells.append("-" if figure is None else f"{mean} [{low}, {high}]")
     return cells
 
 

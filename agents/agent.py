@@ -6,7 +6,7 @@ the data. It is handed the train side of a split and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -49,12 +49,38 @@ class Record:
     """Digests of the prompts used, `name@digest`, sorted."""
     calls: int = 0
     repairs: int = 0
+    unmatched: int = 0
+    """Replies that named an item which was not shown; each was repaired or made the record invalid."""
     fenced: int = 0
     """Replies whose JSON had to be taken out of a Markdown fence."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
     seconds: float = 0.0
+
+
+class Later(Mapping[str, Any]):
+    """A task's state that is made when it is first looked at: a resume passes a million finished tasks in a second."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        self._make = make
+        self._made: Mapping[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._state()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state())
+
+    def __len__(self) -> int:
+        return len(self._state())
+
+    def _state(self) -> Mapping[str, Any]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 Records = pd.DataFrame
@@ -67,6 +93,8 @@ class Tally:
 
     calls: int = 0
     repairs: int = 0
+    unmatched: int = 0
+    """Replies that named an item which was not shown."""
     fenced: int = 0
     """Replies whose JSON had to be taken out of a Markdown fence."""
     prompt_tokens: int = 0

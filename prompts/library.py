@@ -108,6 +108,8 @@ def _environment(folder: Path | None) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(roots),
         undefined=jinja2.StrictUndefined,
+        # A piece that changes during a run must not be read under the old digest, and looking is a fifth of a render.
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         # A prompt is plain text for a model: HTML escaping would change what it reads.

@@ -73,7 +73,7 @@ class Asking:
                 tools_of(self.chat, memory),
                 folder,
                 seed=self.study.seed,
-                concurrency=self.study.llm.concurrency,
+                concurrency=tasks_at_once(self.study.llm),
                 retry_failed=self.retry_failed,
                 progress=self.watch,
                 total=sum(1 for _ in agent.tasks(data)),
@@ -123,6 +123,7 @@ async def asking(
     texts = list(item_texts(train).values())
     around = Surroundings(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts)
     meter = open_meter(study.folder, study.llm.budget)
+    gather_caches(study)
     with Replies(study.out / CACHE) as replies:
         chat = chat_of(study, study.llm, replies, meter, texts)
         try:
@@ -162,10 +163,11 @@ def cache_of(study: Study, shard: int | None = None) -> Path:
 
 
 def gather_caches(study: Study) -> None:
-    """Take the replies in files of single shards into the shared one."""
-    if study.run.cache == "shard":
+    """Take the replies in files of single shards into the shared one; no worker may be writing them."""
+    files = sorted((study.folder / "replies").glob("shard-*.sqlite"))
+    if files:
         with Replies(study.out / CACHE) as replies:
-            for path in sorted((study.folder / "replies").glob("shard-*.sqlite")):
+            for path in files:
                 replies.absorb(path)
 
 
@@ -191,6 +193,11 @@ def chat_of(study: Study, llm: LLMConfig, replies: Replies, meter: Meter, texts:
 def span_of(study: Study, agent: Agent) -> Span:
     """What stands around each task: a span, or nothing."""
     return task_spans(tracer(), agent.name) if study.run.telemetry else lambda _: nullcontext()
+
+
+def tasks_at_once(llm: LLMConfig) -> int:
+    """Twice as many tasks as calls: a task that thinks, or waits to ask again, must not leave a place empty."""
+    return 2 * llm.concurrency
 
 
 def tools_of(chat: Chat, memory: ChromaMemory | ListMemory) -> Callable[[Task], Tools]:

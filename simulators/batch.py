@@ -7,16 +7,19 @@ aside). There is no checkpointer; a killed task starts again and finds its repli
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..agents.agent import Agent, Status, Task, Tools
 from ..agents.chat.redaction import redact
+from ..agents.chat.traced import Span
 from ..agents.memory.memory import Memory
 from ..errors import ConfigError, RecloopError, RunError
 from ..recsys.data import Dataset
@@ -30,6 +33,8 @@ from .summary import Asked, Summary
 
 ToolsFor = Callable[[Task], Tools]
 """What a task's graph may reach. Its `tally` is replaced by a fresh one a task."""
+
+log = logging.getLogger(__name__)
 
 BEAT = 0.5
 """Seconds between two looks at the progress and at records that wait to be written."""
@@ -51,13 +56,15 @@ async def run_tasks(
     llm: Mapping[str, Any] | None = None,
     anew: bool = False,
     shard: Shard | None = None,
+    span: Span = lambda _: nullcontext(),
 ) -> Summary:
     """Do every task of `agent.tasks(data)` that `folder` has no record of, at most `concurrency` at a time.
 
     `data` is the train side. `seed`, `config` (the agent's), `prompts` (digests) and `llm` (provider, model, sampling)
     go to the manifest; a resume with any of them, the agent or the data changed is refused, unless `anew` sets the
     earlier run aside. `retry_failed` does the failed tasks again. `total`, the number of tasks where it is known,
-    gives the progress an end. With `shard`, a worker of `shards.run_sharded` does its share only.
+    gives the progress an end. `span` is entered around each task, for traces. With `shard`, a worker of
+    `shards.run_sharded` does its share only.
 
     An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. A spent budget or a refused
     key ends the run early with `Summary.stopped`; so does cancellation (Ctrl-C), which is then raised on. Any other
@@ -80,7 +87,8 @@ async def run_tasks(
         aside = torn if shard is None else None
         finished = finished_keys(folder, retry_failed=retry_failed, shard=share, torn=aside)
         say_torn(watch, folder, torn)
-        run = _Run(agent, tools_for, PartWriter(folder, share[0]), watch, finished, share, total)
+        run = _Run(agent, tools_for, PartWriter(folder, share[0]), watch, finished, share, total, span)
+        log.info("run begins", extra={"agent": agent.name, "folder": str(folder), "finished": len(finished)})
         try:
             await run.work(data, concurrency)
         finally:
@@ -96,6 +104,7 @@ async def run_tasks(
             )
             if shard is None:
                 record_end(folder, summary)
+            log.info("run ends", extra={"agent": agent.name, "folder": str(folder), "summary": str(summary)})
             watch.show(run.standing(ended=True))
             if run.stopped:
                 watch.say(f"{run.stopped}: {summary.tasks} records are kept in {folder}; the same command resumes")
@@ -136,6 +145,7 @@ class _Run:
     finished: set[str]
     shard: Shard
     total: int | None
+    span: Span
     asked: Asked = field(default_factory=Asked)
     resumed: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
@@ -178,7 +188,8 @@ class _Run:
                     continue
                 doing = f"task {task.key!r}"
                 tools = self.tools_for(task)
-                record = await reason(self.agent.name, task, graph, tools, self.asked)
+                with self.span(task):
+                    record = await reason(self.agent.name, task, graph, tools, self.asked)
                 self.memories[id(tools.memory)] = tools.memory
                 self.statuses[record.status] += 1
                 if self.writer.add(record, position):

@@ -30,13 +30,14 @@ def run_on_ray(shared: Shared, at_once: int, report: Report) -> list[Summary]:
         ray.init(include_dashboard=False, log_to_driver=False)
     try:
         work = ray.remote(run_shard).options(num_cpus=1, max_retries=RETRIES)
+        told = ray.put(shared)  # once for all shards: it may hold the data
         waiting = list(range(shared.shards))
         working: dict[Any, int] = {}
         done: dict[int, Summary] = {}
         while waiting or working:
             while waiting and len(working) < at_once:
                 index = waiting.pop(0)
-                working[work.remote(shared, index)] = index
+                working[work.remote(told, index)] = index
             ready, _ = ray.wait(list(working), timeout=0.5)
             report()
             for reference in ready:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from ..agents.chat.redaction import redact
 from ..agents.chat.types import Chat, Reply, Request
 from ..errors import BudgetExceeded, LLMError, ModelUnavailable, ReplyInvalid
 from .summary import Asked
+
+log = logging.getLogger(__name__)
 
 Graph = CompiledStateGraph[Any, Tools, Any, Any]
 
@@ -48,6 +51,8 @@ async def reason(agent: str, task: Task, graph: Graph, tools: Tools, asked: Aske
         if isinstance(failed, ModelUnavailable) and failed.status in HOPELESS:
             raise Halt(f"the model's server refuses every call ({failed})") from failed
         status, error = "failed", f"{type(failed).__name__}: {failed}"
+    if status != "ok":
+        log.info("task without a result", extra={"task": task.key, "status": status, "reason": redact(error)[:300]})
     return Record(
         key=task.key,
         agent=agent,
@@ -58,6 +63,7 @@ async def reason(agent: str, task: Task, graph: Graph, tools: Tools, asked: Aske
         prompts=tuple(sorted(tally.prompts)),
         calls=tally.calls,
         repairs=tally.repairs,
+        unmatched=tally.unmatched,
         fenced=tally.fenced,
         prompt_tokens=tally.prompt_tokens,
         completion_tokens=tally.completion_tokens,

@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         ("prompts", pa.list_(pa.string())),
         ("calls", pa.int32()),
         ("repairs", pa.int32()),
+        ("unmatched", pa.int32()),
         ("fenced", pa.int32()),
         ("prompt_tokens", pa.int64()),
         ("completion_tokens", pa.int64()),

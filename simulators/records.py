@@ -20,7 +20,7 @@ Shard = tuple[int, int]
 """(index, count): one of `count` disjoint shares of the tasks."""
 
 WHOLE: Shard = (0, 1)
-COUNTED = ("calls", "repairs", "fenced", "prompt_tokens", "completion_tokens")
+COUNTED = ("calls", "repairs", "unmatched", "fenced", "prompt_tokens", "completion_tokens")
 
 
 def belongs(key: str, shard: Shard) -> bool:
@@ -67,6 +67,7 @@ class Totals:
     failed: int = 0
     calls: int = 0
     repairs: int = 0
+    unmatched: int = 0
     fenced: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0

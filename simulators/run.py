@@ -61,7 +61,8 @@ def run(
     metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
     if stopped or (refined is None and study.steps):
         nothing = pd.DataFrame(columns=["metric", "variant", "against", "group", "model"])
-        return Verdict(study.name, str(folder), llm, facts, {}, asked, nothing, pd.DataFrame(), metric, stopped, usage(folder))
+        paid = usage(folder)
+        return Verdict(study.name, str(folder), llm, facts, {}, asked, nothing, pd.DataFrame(), metric, stopped, paid)
     trained = variants(split.train, refined, study.evaluate.controls, study.seed, _facts_vectors(study, split.train))
     grid = train_all(study, split, trained, folder / "values", watch.say)
     table = compare(

@@ -10,11 +10,13 @@ import importlib
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from ..agents.agent import Agent
+from ..agents.chat.traced import Span
 from ..errors import ConfigError
 from ..recsys.data import Dataset
 from .atomic import TEMPORARY
@@ -26,6 +28,9 @@ from .records import totals
 from .summary import Asked, Summary
 
 Backend = Literal["serial", "processes", "ray"]
+
+SHARD = "shard"
+"""What a factory's config names the worker's own number by: for files that are not shared."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,9 @@ class Job:
     llm: Mapping[str, Any] = field(default_factory=dict)
     total: int | None = None
     """Tasks of the whole run, where known."""
+    span: Span = lambda _: nullcontext()
+    close: Callable[[], None] = lambda: None
+    """Called when the worker's share is done, or has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,8 @@ def run_sharded(
 ) -> Summary:
     """Run the tasks of `factory` (`"package.module:function"`, called with `config`, returns a Job) in shards.
 
-    `config` is picklable and holds no secret: those come from each worker's environment. At most `at_once` workers run
+    `config` is picklable and holds no secret: those come from each worker's environment. A worker's has its number,
+    too, under `SHARD`. At most `at_once` workers run
     at a time (all shards, if None). A worker that dies is replaced and resumes its shard. The number of shards may
     change from one resume to the next. `Summary.cached` and `paid` leave out what dead workers asked.
     Raises what `run_tasks` raises, ConfigError for a factory that cannot be found, RunError for a shard whose worker
@@ -106,23 +115,27 @@ def run_sharded(
 
 def run_shard(shared: Shared, index: int) -> Summary:
     """Do one shard in this process; what every backend's workers call."""
-    job: Job = load(shared.factory)(dict(shared.config))
-    return run_batch(
-        job.agent,
-        job.data,
-        job.tools_for,
-        shared.folder,
-        seed=job.seed,
-        concurrency=job.concurrency,
-        config=job.config,
-        prompts=job.prompts,
-        llm=job.llm,
-        total=job.total,
-        retry_failed=shared.retry_failed,
-        anew=shared.anew,
-        shard=(index, shared.shards),
-        progress=_Reporter(shared.folder / "shards" / f"{index}.json"),
-    )
+    job: Job = load(shared.factory)({**shared.config, SHARD: index})
+    try:
+        return run_batch(
+            job.agent,
+            job.data,
+            job.tools_for,
+            shared.folder,
+            seed=job.seed,
+            concurrency=job.concurrency,
+            config=job.config,
+            prompts=job.prompts,
+            llm=job.llm,
+            total=job.total,
+            retry_failed=shared.retry_failed,
+            anew=shared.anew,
+            shard=(index, shared.shards),
+            span=job.span,
+            progress=_Reporter(shared.folder / "shards" / f"{index}.json"),
+        )
+    finally:
+        job.close()
 
 
 def load(factory: str) -> Callable[[dict[str, Any]], Job]:

@@ -52,6 +52,8 @@ class Summary:
     failed: int
     calls: int
     repairs: int
+    unmatched: int
+    """Replies that named an item which was not shown."""
     fenced: int
     prompt_tokens: int
     completion_tokens: int
@@ -99,12 +101,19 @@ class Summary:
 
     @property
     def rates(self) -> dict[str, float]:
-        """Shares in [0, 1], NaN where nothing was counted: of tasks (valid, invalid, failed), of calls (repaired)."""
+        """Shares in [0, 1], NaN where nothing was counted.
+
+        Of tasks: `valid`, `invalid`, `failed`. Of first answers (repair turns left out): `parse_valid`, of the right
+        form at once; `repaired`, asked to correct their form; `unmatched`, naming an item that was not shown.
+        """
+        first = self.calls - self.repairs
         return {
             "valid": _share(self.ok, self.tasks),
             "invalid": _share(self.invalid, self.tasks),
             "failed": _share(self.failed, self.tasks),
-            "repaired": _share(self.repairs, self.calls),
+            "parse_valid": _share(first - self.repairs, first),
+            "repaired": _share(self.repairs, first),
+            "unmatched": _share(self.unmatched, first),
         }
 
     def as_json(self) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
 from ...errors import ModelUnavailable
+
+log = logging.getLogger(__name__)
 
 
 class Circuit:
@@ -62,6 +65,7 @@ class Circuit:
         """An answer came: the server is there."""
         self._failures = 0
         if self._opened is not None:
+            log.warning("the server is back", extra={"seconds": round(self._clock() - self._opened, 1)})
             self._opened, self._wait, self._probing = None, self._first_wait, False
             self._wake()
 
@@ -72,6 +76,7 @@ class Circuit:
         if self._opened is None and self._failures >= self._failures_to_open:
             self._opened = now
             self.pauses += 1
+            log.warning("no answers: the run pauses until the server is back", extra={"failures": self._failures})
             self._probe_at = now + max(self._wait, retry_after or 0.0)
         elif probe and self._opened is not None:
             self._wait = min(self._longest_wait, 2 * self._wait)

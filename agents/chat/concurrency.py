@@ -7,6 +7,10 @@ that queues without refusing tells by its latency: once replies come near the de
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger(__name__)
+
 _CUT = 0.5
 _CUT_WHEN_SLOW = 0.8
 _STEPS = 32
@@ -78,3 +82,4 @@ class Concurrency:
             self.limit = max(1.0, self.limit * factor)
             self._cut_at = now
             self.cuts += 1
+            log.info("fewer requests at once", extra={"limit": int(self.limit), "most": self.most})

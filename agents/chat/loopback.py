@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import json
 import math
+import os
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -100,6 +101,8 @@ class Loopback:
         self._free = asyncio.Semaphore(self.capacity) if self.capacity and self.queueing else None
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._answer)
+        app.router.add_get("/v1/loopback", self._told)
+        app.router.add_post("/v1/loopback", self._told)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, backlog=1024)
@@ -123,6 +126,13 @@ class Loopback:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def _told(self, http: web.Request) -> web.Response:
+        """For programs that have it in another process: what it has seen, and, by POST, `away`."""
+        if http.method == "POST":
+            told = await http.json()
+            self.away = told.get("away", self.away)
+        return web.json_response({**self.counts, "in_flight": self.in_flight, "most_in_flight": self.most_in_flight})
 
     async def _answer(self, http: web.Request) -> web.StreamResponse:
         raw = await http.read()
@@ -266,6 +276,8 @@ def main() -> None:
     parser.add_argument("--spread", type=float, default=0.0, help="sigma of the log-normal latency")
     parser.add_argument("--capacity", type=int, help="requests worked on at once")
     parser.add_argument("--queueing", action="store_true", help="let requests over capacity wait, as vLLM does")
+    parser.add_argument("--retry-after", type=float, default=1.0, help="seconds that a 429 asks to wait")
+    parser.add_argument("--api-key-env", help="the environment variable of the only key that is let in")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help=", ".join(FAULTS))
     given = parser.parse_args()
     faults = {name: float(rate) for name, _, rate in (fault.partition("=") for fault in given.fault)}
@@ -276,7 +288,9 @@ def main() -> None:
             spread=given.spread,
             capacity=given.capacity,
             queueing=given.queueing,
+            retry_after=given.retry_after,
             faults=faults,
+            api_key=os.environ[given.api_key_env] if given.api_key_env else None,
         )
         print(await server.start(given.port), flush=True)
         try:

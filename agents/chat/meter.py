@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -69,11 +70,24 @@ class Reservation:
 
 
 class Meter:
-    """One run's account. `path` is a JSON file; a Meter made over an existing one goes on where that stopped."""
+    """One run's account. `path` is a JSON file; a Meter made over an existing one goes on where that stopped.
 
-    def __init__(self, budget: Budget | None = None, path: Path | None = None) -> None:
+    `elsewhere` was spent under the same budget and stands in other accounts. `more(calls, tokens, usd)` is asked before
+    the budget is called spent: what one more call lacks in; it gives a budget larger by that, or None (`leases.py`).
+    """
+
+    def __init__(
+        self,
+        budget: Budget | None = None,
+        path: Path | None = None,
+        *,
+        elsewhere: Spent | None = None,
+        more: Callable[[int, int, float], Budget | None] | None = None,
+    ) -> None:
         self.budget = budget or Budget()
         self.path = path
+        self.elsewhere = elsewhere or Spent()
+        self._more = more
         self.agents: dict[str, Spent] = {}
         self._total = Spent()
         self._open_calls = 0
@@ -99,8 +113,12 @@ class Meter:
     async def reserve(self, tokens: int, usd: float) -> Reservation:
         """Room for one more call, written down before it is made. Raises BudgetExceeded where there is none."""
         while (short := self._short(self._open_calls, self._open_tokens, self._open_usd, tokens, usd)) is not None:
+            if self._more is not None and (larger := self._more(*self._lacking(tokens, usd))) is not None:
+                self.budget = larger
+                continue
             if not self._open_calls or self._short(0, 0, 0.0, tokens, usd) is not None:
-                raise BudgetExceeded(short)
+                others = "; this is one worker's share, the rest is granted to others" if self._more else ""
+                raise BudgetExceeded(short + others)
             settled = asyncio.get_running_loop().create_future()
             self._waiting.append(settled)
             await settled
@@ -144,7 +162,10 @@ class Meter:
 
     def _short(self, open_calls: int, open_tokens: int, open_usd: float, tokens: int, usd: float) -> str | None:
         """Which limit one more call would pass, beside what is settled and the given open reservations."""
-        budget, spent = self.budget, self._total
+        if not self.limited:
+            return None
+        budget, spent = self.budget, self.total
+        spent.add(self.elsewhere)
         if budget.calls is not None and spent.calls + open_calls + 1 > budget.calls:
             return f"budget.calls = {budget.calls}: {spent.calls} made"
         if budget.tokens is not None and spent.tokens + open_tokens + tokens > budget.tokens:
@@ -153,6 +174,15 @@ class Meter:
         if budget.usd is not None and spent.usd + open_usd + usd > budget.usd + 1e-8:
             return f"budget.usd = {budget.usd:g}: {spent.usd:.4f} spent, and the next call may cost {usd:.4f}"
         return None
+
+    def _lacking(self, tokens: int, usd: float) -> tuple[int, int, float]:
+        """By how much one more call would pass each limit: calls, tokens, dollars."""
+        budget, spent = self.budget, self.total
+        spent.add(self.elsewhere)
+        calls = 0 if budget.calls is None else spent.calls + self._open_calls + 1 - budget.calls
+        most = 0 if budget.tokens is None else spent.tokens + self._open_tokens + tokens - budget.tokens
+        dollars = 0.0 if budget.usd is None else spent.usd + self._open_usd + usd - budget.usd
+        return max(0, calls), max(0, most), max(0.0, dollars)
 
     def _close(self, reservation: Reservation) -> None:
         self._open_calls -= 1
@@ -183,20 +213,29 @@ class Meter:
             waiting.set_result(None)
 
     def _resume(self, path: Path) -> None:
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            self.agents = {name: Spent(**spent) for name, spent in state["agents"].items()}
-            lost = state["in_flight"]
-            if lost["calls"]:
-                self.agents.setdefault(LOST, Spent()).add(
-                    Spent(calls=lost["calls"], prompt_tokens=lost["tokens"], usd=lost["usd"], lost_calls=lost["calls"])
-                )
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise RunError(
-                f"the account {path} cannot be read ({type(error).__name__}: {error}): without it the budget cannot be "
-                "kept; restore it, or move it away to begin at zero"
-            ) from None
+        self.agents = read_account(path)
         for spent in self.agents.values():
             self._total.add(spent)
         # Written down at once: a second kill must not count the same lost calls again.
         self.save()
+
+
+def read_account(path: Path) -> dict[str, Spent]:
+    """What each agent has spent by an account's file that nobody has open; calls in flight count as lost at a kill.
+
+    Raises RunError for a file that cannot be read.
+    """
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        agents = {name: Spent(**spent) for name, spent in state["agents"].items()}
+        lost = state["in_flight"]
+        if lost["calls"]:
+            agents.setdefault(LOST, Spent()).add(
+                Spent(calls=lost["calls"], prompt_tokens=lost["tokens"], usd=lost["usd"], lost_calls=lost["calls"])
+            )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(
+            f"the account {path} cannot be read ({type(error).__name__}: {error}): without it the budget cannot be "
+            "kept; restore it, or move it away to begin at zero"
+        ) from None
+    return agents

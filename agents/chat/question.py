@@ -106,6 +106,7 @@ def as_json(reply: Reply) -> dict[str, Any]:
         "seconds": round(reply.seconds, 4),
         "turns": reply.turns,
         "repairs": reply.repairs,
+        "unmatched": reply.unmatched,
         "fenced": reply.fenced,
     }
     if reply.logprobs is not None:
@@ -125,6 +126,7 @@ def from_json(kept: Mapping[str, Any]) -> Reply:
         seconds=kept["seconds"],
         turns=kept["turns"],
         repairs=kept["repairs"],
+        unmatched=kept.get("unmatched", 0),
         fenced=kept["fenced"],
         cached=True,
         logprobs=None if logprobs is None else tuple((token, value) for token, value in logprobs),

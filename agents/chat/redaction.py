@@ -46,6 +46,10 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = redact(record.getMessage()), ()
+        for name, value in record.__dict__.items():
+            # What was given with `extra=`, too.
+            if isinstance(value, str) and name != "msg":
+                record.__dict__[name] = redact(value)
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:

@@ -10,6 +10,9 @@ from .question import WHO, digest, nearest, parts_of
 from .replies import read_replay
 from .types import Chat, Reply, Request
 
+_EXPLAINED_BY = 1_000
+"""Questions kept in memory to say where one that is missing differs; all replies are."""
+
 
 def replay_chat(path: Path, *, model: str | None = None) -> Chat:
     """A Chat over a replay file (`recloop cache export`). Who was asked does not matter, only what was asked.
@@ -25,7 +28,8 @@ def replay_chat(path: Path, *, model: str | None = None) -> Chat:
             continue
         models.add(str(parts.get("model")))
         entries.setdefault(digest(_what(parts)), reply)
-        questions.append(parts)
+        if len(questions) < _EXPLAINED_BY:
+            questions.append(_what(parts))
     if len(models) > 1:
         raise ConfigError(f"replay file {path} holds replies of {', '.join(sorted(models))}: name one in llm.model")
     if not entries:
@@ -35,7 +39,7 @@ def replay_chat(path: Path, *, model: str | None = None) -> Chat:
         parts = parts_of(request, endpoint="", model="")
         found = entries.get(digest(_what(parts)))
         if found is None:
-            near = "; ".join(nearest(_what(parts), map(_what, questions)))
+            near = "; ".join(nearest(_what(parts), questions))
             raise ReplayMiss(f"{path} holds no reply to this question; the nearest one differs in {near}")
         return found
 

@@ -122,15 +122,21 @@ class Replies:
                 return nearest(parts, (_question(row[0]) for row in rows))
         return ["the cache is empty"]
 
-    def export(self, path: Path) -> int:
-        """Write a replay file (JSON lines of question and reply, ordered by key); how many entries it holds."""
+    def export(self, path: Path, *, model: str | None = None) -> int:
+        """Write a replay file (JSON lines of question and reply, ordered by key); how many entries it holds.
+
+        `model` (as a study's llm.model names it) leaves the questions asked of others out.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.part")
         count = 0
         # Lone surrogates do turn up in replies, and have to come back as they were.
         with temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
-            for question, reply in self._reader.execute("SELECT question, reply FROM replies ORDER BY key"):
-                file.write(canonical({"question": _question(question), "reply": json.loads(reply)}) + "\n")
-                count += 1
+            for deflated, reply in self._reader.execute("SELECT question, reply FROM replies ORDER BY key"):
+                question = _question(deflated)
+                if model is None or question.get("model") == model:
+                    file.write(canonical({"question": question, "reply": json.loads(reply)}) + "\n")
+                    count += 1
         temporary.replace(path)
         return count
 
@@ -140,6 +146,17 @@ class Replies:
         before = self._reader.total_changes
         with self._reader:
             self._reader.executemany(_INSERT, rows)
+        return self._reader.total_changes - before
+
+    def absorb(self, path: Path) -> int:
+        """Take in the entries of another cache's file, which nobody may be writing; how many were new."""
+        before = self._reader.total_changes
+        self._reader.execute("ATTACH ? AS other", (str(path),))
+        try:
+            with self._reader:
+                self._reader.execute("INSERT OR IGNORE INTO replies SELECT * FROM other.replies")
+        finally:
+            self._reader.execute("DETACH other")
         return self._reader.total_changes - before
 
     def prune(self, *, older_than: float | None = None, model: str | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,8 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from ...errors import ModelUnavailable
 from .types import Chat, Reply, Request
+
+log = logging.getLogger(__name__)
 
 
 def retried(
@@ -35,8 +38,22 @@ def retried(
     draw = (jitter or random.Random()).uniform
 
     async def persistent(request: Request) -> Reply:
+        try:
+            return await chat(request)
+        except ModelUnavailable as error:
+            if not error.retryable:
+                raise
+            failed: ModelUnavailable | None = error
         first_failure = 0.0
         failures = tries = 0
+
+        async def attempt() -> Reply:
+            # The machinery of retrying takes half a millisecond to set up, which calls that succeed do without.
+            nonlocal failed
+            if failed is not None:
+                first, failed = failed, None
+                raise first
+            return await chat(request)
 
         def again(state: RetryCallState) -> bool:
             nonlocal first_failure, failures, tries
@@ -46,6 +63,7 @@ def retried(
             first_failure = first_failure or clock()
             tries += 1
             failures += not error.busy
+            log.info("asking again", extra={"tries": tries, "status": error.status, "busy": error.busy})
             return True
 
         def wait(state: RetryCallState) -> float:
@@ -72,7 +90,7 @@ def retried(
             ) from None
 
         retrying = AsyncRetrying(retry=again, wait=wait, stop=stop, sleep=sleep, retry_error_callback=give_up)
-        return await retrying(chat, request)
+        return await retrying(attempt)
 
     return persistent
 

@@ -23,6 +23,8 @@ _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 # A wrong reply is shown back to the model, and a wrong reply can be of any length.
 _SHOWN = 4000
 _PROBLEMS_SHOWN = 8
+_ASKED = 3
+"""Times a question is asked whose reply is cut off or declined."""
 
 
 async def ask(
@@ -72,33 +74,38 @@ async def valid_reply(chat: Chat, request: Request) -> Reply:
         return _bare(first, text)
     if first.repairs:
         raise _wrong_form(problem, first)
+    strange = unshown(text, request.schema)
     answer = await chat(repair_request(request, first.text, problem))
-    second = replace(after(first, answer), repairs=1)
+    second = replace(after(first, answer), repairs=1, unmatched=first.unmatched + strange)
     text, problem = read(second, request.schema)
     if problem is not None:
-        raise _wrong_form(problem, second)
+        strange = unshown(text, request.schema)
+        raise _wrong_form(problem, replace(second, unmatched=second.unmatched + strange))
     return _bare(second, text)
 
 
 def repaired(chat: Chat) -> Chat:
     """`chat` with the repair turn inside, so that a cache around it keeps and replays the repaired reply as one.
 
-    A reply that was cut off or declined is asked for once more, as it stands: models differ from call to call even at
-    temperature 0. Half an answer is never completed by us or by the model.
+    A reply that was cut off or declined is asked for again, as it stands, twice at most: models differ from call to
+    call even at temperature 0. Half an answer is never completed by us or by the model.
     """
 
     async def persistent(request: Request) -> Reply:
-        try:
-            return await valid_reply(chat, request)
-        except ReplyInvalid as error:
-            if error.reply is None or error.kind == "schema":
-                raise
-            spent: Reply = error.reply
-        try:
-            return after(spent, await valid_reply(chat, request))
-        except ReplyInvalid as error:
-            error.reply = after(spent, error.reply) if error.reply is not None else spent
-            raise
+        spent: Reply | None = None
+        asked = 0
+        while True:
+            asked += 1
+            try:
+                reply = await valid_reply(chat, request)
+            except ReplyInvalid as error:
+                if error.reply is not None and spent is not None:
+                    error.reply = after(spent, error.reply)
+                spent = error.reply = error.reply or spent
+                if spent is None or error.kind == "schema" or asked == _ASKED:
+                    raise
+            else:
+                return reply if spent is None else after(spent, reply)
 
     return persistent
 
@@ -127,6 +134,18 @@ def read(reply: Reply, schema: type[BaseModel] | None) -> tuple[str, str | None]
     return text, None
 
 
+def unshown(text: str, schema: type[BaseModel] | None) -> int:
+    """1 where a reply of the wrong form names an item by a handle that is none of those shown, else 0."""
+    if schema is None:
+        return 0
+    try:
+        schema.model_validate_json(text)
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_context=False, include_input=False)
+        return int(any(one["type"] == "literal_error" and one["loc"][-1:] == ("item",) for one in told))
+    return 0
+
+
 def unfenced(text: str) -> str:
     """The JSON inside a Markdown fence or behind a block of thoughts; any other text as it is."""
     if not text.startswith("{"):
@@ -147,6 +166,7 @@ def count(tally: Tally, reply: Reply) -> None:
     """Add what `reply` cost to `tally`."""
     tally.calls += reply.turns
     tally.repairs += reply.repairs
+    tally.unmatched += reply.unmatched
     tally.fenced += reply.fenced
     tally.prompt_tokens += reply.usage.prompt_tokens or 0
     tally.completion_tokens += reply.usage.completion_tokens or 0
@@ -179,6 +199,7 @@ def after(first: Reply, second: Reply) -> Reply:
         second,
         turns=first.turns + second.turns,
         repairs=first.repairs + second.repairs,
+        unmatched=first.unmatched + second.unmatched,
         usage=Usage(
             _sum(first.usage.prompt_tokens, second.usage.prompt_tokens),
             _sum(first.usage.completion_tokens, second.usage.completion_tokens),

@@ -89,6 +89,8 @@ class Reply:
     """Calls this reply took, a repair turn or a second asking included. `usage` and `cost` are those of all turns."""
     repairs: int = 0
     """Of these, turns that repaired a reply of the wrong form."""
+    unmatched: int = 0
+    """Of these turns, those that named an item which was not shown."""
     fenced: bool = False
     """Whether the JSON came wrapped in a Markdown fence, against the instructions."""
     logprobs: tuple[tuple[str, float], ...] | None = field(default=None)

@@ -97,8 +97,8 @@ def summarised(mean: float, means: Values, n: int) -> Interval:
 def wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """Two-sided p of Wilcoxon's signed-rank test over the users (n,) for whom both are defined.
 
-    Equal pairs are left out (Wilcoxon 1945). The exact distribution for at most 50 changes without ties, else the normal
-    approximation. 1 when all are equal, NaN when no user is defined.
+    Equal pairs are left out (Wilcoxon 1945). The exact distribution for at most 50 changes without ties, else
+    the normal approximation. 1 when all are equal, NaN when no user is defined.
     """
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     difference = difference[~np.isnan(difference)]

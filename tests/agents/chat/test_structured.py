@@ -107,11 +107,21 @@ async def test_the_chain_asks_once_more_for_what_was_cut_off_or_declined(questio
     assert got.usage.completion_tokens == 9 + reply.usage.completion_tokens
 
 
-async def test_the_chain_gives_up_on_what_is_declined_twice(question) -> None:
+async def test_the_chain_gives_up_on_what_is_declined_three_times(question) -> None:
     with pytest.raises(ReplyInvalid) as caught:
-        await repaired(scripted_chat([declined(), declined(), ranked("A", "B", "C")]))(question())
+        await repaired(scripted_chat([declined()] * 3 + [ranked("A", "B", "C")]))(question())
     assert caught.value.kind == "refused"
-    assert caught.value.reply.turns == 2
+    assert caught.value.reply.turns == 3
+
+
+async def test_a_name_that_was_not_shown_is_counted_and_repaired(question) -> None:
+    reply = await repaired(scripted_chat([ranked("A", "B", "ZZZ"), ranked("A", "B", "C")]))(question())
+    assert (reply.turns, reply.repairs, reply.unmatched) == (2, 1, 1)
+    with pytest.raises(ReplyInvalid) as caught:
+        await repaired(scripted_chat([ranked("A", "B", "ZZZ"), ranked("A", "B", "YYY")]))(question())
+    assert caught.value.reply.unmatched == 2
+    left_out = await repaired(scripted_chat([ranked("A", "B"), ranked("A", "B", "C")]))(question())
+    assert (left_out.repairs, left_out.unmatched) == (1, 0)
 
 
 async def test_a_repair_turn_in_the_chain_is_not_repeated_around_it(question) -> None:

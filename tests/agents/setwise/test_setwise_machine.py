@@ -535,7 +535,8 @@ def test_users_without_a_step_to_walk_are_not_asked_about() -> None:
     data = small_world(users=3)
     short = data.rows((data.user != 1) | (data.indptr[1] == range(len(data))))
     assert short.user_counts[1] == 1
-    assert [t.state["user"] for t in SetwiseAgent(Setwise(walk=1, candidates=2, set_size=2, stride=1)).tasks(short)] == [0, 2]
+    agent = SetwiseAgent(Setwise(walk=1, candidates=2, set_size=2, stride=1))
+    assert [task.state["user"] for task in agent.tasks(short)] == [0, 2]
 
 
 # --- hostile titles ---------------------------------------------------------------------------------------------------
