@@ -1,8 +1,8 @@
 """The fidelity suite on real data: `python benchmarks/fidelity.py cds-dense --shared ../shared [--set KEY=VALUE ...]`.
 
-Worlds: `cds-dense`, `cds-sparse` (AgentCF's samples with the lists they ship and the recorded rankings), `movielens` (500
-users, every protocol, recorded taste scores), `games` (LLMRank's 19 + 1), `bazaar` (the built-in world). All are answered
-by `offline`, which is no language model, unless the study's `llm` is set otherwise. `fidelity.md` holds what they gave.
+Worlds: `cds-dense`, `cds-sparse` (AgentCF's samples with the lists they ship and the recorded rankings), `movielens`
+(500 users, every protocol, recorded taste scores), `games` (LLMRank's 19 + 1), `bazaar` (the built-in world). All are
+answered by `offline`, which is no language model, unless `--set llm...` says otherwise. `fidelity.md` holds the figures.
 """
 
 import argparse

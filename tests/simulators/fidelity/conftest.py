@@ -13,7 +13,7 @@ from recloop.agents.chat.types import Request
 from recloop.recsys.data import together
 from recloop.recsys.data.sources import load_split
 from recloop.simulators.asking import asking
-from recloop.simulators.fidelity.rows import Bench
+from recloop.simulators.fidelity.bench import Bench
 from recloop.simulators.study import Study
 
 DATA = {"source": "bazaar", "n_users": 300, "n_items": 300, "split": {"leave_last_out": {"valid": 0, "test": 10}}}
@@ -33,7 +33,8 @@ def a_study(tmp_path: Path) -> Callable[..., Study]:
     def made(**fidelity: Any) -> Study:
         data = fidelity.pop("data", DATA)
         steps = fidelity.pop("steps", [{"setwise": {"walk": 2, "rounds": 1}}])
-        return Study(name="believable", data=data, steps=steps, fidelity=fidelity, out=tmp_path)
+        llm = fidelity.pop("llm", {})
+        return Study(name="believable", data=data, llm=llm, steps=steps, fidelity=fidelity, out=tmp_path)
 
     return made
 

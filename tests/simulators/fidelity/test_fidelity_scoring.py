@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recloop.recsys.data.bazaar import bazaar
+from recloop.simulators.fidelity.calibration import Scale, to_distribution, to_error
 from recloop.simulators.fidelity.cases import Case
 from recloop.simulators.fidelity.content import content
 from recloop.simulators.fidelity.position import position_shares
-from recloop.simulators.fidelity.ratings import QuantileMap, Scale, calibrated, jensen_shannon, total_variation
+from recloop.simulators.fidelity.ratings import jensen_shannon, total_variation
 from recloop.simulators.fidelity.references import standard
 from recloop.simulators.fidelity.scoring import auc, decisions, kendall, ndcg, yes_by_share
 
@@ -79,31 +80,38 @@ def test_distances_of_distributions_run_from_nothing_to_one() -> None:
     assert jensen_shannon(np.array([1.0, 0]), np.array([0.5, 0.5])) == pytest.approx(0.3112781)
 
 
-def test_a_quantile_map_gives_one_distribution_the_other_and_keeps_order() -> None:
-    rng = np.random.default_rng(0)
-    kind, strict = rng.normal(4, 0.3, 5000), rng.normal(3, 1, 5000)
-    mapped = QuantileMap(kind, strict)(np.sort(kind))
-    assert np.sort(mapped) == pytest.approx(np.sort(strict), abs=1e-9)
-    assert (np.diff(mapped) >= 0).all()
-    assert QuantileMap(np.array([4.0, 4.0, 5.0, 5.0]), np.array([1.0, 2.0, 3.0, 4.0]))(
-        np.array([4.0, 5.0])
-    ).tolist() == [
-        1.5,
-        3.5,
-    ]
-
-
 def test_calibration_takes_kindness_away_and_learns_nothing_from_silence() -> None:
     rng = np.random.default_rng(0)
-    own = [rng.choice([1.0, 2, 3, 4, 5], 20) for _ in range(100)]
+    own = [rng.choice([1.0, 2, 3, 4, 5], 40) for _ in range(100)]
     kind = [np.clip(values * 0.25 + 3.75, 1, 5) for values in own]
     scale = Scale(1, 5, 1)
-    mended = calibrated([*kind, None], [*own, own[0]], [*kind, kind[0]], scale)
+    mended = to_error([*kind, None], [*own, own[0]], [*kind, kind[0]], scale)
     before = np.mean([np.abs(k - o).mean() for k, o in zip(kind, own, strict=True)])
     after = np.mean([np.abs(m - o).mean() for m, o in zip(mended, own, strict=False) if m is not None])
     assert before > 1
     assert after < 0.1
-    assert calibrated([None], [own[0]], [None], scale) == [None]
+    assert mended[-1] == pytest.approx(np.clip(kind[0] - np.mean(np.concatenate(kind) - np.concatenate(own)), 1, 5))
+    assert to_error([None], [own[0]], [None], scale) == [None]
+
+
+def test_a_model_that_foretells_nothing_is_calibrated_to_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    own = [rng.choice([1.0, 2, 3, 4, 5], 40) for _ in range(300)]
+    noise = [rng.uniform(1, 5, 40) for _ in own]
+    mended = to_error(noise, own, noise, Scale(1, 5, 1))
+    assert max(float(np.ptp(values)) for values in mended if values is not None) < 0.2
+
+
+def test_calibration_for_spread_gives_a_user_the_ratings_that_user_gives_in_the_same_order() -> None:
+    past, new = np.array([4.0, 4.2, 4.4, 4.6]), np.array([4.1, 4.3, 4.5, 4.7])
+    known = np.array([1.0, 1, 1, 1, 5, 5, 5, 5])
+    [found] = to_distribution([past], [known], [new])
+    assert found is not None
+    assert found.tolist() == [1, 1, 5, 5]
+    assert to_distribution([past], [known], [None]) == [None]
+    [tied] = to_distribution([None], [np.array([1.0, 3, 5])], [np.full(4, 4.0)])
+    assert tied is not None
+    assert tied.tolist() == [3] * 4
 
 
 def test_the_content_rule_goes_by_what_was_taken_last_and_not_by_popularity() -> None:

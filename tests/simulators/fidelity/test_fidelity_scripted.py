@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from recloop.agents.chat.loopback import Loopback
+from recloop.agents.chat.scripted import scripted_chat
 from recloop.recsys.evaluation import paired
 from recloop.simulators.fidelity.agentcf import agentcf
 from recloop.simulators.fidelity.position import ALL, ONE, position
@@ -31,11 +33,10 @@ def by_place(request) -> str:
 
 
 def mean(outcome, row: str, metric: str, variant: str | None = None) -> float:
-    table = outcome.table(draws=200)
-    table = table[table["row"].eq(row) & table["metric"].eq(metric)]
+    values = outcome.values[outcome.values["row"].eq(row) & outcome.values["metric"].eq(metric)]
     if variant is not None:
-        table = table[table["variant"].eq(variant)]
-    return float(table["mean"].iloc[0])
+        values = values[values["variant"].eq(variant)]
+    return float(values["value"].mean())
 
 
 async def test_an_agent_that_answers_by_position_is_exposed(a_bench) -> None:
@@ -57,8 +58,6 @@ async def test_an_agent_that_answers_by_popularity_is_exposed_on_matched_negativ
         def by_popularity(request) -> str:
             return ranking({handle: counts[text] / top for handle, text in options(request).items()})
 
-        from recloop.agents.chat.scripted import scripted_chat
-
         bench.opened.chat = scripted_chat(by_popularity)
         outcome = await taste(bench)
     assert mean(outcome, ONCE, "auc", "1:1 popularity") == pytest.approx(0.5, abs=0.03)
@@ -67,8 +66,6 @@ async def test_an_agent_that_answers_by_popularity_is_exposed_on_matched_negativ
 
 async def test_an_agent_with_the_right_answer_scores_one(a_bench) -> None:
     async with a_bench(users=40, loop=False, taste={"ratios": (1, 9)}) as bench:
-        from recloop.agents.chat.scripted import scripted_chat
-
         held = {
             tuple(bench.shown_history(user)): {bench.texts[int(i)] for i in bench.field.held.history(user)}
             for user in bench.users(10)
@@ -88,8 +85,6 @@ async def test_an_agent_with_the_right_answer_scores_one(a_bench) -> None:
 
 async def test_averaging_orders_mends_an_agent_that_is_biased_by_position(a_bench) -> None:
     async with a_bench(users=80, loop=False) as bench:
-        from recloop.agents.chat.scripted import scripted_chat
-
         taken = {bench.texts[int(bench.field.held.history(user)[0])] for user in bench.users(1)}
 
         def tempted(request) -> str:
@@ -124,6 +119,20 @@ async def test_a_loop_that_does_not_beat_one_question_is_said_not_to_be_worth_it
     assert next(c for c in outcome.costs if c["row"] == LOOP)["walk_calls"] > 5
 
 
+async def test_a_server_is_asked_as_any_provider_and_random_answers_are_seen_to_be_random(a_bench) -> None:
+    async with Loopback(faults={"error_500": 0.05, "malformed": 0.02}) as server:
+        llm = {"provider": "openai", "model": "none", "base_url": server.url}
+        async with a_bench(users=25, llm=llm) as bench:
+            ranked = await agentcf(bench)
+    assert server.counts["ok"] > 25 * 5
+    table = ranked.table(draws=200)
+    for row in (ONCE, LOOP):
+        found = table[table["row"].eq(row) & table["metric"].eq("ndcg@10")].iloc[0]
+        assert found["n"] == 25
+        assert found["low"] < 0.454 + 0.05
+        assert found["difference_high"] < 0
+
+
 async def test_replies_that_cannot_be_used_are_missing_and_counted(a_bench) -> None:
     def silent(request) -> str:
         return "no" if luck(request.messages[-1].content) < 0.5 else by_place(request)
@@ -149,9 +158,12 @@ async def test_kind_ratings_are_mended_by_calibration(a_bench, shared_data) -> N
     }
     async with a_bench(kind, data=data, users=60, loop=False) as bench:
         outcome = await ratings(bench)
-    before, after = "as predicted", "calibrated"
+    before, error, spread = "as predicted", "calibrated for error", "calibrated for spread"
     assert mean(outcome, ONCE, "bias", before) > 0.7
-    assert abs(mean(outcome, ONCE, "bias", after)) < 0.3
-    for metric in ("rmse", "mae", "tv", "js"):
-        assert mean(outcome, ONCE, metric, after) < mean(outcome, ONCE, metric, before)
-    assert mean(outcome, "user + item mean", "rmse", after) < mean(outcome, ONCE, "rmse", before)
+    assert abs(mean(outcome, ONCE, "bias", error)) < 0.3
+    for metric in ("rmse", "mae"):
+        assert mean(outcome, ONCE, metric, error) < mean(outcome, ONCE, metric, before)
+    for metric in ("tv", "js"):
+        assert mean(outcome, ONCE, metric, spread) < mean(outcome, ONCE, metric, error)
+        assert mean(outcome, ONCE, metric, spread) < mean(outcome, ONCE, metric, before)
+    assert mean(outcome, "user + item mean", "rmse", error) < mean(outcome, ONCE, "rmse", before)

@@ -1,0 +1,194 @@
+"""Protocol 4: predicted ratings against the user's own: the distribution, the error, and what calibration mends.
+
+Language models rate kindly. The remedies are fitted on the end of the known history, which is hidden from the question
+that predicts it: one takes off the error, the other gives predictions the spread of the user's own ratings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...agents.chat.handles import handles_for
+from ...agents.chat.types import Facts
+from ...recsys.data import Dataset
+from .agentcf import nobody
+from .bench import Bench
+from .calibration import SHRINK, Scale, to_distribution, to_error
+from .cases import Case
+from .outcome import Outcome, tidy
+from .plain import Question, ratings_reply
+from .references import References
+from .rows import ONCE, Answers
+
+Doubles = npt.NDArray[np.float64]
+PROMPT = "fidelity/rate"
+MEANS = ("user mean", "user + item mean")
+BEFORE, FOR_ERROR, FOR_SPREAD = "as predicted", "calibrated for error", "calibrated for spread"
+
+
+async def ratings(bench: Bench) -> Outcome:
+    """RMSE, MAE, bias, total variation and Jensen-Shannon divergence a user, as predicted and calibrated."""
+    if not bench.rated:
+        return Outcome("ratings", skipped="the data holds no ratings that differ, so there is none to predict")
+    field, items = bench.field, bench.config.ratings.items
+    rows_able = field.chosen(bench.config.users, min(items, 2), items + bench.config.min_history, bench.study.seed)
+    if not rows_able:
+        return Outcome("ratings", skipped=nobody(bench, 2))
+    early, late = _parted(field.known, rows_able, items)
+    scale = Scale.of(field.known.value.astype(np.float64))
+    fit = [_taken(user, late, items) for user in rows_able]
+    test = [_taken(user, field.held, items) for user in rows_able]
+    own_fit, own_test = ([_values(case, side) for case in cases] for cases, side in ((fit, late), (test, field.held)))
+    scored = References(early, early, bench.study.train.threads)
+    predicted = _means(early, fit), _means(early, test)
+    before: dict[str, tuple[list[Doubles | None], list[Doubles | None]]] = {
+        name: (list(predicted[0][name]), list(predicted[1][name])) for name in MEANS
+    }
+    fit_scores, test_scores = scored.scores(fit), scored.scores(test)
+    fit_asked = await _asked(bench, "calibrate", early, fit, scale)
+    test_asked = await _asked(bench, "test", field.known, test, scale)
+    before[ONCE] = (list(fit_asked.scores), list(test_asked.scores))
+    values: dict[str, list[pd.DataFrame]] = {variant: [] for variant in (BEFORE, FOR_ERROR, FOR_SPREAD)}
+    users = [case.user for case in test]
+    rated = [_all_values(user, field.known) for user in users]
+    spread = {"own": scale.shares(np.concatenate(own_test)).tolist()}
+    for name in (*fit_scores, *MEANS, ONCE):
+        kind = "plain" if name == ONCE else "reference"
+        past, new = before.get(name) or (list(fit_scores[name]), list(test_scores[name]))
+        made = {BEFORE: new} if name in before else {}
+        made |= {FOR_ERROR: to_error(past, own_fit, new, scale), FOR_SPREAD: to_distribution(past, rated, new)}
+        for variant, found in made.items():
+            values[variant].append(tidy(field.known, variant, name, kind, users, _errors(found, own_test, scale)))
+            spread[f"{name}, {variant}"] = _shares(found, scale)
+    costs = [
+        {"variant": part, "row": ONCE, "calls": a.calls, "tokens": a.tokens, "missing": a.missing}
+        for part, a in (("calibration", fit_asked), ("test", test_asked))
+    ]
+    notes = [
+        f"{len(users)} users rate up to {items} held-out items each; the last {items} known ratings of each calibrate",
+        "scores of popularity, ItemKNN, EASE and content are no ratings: they have a row only after calibration; "
+        "`random` tells nothing and becomes the user's shrunken mean, or median",
+    ]
+    detail = {"points": scale.points.tolist(), "shares": spread}
+    table = pd.concat([part for parts in values.values() for part in parts], ignore_index=True)
+    return Outcome("ratings", table, costs, notes, detail=detail)
+
+
+def total_variation(a: Doubles, b: Doubles) -> float:
+    """Half the L1 distance of two distributions, 0 to 1."""
+    return float(np.abs(a - b).sum() / 2)
+
+
+def jensen_shannon(a: Doubles, b: Doubles) -> float:
+    """Jensen-Shannon divergence of two distributions in bits, 0 to 1 (Lin 1991)."""
+    middle = (a + b) / 2
+
+    def divergence(p: Doubles) -> float:
+        held = p > 0
+        return float((p[held] * np.log2(p[held] / middle[held])).sum())
+
+    return (divergence(a) + divergence(b)) / 2
+
+
+def _errors(predicted: Sequence[Doubles | None], own: Sequence[Doubles], scale: Scale) -> dict[str, list[float]]:
+    """`bias` is the mean of predicted - own: above 0 is kinder than the person."""
+    found: dict[str, list[float]] = {name: [] for name in ("rmse", "mae", "bias", "tv", "js")}
+    for values, truth in zip(predicted, own, strict=True):
+        if values is None:
+            for column in found.values():
+                column.append(float("nan"))
+            continue
+        error = values - truth
+        a, b = scale.shares(values), scale.shares(truth)
+        found["rmse"].append(float(np.sqrt((error**2).mean())))
+        found["mae"].append(float(np.abs(error).mean()))
+        found["bias"].append(float(error.mean()))
+        found["tv"].append(total_variation(a, b))
+        found["js"].append(jensen_shannon(a, b))
+    return found
+
+
+def _shares(values: Sequence[Doubles | None], scale: Scale) -> list[float]:
+    answered = [v for v in values if v is not None]
+    return scale.shares(np.concatenate(answered)).tolist() if answered else []
+
+
+def _parted(known: Dataset, users: Sequence[int], items: int) -> tuple[Dataset, Dataset]:
+    """The known history without, and only, the last `items` of each of these users."""
+    from_end = known.indptr[known.user + 1] - 1 - np.arange(len(known))
+    late = (from_end < items) & np.isin(known.user, users)
+    return known.rows(~late), known.rows(late)
+
+
+def _taken(user: int, side: Dataset, items: int) -> Case:
+    """The first `items` of a side, all of them taken; shown in order of item code, which tells nothing."""
+    shown = tuple(sorted({int(item) for item in side.history(user)[:items]}))
+    return Case(user, shown, (True,) * len(shown))
+
+
+def _values(case: Case, side: Dataset) -> Doubles:
+    rows = slice(side.indptr[case.user], side.indptr[case.user + 1])
+    given = dict(zip(side.item[rows].tolist(), side.value[rows].tolist(), strict=True))
+    return np.array([given[item] for item in case.shown], np.float64)
+
+
+def _all_values(user: int, side: Dataset) -> Doubles:
+    return side.value[side.indptr[user] : side.indptr[user + 1]].astype(np.float64)
+
+
+def _means(early: Dataset, cases: Sequence[Case]) -> dict[str, list[Doubles]]:
+    """The mean rating of each user; and that plus the item's own shrunken deviation (Koren 2009, baseline)."""
+    value = early.value.astype(np.float64)
+    mean = float(value.mean())
+    counts = np.maximum(early.user_counts, 1)
+    user = np.bincount(early.user, value - mean, minlength=early.n_users) / (counts + SHRINK)
+    left = value - mean - user[early.user]
+    item = np.bincount(early.item, left, minlength=early.n_items) / (early.item_counts + SHRINK)
+    return {
+        MEANS[0]: [np.full(len(c.shown), mean + user[c.user]) for c in cases],
+        MEANS[1]: [mean + user[c.user] + item[list(c.shown)] for c in cases],
+    }
+
+
+async def _asked(bench: Bench, part: str, history: Dataset, cases: Sequence[Case], scale: Scale) -> Answers:
+    """The model's ratings of each case's items, beside the last rated items of `history`."""
+    asked = []
+    for case in cases:
+        rows = slice(history.indptr[case.user], history.indptr[case.user + 1])
+        items, values = history.item[rows].tolist(), history.value[rows].tolist()
+        last = list(zip(items, values, strict=True))[-bench.config.history :]
+        handles = handles_for(len(case.shown))
+        options = {h: bench.texts[item] for h, item in zip(handles, case.shown, strict=True)}
+        shown = {
+            "history": [f"{bench.texts[item]} | rated {value:g}" for item, value in last],
+            "options": options,
+            "low": f"{scale.low:g}",
+            "high": f"{scale.high:g}",
+            "step": f"{scale.step:g}",
+        }
+        facts = Facts(
+            "rate",
+            {
+                "rated": [(bench.texts[item], value) for item, value in last],
+                "options": options,
+                "low": scale.low,
+                "high": scale.high,
+                "step": scale.step,
+            },
+        )
+        reply = ratings_reply(handles, scale.low, scale.high)
+        asked.append(Question(bench.key(case.user), PROMPT, shown, reply, facts))
+    records, calls, tokens = await bench.ask_plain(f"ratings-{part}", asked)
+    scores: list[Doubles | None] = []
+    for case in cases:
+        payload = records.get(bench.key(case.user))
+        if payload is None:
+            scores.append(None)
+            continue
+        given = {entry["item"]: float(entry["rating"]) for entry in payload["ratings"]}
+        scores.append(np.array([given[h] for h in handles_for(len(case.shown))]))
+    return Answers(ONCE, "plain", scores, scores, calls, tokens)
