@@ -2,7 +2,7 @@
 
 Worlds: `cds-dense`, `cds-sparse` (AgentCF's samples with the lists they ship and the recorded rankings), `movielens`
 (500 users, every protocol, recorded taste scores), `games` (LLMRank's 19 + 1), `bazaar` (the built-in world). All are
-answered by `offline`, which is no language model, unless `--set llm...` says otherwise. `fidelity.md` holds the figures.
+answered by `offline`, which is no language model, unless `--set llm...` says otherwise. Figures: `fidelity.md`.
 """
 
 import argparse

@@ -45,8 +45,8 @@ class Bench:
     """Tells the runs on changed data (titles hidden) apart."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """What differs from the study's own set-wise settings."""
-    walks: dict[str, Records] = field(default_factory=dict)
-    walked: dict[str, tuple[float, float]] = field(default_factory=dict)
+    walks: dict[frozenset[str], Records] = field(default_factory=dict)
+    walked: dict[frozenset[str], tuple[float, float]] = field(default_factory=dict)
     """Calls and tokens a user of the walks."""
 
     @cached_property
@@ -86,7 +86,9 @@ class Bench:
         return replace(self, split=split, name=name, walks={}, walked={})
 
     def changed(self, **changes: Any) -> Bench:
-        """The same bench with other set-wise settings."""
+        """The same bench with other set-wise settings; itself where there are none."""
+        if not changes:
+            return self
         return replace(self, changes=changes, walks={}, walked={})
 
     def reference_answers(self, cases: Sequence[Case]) -> list[Answers]:
@@ -158,24 +160,24 @@ class Bench:
         return Answers(LOOP, "loop", scores, order, calls, tokens)
 
     async def walk(self, users: Sequence[int]) -> Records:
-        """The records of these users' walks through what is known; made once, whatever the number of protocols."""
+        """The records of these users' walks through what is known; a user who has walked is not walked again."""
         keys = frozenset(self.key(user) for user in users)
-        name = digest(sorted(keys))
-        if name in self.walks:
-            return self.walks[name]
-        agent = Only(make_agent("setwise", self.settings, self.opened.around), keys)
-        run = identity_of(self.study, "setwise", self.settings, self.field.known)["run"]
-        # One folder for all subsets of users: their records are kept, so a user walks once.
-        folder = self.folder / "asked" / f"{self.name}-walk-{digest([run, self.field.known.fingerprint])}"
-        summary = await self.opened.ask(agent, self.field.known, folder, run, keep_memory=False)
-        if summary.stopped:
-            raise CutOff(summary.stopped)
-        records = read_records(folder)
-        records = records[records["key"].isin(keys)]
-        self.walks[name] = records
-        asked = records[["calls", "prompt_tokens", "completion_tokens"]].mean()
-        self.walked[name] = (float(asked.iloc[0]), float(asked.iloc[1] + asked.iloc[2]))
-        return records
+        made = next((before for before in self.walks if keys <= before), None)
+        if made is None:
+            made = keys
+            agent = Only(make_agent("setwise", self.settings, self.opened.around), keys)
+            run = identity_of(self.study, "setwise", self.settings, self.field.known)["run"]
+            # A folder for each group of users: a record's place in the order of tasks is its name on disk.
+            named = digest([run, self.field.known.fingerprint, sorted(keys)])
+            folder = self.folder / "asked" / f"{self.name}-walk-{named}"
+            summary = await self.opened.ask(agent, self.field.known, folder, run, keep_memory=False)
+            if summary.stopped:
+                raise CutOff(summary.stopped)
+            self.walks[keys] = read_records(folder)
+            asked = self.walks[keys][["calls", "prompt_tokens", "completion_tokens"]].mean()
+            self.walked[keys] = (float(asked.iloc[0]), float(asked.iloc[1] + asked.iloc[2]))
+        records = self.walks[made]
+        return records[records["key"].isin(keys)]
 
     def key(self, user: int) -> str:
         return f"user:{self.field.known.users['user_id'].iat[user]}"

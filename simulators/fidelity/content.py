@@ -87,7 +87,9 @@ def _weighted(texts: Sequence[Sequence[str]]) -> csr_matrix:
     """Unit rows of idf-weighted terms; a term of one item alone tells nothing of likeness and is left out."""
     spread = Counter(term for terms in texts for term in set(terms))
     names = {term: place for place, term in enumerate(t for t, n in sorted(spread.items()) if n > 1)}
-    rows, columns, weights = [], [], []
+    rows: list[int] = []
+    columns: list[int] = []
+    weights: list[float] = []
     for row, terms in enumerate(texts):
         own = sorted(set(terms) & names.keys())
         values = np.array([1 + np.log(len(texts) / spread[term]) for term in own])

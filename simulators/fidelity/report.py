@@ -64,13 +64,16 @@ class Report:
                 "values": f"{name}.parquet",
                 "plot": self.plots[name].name if name in self.plots else None,
             }
-        return {
-            "name": self.name,
-            "llm": self.llm,
-            "data": dict(self.data),
-            "stopped": self.stopped,
-            "protocols": protocols,
-        }
+        told: dict[str, Any] = _nulls(
+            {
+                "name": self.name,
+                "llm": self.llm,
+                "data": dict(self.data),
+                "stopped": self.stopped,
+                "protocols": protocols,
+            }
+        )
+        return told
 
     def write(self) -> None:
         """`<protocol>.parquet`, a row a value, and `fidelity.json`."""
@@ -80,7 +83,7 @@ class Report:
             partial = path.with_name(path.name + ".partial")
             outcome.values.assign(protocol=name).to_parquet(partial, index=False)
             partial.replace(path)
-        write_text(self.folder / SUMMARY, json.dumps(_nulls(self.as_json()), indent=2, default=str) + "\n")
+        write_text(self.folder / SUMMARY, json.dumps(self.as_json(), indent=2, default=str, allow_nan=False) + "\n")
 
 
 def show(report: Report, console: Console) -> None:

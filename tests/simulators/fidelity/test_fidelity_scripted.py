@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,6 +118,17 @@ async def test_a_loop_that_does_not_beat_one_question_is_said_not_to_be_worth_it
     assert verdict["verdict"] == ("worth it" if verdict["low"] > 0 else "not worth its calls")
     assert {ONCE, LOOP} <= set(outcome.values["row"])
     assert next(c for c in outcome.costs if c["row"] == LOOP)["walk_calls"] > 5
+
+
+async def test_every_user_has_walked_whatever_was_asked_before(a_bench) -> None:
+    async with a_bench(users=12) as bench:
+        some, all_, few = bench.users(10, 5), bench.users(1), bench.users(1)[3:6]
+        for users in (some, all_, few):
+            walked = await bench.walk(users)
+            assert sorted(walked["key"]) == sorted(bench.key(user) for user in users)
+        assert len(bench.walks) == 2
+        again = replace(bench, walks={}, walked={})
+        assert (await again.walk(all_))["payload"].tolist() == (await bench.walk(all_))["payload"].tolist()
 
 
 async def test_a_server_is_asked_as_any_provider_and_random_answers_are_seen_to_be_random(a_bench) -> None:

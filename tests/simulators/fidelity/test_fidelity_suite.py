@@ -62,6 +62,19 @@ def test_every_protocol_leaves_values_a_table_and_a_picture_and_resumes_for_noth
         runs_trace(study.name, "nobody", study.out)
 
 
+def test_a_spent_budget_keeps_what_was_measured_and_says_so(a_study) -> None:
+    study = a_study(
+        protocols=("canaries", "agentcf"),
+        users=6,
+        canaries={"users": 2},
+        llm={"budget": {"calls": 10}, "concurrency": 2},
+    )
+    report = fidelity(study, plots=False)
+    assert set(report.outcomes) == {"canaries"}
+    assert "budget" in report.stopped
+    assert json.loads((report.folder / "fidelity.json").read_text())["stopped"] == report.stopped
+
+
 def test_a_skipped_protocol_says_what_to_change(a_study) -> None:
     study = a_study(protocols=("taste",), users=5, data={"source": "bazaar", "n_users": 40, "n_items": 130})
     report = fidelity(study, plots=False)
