@@ -75,8 +75,16 @@ class MemoryContract:
 
     def test_of_equals_the_later_step_and_then_the_later_round_comes_first(self, memory: Archive) -> None:
         memory.remember([Memo("user:1", "profile", "chess board", round=r, step=s) for r in (0, 1) for s in (4, 9)])
-        recalled = memory.recall("user:1", "chess", 4, now=0)
+        recalled = memory.recall("user:1", "chess", 4, now=9)
         assert [(m.step, m.round) for m in recalled] == [(9, 1), (9, 0), (4, 1), (4, 0)]
+
+    def test_a_memo_of_a_later_step_is_not_recalled(self, memory: Archive) -> None:
+        memory.remember([Memo("user:1", "evidence", "chess board", step=s) for s in (3, 4, 5)])
+        assert sorted(m.step for m in memory.recall("user:1", "chess", 9, now=4)) == [3, 4]
+
+    def test_memos_of_one_step_from_two_tasks_are_two(self, memory: Archive) -> None:
+        memory.remember([Memo("item:1", "semantics", f"a board for {u}", source=u) for u in ("user:1", "user:2")])
+        assert len(memory.versions("item:1", "semantics")) == 2
 
     @pytest.mark.parametrize("flushed", [False, True])
     def test_another_owners_memo_is_never_recalled(self, memory: Archive, flushed: bool) -> None:
@@ -85,7 +93,7 @@ class MemoryContract:
         if flushed:
             memory.flush()
         for owner in ("user:1", "user:11", "user:1/2", "item:1"):
-            recalled = memory.recall(owner, "racing car", 100, now=0)
+            recalled = memory.recall(owner, "racing car", 100, now=12)
             assert recalled
             assert {m.owner for m in recalled} == {owner}
 
@@ -138,7 +146,7 @@ class MemoryContract:
     def test_an_empty_text_and_an_unknown_word_are_kept(self, memory: Archive) -> None:
         memory.remember([Memo("user:1", "evidence", text, step=at) for at, text in enumerate(("", "tennis", "car"))])
         memory.flush()
-        assert said(memory.recall("user:1", "", 9, now=0)) == ["car", "tennis", ""]
+        assert said(memory.recall("user:1", "", 9, now=2)) == ["car", "tennis", ""]
 
     @pytest.mark.parametrize("text", ["half a pair \ud83d", "nul \x00 inside", "naïve café 模型 🎲", "a\r\nb\tc"])
     def test_no_text_of_a_model_breaks_it(self, memory: Archive, text: str) -> None:

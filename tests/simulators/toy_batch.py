@@ -149,6 +149,8 @@ def job(config: dict[str, Any]) -> Job:
 
 
 if __name__ == "__main__":
+    # A shell that starts a job in the background has it ignore Ctrl-C; what is tested here is a program that does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     made = job(json.loads(sys.argv[1]))
     # Small parts and many of them: whoever is killed here is often killed in the middle of a write or of a merge.
     batch.PartWriter = partial(PartWriter, rows=40, seconds=0.05, small=4)  # type: ignore[misc]
