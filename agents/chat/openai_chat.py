@@ -1,27 +1,19 @@
-"""`openai`: any server that speaks OpenAI's chat completions, hosted or your own (vLLM, Ollama, llama.cpp, SGLang).
-
-The form is one POST of one JSON body, sent by aiohttp itself: the openai package's client takes 2 ms of CPU a call for
-what takes 0.2 ms here, and a core that keeps 256 calls a second under way has 4 ms for everything.
-"""
+"""`openai`: any server that speaks OpenAI's chat completions, hosted or your own (vLLM, Ollama, llama.cpp, SGLang)."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, Mapping
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from collections.abc import AsyncGenerator
 
-import aiohttp
+import httpx
+from aiohttp import ClientConnectorError, ConnectionTimeoutError, SocketTimeoutError
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAioHttpClient
 
-from ...errors import ConfigError, ModelUnavailable
+from ...errors import ModelUnavailable
 from .redaction import api_key, redact
 from .types import Chat, Reply, Request
 from .wire import OPENAI, Structured, body_of, endpoint_of, refused, reply_of
-
-_KEPT_IDLE = 4.0
-"""Seconds; below the 5 after which uvicorn (vLLM, SGLang) closes: a connection it is closing must not be written to."""
 
 
 def openai_chat(
@@ -38,77 +30,78 @@ def openai_chat(
     """A Chat over `base_url` (None: api.openai.com). `timeout` is the most seconds from sending to the whole reply.
 
     `api_key_env` names the environment variable that holds the key; None for a server that wants none. `concurrency`
-    sizes the connection pool. Requests are sent once: retrying, limiting and counting are the wrappers' work. A proxy
-    is taken from the environment (HTTPS_PROXY, NO_PROXY).
+    sizes the connection pool. Requests are sent once: retrying, limiting and counting are the wrappers' work.
 
     Raises ModelUnavailable, ReplyInvalid ("refused", by a content filter), or ConfigError for a refused key or model.
     """
     endpoint = endpoint_of(base_url)
-    address, headers = _addressed(base_url or OPENAI, api_key(api_key_env))
-    proxy = _proxy(endpoint)
-    session: aiohttp.ClientSession | None = None
-    keeper: AsyncGenerator[aiohttp.ClientSession, None] | None = None
+    key = api_key(api_key_env)
+    # Above the bound, as a connection that is being closed still counts.
+    limits = httpx.Limits(max_connections=concurrency + 16, max_keepalive_connections=concurrency + 16)
+    deadlines = httpx.Timeout(timeout, connect=connect_timeout)
+    client: AsyncOpenAI | None = None
+    keeper: AsyncGenerator[AsyncOpenAI, None] | None = None
     home: asyncio.AbstractEventLoop | None = None
 
-    async def opened() -> AsyncGenerator[aiohttp.ClientSession, None]:
+    async def opened() -> AsyncGenerator[AsyncOpenAI, None]:
         # An event loop that ends closes its asynchronous generators, and this one its connections: nobody has to.
-        async with aiohttp.ClientSession(
-            # Above the bound, as a connection that is being closed still counts.
-            connector=aiohttp.TCPConnector(limit=concurrency + 16, keepalive_timeout=_KEPT_IDLE),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
+        async with AsyncOpenAI(
+            api_key=key or "no-key",
+            base_url=base_url or OPENAI,
+            max_retries=0,
+            timeout=deadlines,
+            http_client=DefaultAioHttpClient(timeout=deadlines, limits=limits),
         ) as made:
             yield made
 
-    async def connected() -> aiohttp.ClientSession:
+    async def connected() -> AsyncOpenAI:
         # A connection belongs to the event loop it was opened in, and a notebook runs one loop after another.
-        nonlocal session, keeper, home
-        if session is None or home is not asyncio.get_running_loop():
+        nonlocal client, keeper, home
+        if client is None or home is not asyncio.get_running_loop():
             home = asyncio.get_running_loop()
             keeper = opened()
-            session = await anext(keeper)
-        return session
+            client = await anext(keeper)
+        return client
 
     async def chat(request: Request) -> Reply:
         began = time.perf_counter()
-        body = json.dumps(body_of(request, model, structured, reasoning), separators=(",", ":")).encode()
+        body = body_of(request, model, structured, reasoning)
         try:
-            server = await connected()
-            # One deadline for all of it: a server that trickles must not hold a worker.
-            async with asyncio.timeout(timeout), server.post(address, data=body, proxy=proxy) as response:
-                status, said, raw = response.status, response.headers, await response.read()
-        except aiohttp.InvalidURL:
-            raise ConfigError(f"llm.base_url {endpoint!r} is no address such as http://host:8000/v1") from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ModelUnavailable(_told(endpoint, "cannot be reached", error), retryable=True, busy=True) from None
+            # The client's own timeout starts anew with every byte; a server that trickles must not hold a worker.
+            async with asyncio.timeout(timeout):
+                # The raw response: building the client's typed objects costs more CPU than all the rest of a call.
+                server = await connected()
+                response = await server.post("/chat/completions", cast_to=httpx.Response, body=body)
         except TimeoutError:
-            raise ModelUnavailable(
-                f"{endpoint} gave no whole answer in {timeout:g} s", retryable=True, spent=True
+            raise _late(endpoint, timeout) from None
+        except APIStatusError as error:
+            raise refused(
+                error.status_code, error.response.headers, error.response.content, model=model, endpoint=endpoint
             ) from None
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise ModelUnavailable(_told(endpoint, "broke off", error), retryable=True, spent=True) from None
-        if status >= 300:
-            raise refused(status, said, raw, model=model, endpoint=endpoint)
-        return reply_of(raw, model, time.perf_counter() - began)
+        except APIConnectionError as error:
+            raise _lost(error, endpoint, timeout) from None
+        return reply_of(response.content, model, time.perf_counter() - began)
 
     return chat
 
 
-def _addressed(base_url: str, key: str | None) -> tuple[str, Mapping[str, str]]:
-    """Where to post, and with which headers. A key comes before a user and password in the address."""
-    path = f"{base_url.rstrip('/')}/chat/completions"
-    headers = {"Content-Type": "application/json", "User-Agent": "recloop"}
-    if key is None:
-        return path, headers
-    user = urlsplit(path).netloc.rpartition("@")
-    return path.replace(f"{user[0]}{user[1]}", "", 1), {**headers, "Authorization": f"Bearer {key}"}
+def _late(endpoint: str, timeout: float) -> ModelUnavailable:
+    return ModelUnavailable(f"{endpoint} gave no whole answer in {timeout:g} s", retryable=True, spent=True)
 
 
-def _proxy(endpoint: str) -> str | None:
-    parts = urlsplit(endpoint)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-
-
-def _told(endpoint: str, what: str, error: Exception) -> str:
-    return f"{endpoint} {what}: {type(error).__name__}: {redact(str(error))}"
+def _lost(error: APIConnectionError, endpoint: str, timeout: float) -> ModelUnavailable:
+    """A connection that could not be made (busy: nothing was asked) or that broke on the way (spent: it was)."""
+    # The transport in between calls refused and broken connections alike a timeout; what lies beneath tells them apart.
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    if any(isinstance(cause, SocketTimeoutError) for cause in causes):
+        return _late(endpoint, timeout)
+    unmade = any(isinstance(cause, (ClientConnectorError, ConnectionTimeoutError)) for cause in causes)
+    root = causes[-1]
+    return ModelUnavailable(
+        f"{endpoint} {'cannot be reached' if unmade else 'broke off'}: {type(root).__name__}: {redact(str(root))}",
+        retryable=True,
+        busy=unmade,
+        spent=not unmade,
+    )
