@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 a run that is not complete (failed records, a spent budget
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from .errors import RecloopError
 
@@ -325,16 +327,23 @@ def _guarded(command: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("recloop: interrupted; the same command resumes", file=sys.stderr)
         return 130
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # not one of click's own
-            raise
-        error.show()  # type: ignore[attr-defined]
+    except TyperException as error:  # a wrong option or argument
+        print(f"recloop: {error} (see `recloop --help`)", file=sys.stderr)
         return 2
     return outcome if isinstance(outcome, int) else 0
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=True))
+    print(json.dumps(_defined(value), indent=2, ensure_ascii=False, default=str, allow_nan=False))
+
+
+def _defined(value: Any) -> Any:
+    """Undefined figures as null: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _defined(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print_estimate(told: dict[str, Any]) -> None:
