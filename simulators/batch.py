@@ -27,6 +27,7 @@ from .lock import locked, writing
 from .manifest import Identity, close_manifest, open_manifest
 from .one_task import Graph, Halt, reason
 from .parts import PartWriter, drop_unfinished
+from .pauses import few_pauses
 from .progress import Silent, Standing, Watcher
 from .records import WHOLE, Shard, belongs, finished_keys, totals
 from .summary import Asked, Summary
@@ -90,7 +91,8 @@ async def run_tasks(
         run = _Run(agent, tools_for, PartWriter(folder, share[0]), watch, finished, share, total, span)
         log.info("run begins", extra={"agent": agent.name, "folder": str(folder), "finished": len(finished)})
         try:
-            await run.work(data, concurrency)
+            with few_pauses():
+                await run.work(data, concurrency)
         finally:
             run.flush()
             finished.clear()
