@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
+from .accounts import usage
 from .manifest import read_manifest
 from .records import totals
 from .run import REPORT, STUDY, TABLE
@@ -19,7 +21,10 @@ def runs_list(out: Path | str = "runs") -> list[dict[str, Any]]:
 
 
 def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
-    """One run: its study, manifests, summaries and report. Raises RunError where there is no such run."""
+    """One run: its study, manifests, summaries, report, and `usage`, what was paid by agent, failed attempts included.
+
+    Raises RunError where there is no such run.
+    """
     folder = Path(out) / name
     if not (folder / STUDY).is_file():
         known = ", ".join(entry["name"] for entry in runs_list(out)) or "none"
@@ -28,6 +33,7 @@ def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
     return {
         **_entry(folder),
         "study": (folder / STUDY).read_text(encoding="utf-8"),
+        "usage": {agent: asdict(spent) for agent, spent in usage(folder).items()},
         "manifests": {step.name: read_manifest(step) for step in _steps(folder)},
         "report": report.read_text(encoding="utf-8") if report.is_file() else None,
     }
@@ -64,5 +70,6 @@ def _counts(step: Path) -> dict[str, Any]:
         "calls": summary.calls,
         "tokens": summary.prompt_tokens + summary.completion_tokens,
         "cost": summary.cost,
+        "rates": summary.as_json()["rates"],
         "ended": not summary.stopped,
     }

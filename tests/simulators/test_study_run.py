@@ -65,6 +65,14 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes(whole):
     assert before == {name: (whole / name).read_bytes() for name in before}
 
 
+def test_runs_show_holds_what_was_paid_by_agent_and_the_rates(whole):
+    shown = package.runs_show("small", whole.parent)
+    (step,) = shown["steps"].values()
+    assert shown["usage"]["setwise"]["calls"] == step["calls"]
+    assert step["rates"]["parse_valid"] == 1.0
+    assert step["rates"]["failed"] == 0.0
+
+
 def test_another_fold_of_the_same_records_asks_nothing(whole):
     settings = [f"out={whole.parent}", "name=refolded", "steps.0.setwise.fold={pairs: false}"]
     verdict = package.run(study_file(whole.parent), settings)
