@@ -3,6 +3,7 @@
     python benchmarks/engine_throughput.py                                   64 in flight on a 250 ms server, 1 process
     python benchmarks/engine_throughput.py --in-flight 256 --latency 0.5 --processes 2
     python benchmarks/engine_throughput.py --memory --users 100000           resident memory over 100,000 tasks
+    python benchmarks/engine_throughput.py --store chroma                    memories kept on disk, as by default
     python benchmarks/engine_throughput.py --latency 0 --profile 40          where the CPU goes (cProfile)
 
 The server is a process of its own on the same machine. The ideal is in flight / latency. Throughput is counted by the
@@ -54,22 +55,24 @@ class Memory:
         pass
 
 
-def study(url: str, in_flight: int, out: Path, name: str) -> Study:
+def study(url: str, in_flight: int, out: Path, name: str, store: str) -> Study:
     return Study.model_validate(
         {
             "name": name,
             "data": {"source": "bazaar"},
             "llm": {"provider": "openai", "model": "loopback", "base_url": url, "concurrency": in_flight},
-            "memory": {"store": "process"},
+            "memory": {"store": store},
             "out": out,
         }
     )
 
 
-def work(url: str, in_flight: int, users: int, out: str, share: int, settings: dict[str, Any]) -> dict[str, Any]:
+def work(
+    url: str, in_flight: int, users: int, out: str, share: int, settings: dict[str, Any], store: str
+) -> dict[str, Any]:
     """One process's run of `users` tasks; each share has users, and so questions, of its own."""
     data, watch = world(users, seed=share), Memory()
-    asked = study(url, in_flight, Path(out), f"share-{share}")
+    asked = study(url, in_flight, Path(out), f"share-{share}", store)
 
     async def run() -> Any:
         async with asking(asked, data, watch) as opened:
@@ -122,11 +125,12 @@ def measure(told: argparse.Namespace, out: Path) -> dict[str, Any]:
         pace = Pace(server)
         pace.start()
         if told.processes == 1:
-            done = [work(server.url, share, each, str(out), 0, settings)]
+            done = [work(server.url, share, each, str(out), 0, settings, told.store)]
         else:
             with ProcessPoolExecutor(told.processes, get_context("spawn")) as pool:
                 jobs = [
-                    pool.submit(work, server.url, share, each, str(out), n, settings) for n in range(told.processes)
+                    pool.submit(work, server.url, share, each, str(out), n, settings, told.store)
+                    for n in range(told.processes)
                 ]
                 done = [job.result() for job in jobs]
         pace.ended.set()
@@ -139,6 +143,7 @@ def measure(told: argparse.Namespace, out: Path) -> dict[str, Any]:
         "in_flight": told.in_flight,
         "latency_s": told.latency,
         "processes": told.processes,
+        "store": told.store,
         "tasks": sum(part["tasks"] for part in done),
         "ok": sum(part["ok"] for part in done),
         "calls": calls,
@@ -153,14 +158,15 @@ def measure(told: argparse.Namespace, out: Path) -> dict[str, Any]:
     }
 
 
-def growth(seen: list[tuple[int, float]]) -> dict[str, float]:
-    """Resident memory once the run is warm (a twentieth of its tasks are done), at its end, and its highest."""
+def growth(seen: list[tuple[int, float]]) -> dict[str, Any]:
+    """Resident memory once the run is warm (a twentieth of its tasks are done), at its end, its highest, by tenths."""
     warm = [mb for done, mb in seen if done >= seen[-1][0] / 20] or [seen[-1][1]]
     return {
         "warm": round(warm[0]),
         "end": round(warm[-1]),
         "most": round(max(warm)),
         "growth": round(max(warm) - warm[0]),
+        "by_tenths": [round(next(mb for done, mb in seen if done >= seen[-1][0] * n / 10)) for n in range(11)],
     }
 
 
@@ -170,6 +176,7 @@ def main() -> None:
     options.add_argument("--in-flight", type=int, default=64)
     options.add_argument("--latency", type=float, default=0.25)
     options.add_argument("--processes", type=int, default=1)
+    options.add_argument("--store", choices=("process", "chroma"), default="process", help="where agents remember")
     options.add_argument("--memory", action="store_true", help="one call a task, to look at the memory of many tasks")
     options.add_argument("--profile", type=int, default=0, help="show so many functions of one process's profile")
     told = options.parse_args()

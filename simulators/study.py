@@ -30,7 +30,7 @@ class MemoryConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: Literal["chroma", "process"] = "chroma"
-    """chroma: durable and searchable afterwards; process: gone with the run."""
+    """chroma: durable and searchable afterwards; process: each task's own, gone with the task."""
     url: str | None = None
     """A `chroma run` server, for several machines; None keeps a folder inside the run's, or, as chroma takes one writer
     a folder, one a shard: a user's memos lie in the folder of the user's shard."""

@@ -34,6 +34,10 @@ class ListMemory:
                 return []
             return shelf.best(query, k, now=now, kinds=kinds, weights=self._weights, embed=self._embed)
 
+    def anew(self) -> ListMemory:
+        """An empty one that embeds and weighs alike."""
+        return ListMemory(self._embed, weights=self._weights)
+
     def flush(self) -> None:
         pass
 
