@@ -6,19 +6,21 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..agents.agent import Records
+from ..agents.agent import Records, Status
 from ..errors import RunError
 from .parts import RECORD_FIELDS, SCHEMA, scan
 
 Shard = tuple[int, int]
 """(index, count): one of `count` disjoint shares of the tasks."""
 
+_STATUSES = pa.array(get_args(Status), pa.string())
 WHOLE: Shard = (0, 1)
 COUNTED = ("calls", "repairs", "unmatched", "fenced", "prompt_tokens", "completion_tokens")
 
@@ -75,20 +77,33 @@ class Totals:
 
 
 def totals(folder: Path | str, *, shard: Shard = WHOLE) -> Totals:
-    """What the records of a run, or of one shard of it, add up to. Raises RunError as `read_records` does."""
-    table = _latest(folder, ["key", "status", *COUNTED, "cost", "position"])
-    if shard != WHOLE:
-        keys = (key for chunk in table["key"].chunks for key in chunk.to_pylist())
-        table = table.filter(pa.array((belongs(key, shard) for key in keys), pa.bool_()))
-    status = {count["values"]: count["counts"] for count in pc.value_counts(table["status"]).to_pylist()}
-    unpriced = pc.any(pc.and_(pc.is_null(table["cost"]), pc.greater(table["calls"], 0))).as_py()
+    """What the records of a run, or of one shard of it, add up to. Raises RunError as `read_records` does.
+
+    Holds numbers only, 100 bytes a record: at the end of a long run nothing may be needed that was not at its start.
+    """
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("key", "status", "cost", "position", *COUNTED)}
+    for table in scan(Path(folder), list(parts)):
+        keys = table["key"].to_pylist()
+        if shard != WHOLE:
+            mine = [belongs(key, shard) for key in keys]
+            table, keys = table.filter(pa.array(mine, pa.bool_())), [key for key in keys if belongs(key, shard)]
+        parts["key"].append(pd.util.hash_array(np.array(keys, object), categorize=False))
+        parts["status"].append(pc.index_in(table["status"], _STATUSES).to_numpy().astype(np.int8))
+        for name in ("cost", "position", *COUNTED):
+            parts[name].append(table[name].to_numpy())
+    if not parts["key"]:
+        return Totals()
+    columns = {name: np.concatenate(parts.pop(name)) for name in tuple(parts)}
+    last = _last_of_each(columns["position"])
+    if len(np.unique(columns["key"][last])) < len(last):
+        _refuse_clash(folder, _latest(folder, ["key", "position"]))
+    status = np.bincount(columns["status"][last], minlength=len(_STATUSES))
+    cost, calls = columns["cost"][last], columns["calls"][last]
     return Totals(
-        tasks=table.num_rows,
-        ok=status.get("ok", 0),
-        invalid=status.get("invalid", 0),
-        failed=status.get("failed", 0),
-        **{name: pc.sum(table[name]).as_py() or 0 for name in COUNTED},
-        cost=None if unpriced else pc.sum(table["cost"]).as_py() or 0.0,
+        tasks=len(last),
+        **{str(name): int(count) for name, count in zip(_STATUSES, status, strict=True)},
+        **{name: int(columns[name][last].sum()) for name in COUNTED},
+        cost=None if bool(np.any(np.isnan(cost) & (calls > 0))) else float(np.nansum(cost)),
     )
 
 
@@ -108,15 +123,24 @@ def _latest(folder: Path | str, columns: Sequence[str]) -> pa.Table:
          for name in columns]
     )  # fmt: skip
     table = pa.concat_tables([wide.empty_table(), *(part.cast(wide) for part in scan(Path(folder), columns))])
-    position = table["position"].to_numpy()
-    order = np.argsort(position, kind="stable")
-    last = np.append(position[order][1:] != position[order][:-1], np.ones(min(1, len(order)), bool))
-    table = table.take(pa.array(order[last]))
-    if pc.count_distinct(table["key"]).as_py() < table.num_rows:
-        counts = pc.value_counts(table["key"])
-        clash = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
-        raise RunError(
-            f"{folder}: two tasks have the key {clash!r}; an agent's keys must differ, or a resume cannot tell its "
-            "tasks apart. Mend the agent's `tasks` and run into another folder"
-        )
+    table = table.take(pa.array(_last_of_each(table["position"].to_numpy())))
+    _refuse_clash(folder, table)
     return table
+
+
+def _last_of_each(position: np.ndarray) -> np.ndarray:
+    """Where each position stands last, in the order of positions."""
+    order = np.argsort(position, kind="stable")
+    return order[np.append(position[order][1:] != position[order][:-1], np.ones(min(1, len(order)), bool))]
+
+
+def _refuse_clash(folder: Path | str, table: pa.Table) -> None:
+    """RunError where two rows of `table` have one key."""
+    if pc.count_distinct(table["key"]).as_py() == table.num_rows:
+        return
+    counts = pc.value_counts(table["key"])
+    clash = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"].as_py()
+    raise RunError(
+        f"{folder}: two tasks have the key {clash!r}; an agent's keys must differ, or a resume cannot tell its "
+        "tasks apart. Mend the agent's `tasks` and run into another folder"
+    )
