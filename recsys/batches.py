@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .data.dataset import Dataset, Floats, Ints, Longs
+
+Batch = tuple[npt.NDArray[Any], ...]
+"""One step's arrays; in those of rows the last one holds the rows' weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,29 @@ def shuffled(n: int, size: int, rng: np.random.Generator) -> Iterator[Longs]:
     order = rng.permutation(n)
     for start in range(0, n, size):
         yield order[start : start + size]
+
+
+def part_of_rows(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
+    """A stretch of the rows of a batch, and its share of the weights, which are the batch's last array."""
+    rows = stretch(len(batch[0]), which, parts)
+    return tuple(array[rows] for array in batch), share(batch[-1], rows)
+
+
+def part_of_pairs(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
+    """A stretch of the rows of a batch, and its share of the rows: every row counts the same."""
+    rows = stretch(len(batch[0]), which, parts)
+    return tuple(array[rows] for array in batch), (rows.stop - rows.start) / max(len(batch[0]), 1)
+
+
+def stretch(n: int, which: int, parts: int) -> slice:
+    """The rows of part `which` of `parts` of n rows; parts differ by one row at most."""
+    return slice(which * n // parts, (which + 1) * n // parts)
+
+
+def share(weights: Floats, part: slice) -> float:
+    """The part's share of the sum of weights; 0 where that is 0."""
+    whole = float(weights.sum(dtype=np.float64))
+    return float(weights[part].sum(dtype=np.float64)) / whole if whole > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,22 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from . import checkpoints
+from .processes import Processes
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One line of the training log. `seconds` are of training alone; `ndcg` is NaN where nothing was evaluated."""
+    """One line of the training log. `seconds` are of training alone; `judged` is what the validation side was worth.
+
+    That is NDCG@10, or what the learner judges by; the higher the better, NaN where nothing was evaluated.
+    """
 
     epoch: int
     loss: float
     seconds: float
-    ndcg: float
+    judged: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +49,25 @@ class Progress(Generic[Network]):
         folder: Path | None,
         stem: str,
         identity: str,
+        processes: Processes = Processes(),
     ) -> None:
         self.network, self.optimizer = network, optimizer
-        self.folder, self.stem, self.identity = folder, stem, identity
+        self.folder, self.stem, self.identity, self.processes = folder, stem, identity, processes
         self.epochs: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
-        self.best_ndcg = float("-inf")
+        self.best_judged = float("-inf")
 
     def finished(self, epochs: int, patience: int) -> bool:
-        since = [e for e in self.epochs[self.best_epoch :] if not np.isnan(e.ndcg)]
+        since = [e for e in self.epochs[self.best_epoch :] if not np.isnan(e.judged)]
         return len(self.epochs) >= epochs or len(since) >= patience
 
     def add(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
-        if epoch.ndcg > self.best_ndcg:
-            self.best_ndcg, self.best_epoch = epoch.ndcg, epoch.epoch
+        if epoch.judged > self.best_judged:
+            self.best_judged, self.best_epoch = epoch.judged, epoch.epoch
             self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        if self.folder is not None:
+        if self.folder is not None and self.processes.first:
             self._write()
 
     def result(self) -> tuple[Network, Log]:
@@ -71,9 +76,10 @@ class Progress(Generic[Network]):
         return self.network, Log(tuple(self.epochs), self.best_epoch or len(self.epochs))
 
     def resume(self) -> None:
-        if self.folder is None or not checkpoints.exists(self.folder, self.stem):
+        stored = self.processes.from_first(self._stored)
+        if stored is None:
             return
-        arrays, facts = checkpoints.read(self.folder, self.stem)
+        arrays, facts = stored
         if facts["identity"] != self.identity:
             raise ConfigError(
                 f"{self.folder}: holds a training with other data, settings or seed; "
@@ -92,10 +98,15 @@ class Progress(Generic[Network]):
         self.best = groups["best"]
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.epochs = [
-            Epoch(**{**e, "ndcg": float("nan") if e["ndcg"] is None else e["ndcg"]}) for e in facts["epochs"]
+            Epoch(**{**e, "judged": float("nan") if e["judged"] is None else e["judged"]}) for e in facts["epochs"]
         ]
         self.best_epoch = facts["best_epoch"]
-        self.best_ndcg = self.epochs[self.best_epoch - 1].ndcg if self.best_epoch else float("-inf")
+        self.best_judged = self.epochs[self.best_epoch - 1].judged if self.best_epoch else float("-inf")
+
+    def _stored(self) -> tuple[checkpoints.Arrays, dict[str, Any]] | None:
+        if self.folder is None or not checkpoints.exists(self.folder, self.stem):
+            return None
+        return checkpoints.read(self.folder, self.stem)
 
     def _write(self) -> None:
         assert self.folder is not None
@@ -105,7 +116,7 @@ class Progress(Generic[Network]):
             tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
         lines = [asdict(e) for e in self.epochs]
         for line in lines:
-            line["ndcg"] = None if np.isnan(line["ndcg"]) else line["ndcg"]
+            line["judged"] = None if np.isnan(line["judged"]) else line["judged"]
         arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
         facts = {"identity": self.identity, "best_epoch": self.best_epoch, "epochs": lines}
         checkpoints.write(self.folder, self.stem, arrays, facts)

@@ -8,22 +8,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Protocol
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError
 from . import checkpoints
+from .batches import Batch, part_of_pairs
 from .data.dataset import Dataset, Floats, Ints, Split, together
 from .evaluation.ranking import evaluate
+from .lazy_adam import LazyAdam
 from .models.recommender import Circumstances, ModelConfig, counted
+from .processes import Processes
 from .progress import Epoch, Log, Network, Progress
-
-Batch = tuple[npt.NDArray[Any], ...]
+from .tracking import Tracker, trackers
 
 
 class TrainingConfig(ModelConfig):
@@ -36,7 +37,8 @@ class TrainingConfig(ModelConfig):
     learning_rate: PositiveFloat = 1e-3
     """Adam's step size."""
     patience: PositiveInt = 10
-    """Evaluations without a better validation NDCG@10 after which training stops."""
+    """Evaluations of the validation side without a better figure after which training stops: NDCG@10, or what a click
+    model's `stop_on` says."""
     evaluate_every: PositiveInt = 1
     """Epochs between two evaluations on the validation side."""
     valid_users: PositiveInt = 5000
@@ -61,6 +63,9 @@ class Term:
 
     batches: Callable[[np.random.Generator], Iterable[Batch]]
     loss: Callable[..., Tensor]
+    part: Callable[[Batch, int, int], tuple[Batch, float]] | None = None
+    """(batch, which, of how many): what one of several processes takes of a batch, and what share of the batch's loss
+    the loss of it is. The shares of all parts add up to 1, or to 0 where nothing counts. None: not to be parted."""
 
 
 class Learner(Protocol[Network]):
@@ -81,6 +86,17 @@ class Learner(Protocol[Network]):
         """(len(users), n_items), as `Recommender.score`; called without gradients and in evaluation mode."""
 
 
+Judged = TypeVar("Judged", bound=nn.Module, contravariant=True)
+
+
+@runtime_checkable
+class Judge(Protocol[Judged]):
+    """A learner that says itself what its validation side is worth; of every other one it is NDCG@10."""
+
+    def judged(self, network: Judged, train: Dataset, valid: Dataset, ranked: Callable[[], float]) -> float:
+        """A figure, the higher the better; called without gradients and in evaluation mode. `ranked` gives NDCG@10."""
+
+
 def fit(
     learner: Learner[Network],
     train: Dataset,
@@ -89,23 +105,32 @@ def fit(
 ) -> tuple[Network, Log]:
     """Trains a fresh network and gives it with the weights of its best epoch.
 
-    With `valid`, training stops after `patience` evaluations without a better NDCG@10; without, the last epoch counts.
+    With `valid`, training stops after `patience` evaluations without a better NDCG@10, or what else the learner judges
+    by (`Judge`); without, the last epoch counts.
     With `config.refit`, a second network is then trained on train + valid for as many epochs as were best. Interactions
     of weight 0 are absent. The process's random state and thread count are as before when this returns; the same seed,
     data, config, device and thread count give the same weights. With a `folder` every epoch is saved there, and a
-    training that was cut off goes on from the last one. Raises DataError on empty data, ConfigError on a folder that
-    holds another training.
+    training that was cut off goes on from the last one. Several `processes` take parts of the same batches: they learn
+    what one would, but for what dropout draws. Raises DataError on empty data, ConfigError on a folder that holds
+    another training.
     """
     circumstances = circumstances or Circumstances()
     train = counted(train)
     valid = counted(valid) if valid is not None else None
     if not len(train):
         raise DataError(f"dataset {train.name!r}: no interaction of weight > 0 to train {learner.name} on")
-    with threads(circumstances.threads), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        network, log = _train(learner, train, valid, learner.config.epochs, circumstances, "training")
-        if learner.config.refit and valid is not None and len(valid):
+    config, processes = learner.config, circumstances.processes
+    names = circumstances.track if processes.first else ()
+    told = config.model_dump(mode="json")
+    with (
+        trackers(names, learner.name, told, circumstances.folder) as watching,
+        threads(circumstances.threads),
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+    ):
+        network, log = _train(learner, train, valid, config.epochs, circumstances, "training", watching)
+        if config.refit and valid is not None and len(valid):
             everything = counted(together(train, valid))
-            network, again = _train(learner, everything, None, log.best_epoch, circumstances, "refit")
+            network, again = _train(learner, everything, None, log.best_epoch, circumstances, "refit", watching)
             log = Log(log.epochs + again.epochs, log.best_epoch, refitted=True)
     return network.eval(), log
 
@@ -144,7 +169,7 @@ def pairs(
     def loss(users: Tensor, preferred: Tensor, other: Tensor, count: Tensor) -> Tensor:
         return weight * share * (-nn.functional.logsigmoid(prefer(users, preferred, other)) * count).mean()
 
-    return [Term(batches, loss)]
+    return [Term(batches, loss, part_of_pairs)]
 
 
 @contextmanager
@@ -165,40 +190,77 @@ def _train(
     epochs: int,
     circumstances: Circumstances,
     stem: str,
+    watching: list[Tracker],
 ) -> tuple[Network, Log]:
-    config, device = learner.config, torch.device(circumstances.device)
+    config, device, processes = learner.config, torch.device(circumstances.device), circumstances.processes
     torch.manual_seed(circumstances.seed)
     network = learner.build(train).to(device)
     if config.compile:
         network.compile()
     terms = learner.terms(network, train)
-    weights = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(weights, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
-    progress = Progress(network, optimizer, circumstances.folder, stem, _identity(learner, train, valid, circumstances))
+    if not processes.alone and (getattr(network, "lazy", False) or any(term.part is None for term in terms)):
+        raise ConfigError(f"{learner.name}: cannot be trained by several processes as it is set; start it in one")
+    optimizer = _adam(network, config.learning_rate, device)
+    identity = _identity(learner, train, valid, circumstances)
+    progress = Progress(network, optimizer, circumstances.folder, stem, identity, processes)
     progress.resume()
+    processes.agree(network)
     users = _judges(valid, config.valid_users, circumstances.seed)
     sides = Split(train, valid, valid) if valid is not None else None
 
     while not progress.finished(epochs, config.patience):
         epoch = len(progress.epochs) + 1
-        torch.manual_seed(_mixed(circumstances.seed, epoch))
+        torch.manual_seed(_mixed(circumstances.seed, epoch, processes.rank))
         network.train()
         began = time.perf_counter()
-        loss = _epoch(network, terms, optimizer, np.random.default_rng([circumstances.seed, epoch]), device, config)
+        rng = np.random.default_rng([circumstances.seed, epoch])
+        loss = _epoch(network, terms, optimizer, rng, device, config, processes)
         seconds = time.perf_counter() - began
         if not np.isfinite(loss):
             raise ConfigError(
                 f"{learner.name}: the loss of epoch {epoch} is {loss}; "
                 f"lower learning_rate (now {config.learning_rate:g})"
             )
-        ndcg = float("nan")
+        judged = float("nan")
         if sides is not None and len(users) and (epoch % config.evaluate_every == 0 or epoch == epochs):
             network.eval()
             with torch.no_grad():
-                judged = evaluate(_InTraining(learner, network), sides, metrics=["ndcg@10"], side="valid", users=users)
-            ndcg = judged.mean("ndcg@10")
-        progress.add(Epoch(epoch, loss, seconds, ndcg))
+                judged = _judged(learner, network, sides, users, processes, device)
+        progress.add(Epoch(epoch, loss, seconds, judged))
+        for tracker in watching:
+            tracker.epoch(stem, progress.epochs[-1])
     return progress.result()
+
+
+def _adam(network: nn.Module, learning_rate: float, device: torch.device) -> torch.optim.Optimizer:
+    weights = [p for p in network.parameters() if p.requires_grad]
+    if getattr(network, "lazy", False):
+        return LazyAdam(weights, learning_rate)
+    return torch.optim.Adam(weights, lr=learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def _judged(
+    learner: Learner[Network],
+    network: Network,
+    sides: Split,
+    users: Ints,
+    processes: Processes,
+    device: torch.device,
+) -> float:
+    """What the validation side is worth. Processes rank a part of the users each, and take the first one's figure."""
+
+    def ranked() -> float:
+        part = users[processes.rank :: processes.count]
+        ranking = evaluate(_InTraining(learner, network), sides, metrics=["ndcg@10"], side="valid", users=part)
+        values = ranking.values("ndcg@10")
+        defined = values[~np.isnan(values)]
+        total = torch.tensor([defined.sum(), len(defined)], dtype=torch.float64).to(device)
+        processes.add_up([total])
+        figure, count = total.tolist()
+        return figure / count if count else float("nan")
+
+    figure = learner.judged(network, sides.train, sides.valid, ranked) if isinstance(learner, Judge) else ranked()
+    return processes.from_first(lambda: figure)
 
 
 def _epoch(
@@ -208,6 +270,7 @@ def _epoch(
     rng: np.random.Generator,
     device: torch.device,
     config: TrainingConfig,
+    processes: Processes,
 ) -> float:
     """One pass; gives the mean loss of its steps."""
     total, steps = torch.zeros((), device=device), 0
@@ -216,17 +279,32 @@ def _epoch(
         optimizer.zero_grad(set_to_none=True)
         with bf16:
             parts = [
-                term.loss(*(torch.as_tensor(array, device=device) for array in batch))
+                part
                 for term, batch in zip(terms, step, strict=True)
+                if (part := _part(term, batch, device, processes)) is not None
             ]
-            loss = torch.stack(parts).sum()
-        loss.backward()
+            loss = torch.stack(parts).sum() if parts else None
+        if loss is not None:
+            loss.backward()
+            total += loss.detach()
+        processes.add_up_gradients(network)
         if config.clip:
             nn.utils.clip_grad_norm_(network.parameters(), config.clip)
         optimizer.step()
-        total += loss.detach()
         steps += 1
+    processes.add_up([total])
     return float(total) / max(steps, 1)
+
+
+def _part(term: Term, batch: Batch, device: torch.device, processes: Processes) -> Tensor | None:
+    """This process's summand of a batch's loss, None where it takes no row of it."""
+    if processes.alone:
+        return term.loss(*(torch.as_tensor(array, device=device) for array in batch))
+    assert term.part is not None
+    mine, share = term.part(batch, processes.rank, processes.count)
+    if not len(mine[0]):
+        return None
+    return share * term.loss(*(torch.as_tensor(array, device=device) for array in mine))
 
 
 def _identity(learner: Learner[Network], train: Dataset, valid: Dataset | None, circumstances: Circumstances) -> str:
@@ -267,8 +345,11 @@ class _InTraining(Generic[Network]):
         return self.learner.scores(self.network, users, history)
 
 
-def _mixed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _mixed(seed: int, epoch: int, rank: int) -> int:
+    """A seed of its own for each epoch and process; the first process draws what one alone would."""
+    return int(
+        np.random.SeedSequence([seed, epoch, *([rank] if rank else [])]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )
 
 
 def state(network: nn.Module) -> checkpoints.Arrays:

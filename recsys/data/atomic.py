@@ -61,8 +61,8 @@ def read_atomic(
     return assemble(
         logs[0].name.split(".")[0],
         interactions,
-        None if item_file is None else _described(item_file, "item_id", form, columns or {}),
-        None if user_file is None else _described(user_file, "user_id", form, columns or {}),
+        None if item_file is None else described(item_file, "item_id", form, columns or {}),
+        None if user_file is None else described(user_file, "user_id", form, columns or {}),
         source=logs[0],
         items_source=item_file,
         users_source=user_file,
@@ -171,7 +171,8 @@ def _plain(part: pd.DataFrame) -> pd.DataFrame:
     return part.assign(**{c: part[c].astype(str) for c in ("user_id", "item_id") if c in part})
 
 
-def _described(file: File, key: str, form: Format, columns: Mapping[str, str]) -> pd.DataFrame:
+def described(file: File, key: str, form: Format, columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table of items or users (`key`: item_id or user_id), titles and categories under our names."""
     known = fields(file, form)
     theirs = columns[key] if key in columns and columns[key] in known else key
     require(file, list(known), [theirs])

@@ -30,6 +30,10 @@ PROVENANCE_COLUMNS = ("origin", "agent", "confidence", "record")
 PAIR_COLUMNS = ("user", "preferred", "other", "weight", "agent", "record")
 """Preference pairs an agent stated: `user` would take item `preferred` before item `other`; weight in (0, 1]."""
 
+SCORE_COLUMNS = ("user", "item", "score", "spread", "agent", "record")
+"""Scores an agent gave to pairs: how much `user` would want `item`, in [0, 1], and the deviation over its draws (NaN:
+one draw). Only models that are guided by scores read them."""
+
 
 def no_pairs() -> pd.DataFrame:
     """An empty table of preference pairs, with the columns of `PAIR_COLUMNS`."""
@@ -43,6 +47,12 @@ def no_pairs() -> pd.DataFrame:
             "record": np.empty(0, object),
         }
     )
+
+
+def no_scores() -> pd.DataFrame:
+    """An empty table of scored pairs, with the columns of `SCORE_COLUMNS`."""
+    kinds = (np.int32, np.int32, np.float32, np.float32, object, object)
+    return pd.DataFrame({name: np.empty(0, kind) for name, kind in zip(SCORE_COLUMNS, kinds, strict=True)})
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Dataset:
         agent has written it.
     pairs: preference pairs stated by agents, `PAIR_COLUMNS`.
     item_vectors, user_vectors: (n_items, d), (n_users, d) float32 initial vectors made from agents' texts, or None.
+    scores: pairs scored by agents, `SCORE_COLUMNS`.
 
     An edit makes a new Dataset (`with_`), over the same item and user codes.
     """
@@ -70,6 +81,7 @@ class Dataset:
     pairs: pd.DataFrame = field(default_factory=no_pairs)
     item_vectors: Floats | None = None
     user_vectors: Floats | None = None
+    scores: pd.DataFrame = field(default_factory=no_scores)
 
     @classmethod
     def of(
@@ -181,7 +193,14 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 (16 hex digits) over every column; equal data has equal fingerprints on every machine."""
         digest = hashlib.sha256()
-        for table in (self.interactions, self.items, self.users, self.pairs):
+        # Scores came later than the other tables: without any, the fingerprint is what it always was.
+        for table in (
+            self.interactions,
+            self.items,
+            self.users,
+            self.pairs,
+            *([self.scores] if len(self.scores) else []),
+        ):
             for column in sorted(table.columns):
                 digest.update(column.encode())
                 digest.update(pd.util.hash_array(_hashable(table[column])).tobytes())

@@ -61,14 +61,18 @@ def head(train: Dataset, config: HeadConfig | None = None) -> Mask:
     Among items of equal popularity at the border the lower code (seen earlier in the data) comes first, so that the
     head has the size asked for: ceil(value * n_items) for quantile.
     """
+    return head_of(train.item_counts, config)
+
+
+def head_of(counts: npt.NDArray[np.int64], config: HeadConfig | None = None) -> Mask:
+    """`head` from the interactions of each item alone, (n_items,), as they are known of a log read in parts."""
     config = config or HeadConfig()
-    counts = train.item_counts
     if config.by == "count":
         return counts >= config.value
     order = np.argsort(-counts, kind="stable")
     if config.by == "share":
         reached = np.cumsum(counts[order])
-        size = int(np.searchsorted(reached, config.value * len(train) - 1e-9)) + 1
+        size = int(np.searchsorted(reached, config.value * counts.sum() - 1e-9)) + 1
     else:
         size = _size(config.value, len(counts))
     return _first(order, size)

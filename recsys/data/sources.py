@@ -134,6 +134,26 @@ class DataConfig(BaseModel):
         return value
 
 
+PATHS = ("path", "metadata", "items", "users")
+"""The settings of `DataConfig` that are paths."""
+
+
+def beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The `data` section of a file with its paths taken from the folder that the file lies in."""
+    placed = {**values}
+    for key in PATHS:
+        if isinstance(placed.get(key), str):
+            placed[key] = str(folder / placed[key])
+    split = placed.get("split")
+    if isinstance(split, Mapping) and isinstance(split.get("given"), Mapping):
+        sides = {**split["given"]}
+        for key in ("valid_path", "test_path"):
+            if isinstance(sides.get(key), str):
+                sides[key] = str(folder / sides[key])
+        placed["split"] = {**split, "given": sides}
+    return placed
+
+
 Source = Callable[[DataConfig], Dataset]
 
 
@@ -273,4 +293,4 @@ def _nearest(name: str, table: Mapping[str, object]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(table)}"
 
 
-__all__ = ["SOURCES", "SPLITS", "Core", "DataConfig", "Window", "load", "load_split", "split"]
+__all__ = ["SOURCES", "SPLITS", "Core", "DataConfig", "Window", "beside", "load", "load_split", "split"]

@@ -30,14 +30,15 @@ def score_rankings(
     """What rankings made by another program are worth on this split, under the protocol of `evaluate`.
 
     rankings: a table, or a `.csv`, `.tsv` or `.parquet` file, with `user_id` and `item_id` (the data's own ids,
-        compared as text) and either `rank` (1 is best; gaps and ties are allowed) or `score` (higher is better).
+        compared as text) and `rank` (1 is best; gaps and ties are allowed) or `score` (higher is better). Where both
+        stand there the rank counts, and the score must not contradict it.
     mask_seen: items that the user is known to have seen are taken out before places are counted; how many is in the
         protocol (`rows_seen`).
 
     Users of the split without a list get 0, since nothing was recommended to them; how many is in the protocol
     (`users_without_list`). Lists of users with nothing held out are passed over. Ties count at their expected place.
-    Raises DataError, naming the row, for a missing column, both `rank` and `score`, an unknown id, a value that is not
-    a number, or an item twice in one list.
+    Raises DataError, naming the row, for a missing column, a score that contradicts its rank, an unknown id, a value
+    that is not a number, or an item twice in one list.
     """
     wanted = named(metrics)
     source = str(rankings) if isinstance(rankings, Path) else "rankings"
@@ -116,15 +117,35 @@ def _order(table: pd.DataFrame, source: str) -> np.ndarray:
         raise DataError(
             f"{source}: column {' and '.join(missing)} missing; it has {', '.join(map(str, table.columns))}"
         )
-    if ("rank" in table) == ("score" in table):
-        has = "both 'rank' and 'score'" if "rank" in table else "neither 'rank' nor 'score'"
-        raise DataError(f"{source}: has {has}; keep the one column that orders the items")
+    if "rank" not in table and "score" not in table:
+        raise DataError(f"{source}: has neither 'rank' nor 'score'; give the column that orders the items")
     column = "rank" if "rank" in table else "score"
+    values = _numbers(table, column, source)
+    if column == "rank" and "score" in table:
+        _agree(table, values, _numbers(table, "score", source), source)
+    return -values if column == "rank" else values
+
+
+def _numbers(table: pd.DataFrame, column: str, source: str) -> np.ndarray:
     values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
     wrong = np.flatnonzero(np.isnan(values))
     if len(wrong):
         raise DataError(f"{source}, row {wrong[0] + 1}: {column} {table[column].iloc[wrong[0]]!r} is not a number")
-    return -values if column == "rank" else values
+    return values
+
+
+def _agree(table: pd.DataFrame, rank: np.ndarray, score: np.ndarray, source: str) -> None:
+    """Raises DataError where an item stands behind another of its list and scores higher."""
+    user = pd.factorize(table["user_id"])[0]
+    order = np.lexsort((-score, rank, user))
+    best = pd.Series(score[order]).groupby(user[order]).cummin().to_numpy()
+    wrong = np.flatnonzero(score[order] > best)
+    if len(wrong):
+        row = int(order[wrong[0]])
+        raise DataError(
+            f"{source}, row {row + 1}: 'rank' and 'score' order the list of user {table['user_id'].iloc[row]!r} "
+            "differently; keep the one column that orders the items"
+        )
 
 
 def _codes(table: pd.DataFrame, column: str, described: pd.DataFrame, source: str) -> Longs:

@@ -76,7 +76,7 @@ def evaluate(
     for start in range(0, len(rows), block):
         here = rows[start : start + block]
         codes = asked.users[here]
-        scores = _scored(model, codes, given, n_items)
+        scores = scored(model, codes, given, n_items)
         if mask_seen:
             seen_row, seen_item = pairs(known, codes)
             scores[seen_row, seen_item] = -np.inf
@@ -156,7 +156,7 @@ def _ordered(best: Scores, item: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]
     return lists
 
 
-def _scored(model: Scorer, users: Ints, history: Dataset, n_items: int) -> Scores:
+def scored(model: Scorer, users: Ints, history: Dataset, n_items: int) -> Scores:
     """The model's scores as an array that masking may write to; the model's own is left alone."""
     scores = np.asarray(model.score(users, history))
     if scores.shape != (len(users), n_items):

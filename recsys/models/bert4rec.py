@@ -20,7 +20,17 @@ from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from .attention import Attention
 from .recommender import Circumstances, counted, fitted
-from .sequence import Sequence, SequenceConfig, last_scores, pair_terms, started, user_features
+from .sequence import (
+    Sequence,
+    SequenceConfig,
+    last_scores,
+    pair_terms,
+    part_of_windows,
+    started,
+    state_vectors,
+    user_features,
+)
+from .space import Range, Space
 
 
 class BERT4RecConfig(SequenceConfig):
@@ -34,6 +44,11 @@ class BERT4RecConfig(SequenceConfig):
     """Share of places hidden in training (Sun et al. 2019, table 4: .2 for MovieLens)."""
     dropout: float = Field(0.2, ge=0, lt=1)
     epochs: PositiveInt = 200
+
+    space: ClassVar[Space] = {
+        "blocks": Range(1, 3),
+        "hidden_share": Range(0.1, 0.6),
+    }
 
     @model_validator(mode="after")
     def _heads_fit(self) -> BERT4RecConfig:
@@ -98,13 +113,24 @@ class BERT4Rec:
             states = network(users, inputs)[hide[inputs != pad]]
             return losses.catalogue_softmax(states, network.items, targets, weights)
 
-        return [training.Term(batches, loss), *pair_terms(network, train, config, hidden=True)]
+        def part(batch: training.Batch, which: int, parts: int) -> tuple[training.Batch, float]:
+            return part_of_windows(batch, batch[2].sum(1), (3, 4), which, parts)
+
+        return [training.Term(batches, loss, part), *pair_terms(network, train, config, hidden=True)]
 
     def score(self, users: Ints, history: Dataset) -> Floats:
         return self.scores(fitted(self.name, self.network), users, counted(history))
 
     def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
         return last_scores(network, users, history, self.config.max_length, hidden=True)
+
+    def item_vectors(self) -> Floats:
+        return fitted(self.name, self.network).items.detach().cpu().numpy()
+
+    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
+        return state_vectors(
+            fitted(self.name, self.network), users, counted(history), self.config.max_length, hidden=True
+        )
 
     def state(self) -> Arrays:
         return training.state(fitted(self.name, self.network))

@@ -11,18 +11,22 @@ from typing import ClassVar, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
+from ...errors import ConfigError
 from .. import losses, training
-from ..batches import Negatives, shuffled
+from ..batches import Negatives, part_of_rows, shuffled
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from .initial import start_together
 from .recommender import Circumstances, fitted
+from .space import Among, Range, Space
 
 
-class BPRConfig(training.TrainingConfig):
+class TripleConfig(training.TrainingConfig):
+    """What a network is told that is trained on (user, chosen item, other item)."""
+
     embedding_size: PositiveInt = 64
     """Length of a user's and an item's vector."""
     l2: NonNegativeFloat = 3e-3
@@ -33,23 +37,57 @@ class BPRConfig(training.TrainingConfig):
     learning_rate: PositiveFloat = 2e-3
     patience: PositiveInt = 20
 
+    space: ClassVar[Space] = {
+        "embedding_size": Among((32, 64, 128)),
+        "learning_rate": Range(5e-4, 2e-2, log=True),
+        "l2": Range(1e-5, 3e-2, log=True),
+    }
+
+
+class BPRConfig(TripleConfig):
+    lazy: bool = False
+    """Adam moves only the vectors that a batch touches, and not those that only its momentum would move. For logs whose
+    users and items are many times a batch: of 250,000 vectors a batch of 2,048 touches one in fifty."""
+
+    @model_validator(mode="after")
+    def _lazy_alone(self) -> BPRConfig:
+        for other in ("clip", "compile"):
+            if self.lazy and getattr(self, other):
+                raise ConfigError(f"lazy: cannot be had with {other}; leave one of them out")
+        return self
+
 
 class Factors(nn.Module):
-    """x_ui = p_u . q_i + b_i."""
+    """x_ui = p_u . q_i + b_i. lazy: gradients are sparse; rows that a batch does not touch have none."""
 
-    def __init__(self, n_users: int, n_items: int, size: int) -> None:
+    def __init__(self, n_users: int, n_items: int, size: int, lazy: bool = False) -> None:
         super().__init__()
+        self.lazy = lazy
         self.users = nn.Parameter(torch.randn(n_users, size) * 0.1)
         self.items = nn.Parameter(torch.randn(n_items, size) * 0.1)
         self.bias = nn.Parameter(torch.zeros(n_items))
 
     def forward(self, users: Tensor, items: Tensor, others: Tensor) -> Tensor:
         """x_ui - x_uj, (n,)."""
+        if self.lazy:
+            p, q, bias = self._rows(users, items, others)
+            return (p * torch.sub(*q.chunk(2))).sum(1) + torch.sub(*bias.chunk(2))
         return margins(self.users, self.items, users, items, others) + self.bias[items] - self.bias[others]
 
-    def tables(self) -> tuple[Tensor, ...]:
-        """What l2 shrinks: a table of users, then tables of items."""
-        return self.users, self.items, self.bias[:, None]
+    def with_norm(self, users: Tensor, items: Tensor, others: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """x_ui - x_uj, (n,), and the sum of share * (|p_u|^2 + |q_i|^2 + |q_j|^2 + b_i^2 + b_j^2), which l2 shrinks."""
+        both, twice = torch.cat([items, others]), torch.cat([shares, shares])
+        if self.lazy:  # each table is read once, so that its gradient comes in one piece
+            p, q, bias = self._rows(users, items, others)
+            margin = (p * torch.sub(*q.chunk(2))).sum(1) + torch.sub(*bias.chunk(2))
+            return margin, shares @ p.square().sum(1) + twice @ (q.square().sum(1) + bias.square())
+        norm = squared_norm(self.users, users, shares) + squared_norm(self.items, both, twice)
+        return self(users, items, others), norm + squared_norm(self.bias[:, None], both, twice)
+
+    def _rows(self, users: Tensor, items: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        both = torch.cat([items, others]).long()
+        p, q = F.embedding(users, self.users, sparse=True), F.embedding(both, self.items, sparse=True)
+        return p, q, self.bias.gather(0, both, sparse_grad=True)
 
 
 class Ranker(Protocol):
@@ -57,7 +95,7 @@ class Ranker(Protocol):
 
     def __call__(self, users: Tensor, items: Tensor, others: Tensor) -> Tensor: ...
 
-    def tables(self) -> tuple[Tensor, ...]: ...
+    def with_norm(self, users: Tensor, items: Tensor, others: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 def margins(all_users: Tensor, all_items: Tensor, users: Tensor, items: Tensor, others: Tensor) -> Tensor:
@@ -66,7 +104,7 @@ def margins(all_users: Tensor, all_items: Tensor, users: Tensor, items: Tensor, 
     return (F.embedding(users, all_users) * difference).sum(1)
 
 
-def triple_terms(network: Ranker, train: Dataset, config: BPRConfig) -> list[training.Term]:
+def triple_terms(network: Ranker, train: Dataset, config: TripleConfig) -> list[training.Term]:
     """BPR over (user, item, other) triples, the other one drawn uniformly from what the user did not choose.
 
     l2 counts the vectors of a triple once each. A user who chose everything has no other item, and is left out.
@@ -81,16 +119,11 @@ def triple_terms(network: Ranker, train: Dataset, config: BPRConfig) -> list[tra
             yield user[batch], item[batch], negative[batch], weight[batch]
 
     def loss(users: Tensor, items: Tensor, others: Tensor, weights: Tensor) -> Tensor:
-        margin = network(users, items, others)
-        ranked = losses.bpr(margin, torch.zeros_like(margin), weights)
-        shares = weights / weights.sum()
-        user_table, *item_tables = network.tables()
-        norm = squared_norm(user_table, users, shares)
-        for table in item_tables:
-            norm = norm + squared_norm(table, torch.cat([items, others]), torch.cat([shares, shares]))
-        return ranked + config.l2 * norm
+        margin, norm = network.with_norm(users, items, others, weights / weights.sum())
+        return losses.bpr(margin, torch.zeros_like(margin), weights) + config.l2 * norm
 
-    return [training.Term(batches, loss), *training.pairs(train, config.pair_weight, config.batch_size, network)]
+    main = training.Term(batches, loss, part_of_rows)
+    return [main, *training.pairs(train, config.pair_weight, config.batch_size, network)]
 
 
 def squared_norm(table: Tensor, codes: Tensor, weights: Tensor) -> Tensor:
@@ -115,7 +148,7 @@ class BPR:
         self.network, self.log = training.fit(self, train, valid, circumstances)
 
     def build(self, train: Dataset) -> Factors:
-        network = Factors(train.n_users, train.n_items, self.config.embedding_size)
+        network = Factors(train.n_users, train.n_items, self.config.embedding_size, self.config.lazy)
         start_together(network.users, network.items, train)
         return network
 
@@ -129,6 +162,15 @@ class BPR:
     def scores(self, network: Factors, users: Ints, history: Dataset) -> Floats:
         p = network.users[torch.as_tensor(users, device=network.users.device).long()]
         return torch.addmm(network.bias, p, network.items.T).float().cpu().numpy()
+
+    def item_vectors(self) -> Floats:
+        return fitted(self.name, self.network).items.detach().cpu().numpy()
+
+    def item_bias(self) -> Floats:
+        return fitted(self.name, self.network).bias.detach().cpu().numpy()
+
+    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
+        return fitted(self.name, self.network).users.detach().cpu().numpy()[users]
 
     def state(self) -> Arrays:
         return training.state(fitted(self.name, self.network))

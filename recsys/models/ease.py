@@ -16,6 +16,7 @@ from ...errors import ConfigError
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+from .space import Range, Space
 
 
 class EASEConfig(ModelConfig):
@@ -23,6 +24,8 @@ class EASEConfig(ModelConfig):
     """Lambda, on the scale of an item's interactions; 100-1000 is usual (Steck 2019, section 4)."""
     max_items: PositiveInt = 20_000
     """Largest catalogue accepted: the model is a dense (n_items, n_items) matrix, 20,000 items take 3.2 GB to fit."""
+
+    space: ClassVar[Space] = {"l2": Range(10.0, 5000.0, log=True)}
 
 
 class EASE:
@@ -52,6 +55,9 @@ class EASE:
 
     def score(self, users: Ints, history: Dataset) -> Floats:
         return np.asarray(interactions_matrix(history)[users] @ fitted(self.name, self.weights), np.float32)
+
+    def item_weights(self, items: Ints) -> Floats:
+        return fitted(self.name, self.weights)[items]
 
     def state(self) -> Arrays:
         return {"weights": fitted(self.name, self.weights)}

@@ -16,7 +16,17 @@ from .. import training
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from .recommender import Circumstances, counted, fitted
-from .sequence import NextItemConfig, Sequence, last_scores, next_item_terms, spread, started, user_features
+from .sequence import (
+    NextItemConfig,
+    Sequence,
+    last_scores,
+    next_item_terms,
+    spread,
+    started,
+    state_vectors,
+    user_features,
+)
+from .space import Among, Space
 
 
 class GRU4RecConfig(NextItemConfig):
@@ -26,6 +36,8 @@ class GRU4RecConfig(NextItemConfig):
     """Recurrent layers (Hidasi et al. 2016 found one to be best)."""
     learning_rate: PositiveFloat = 2e-3
     """Adam's step size. On the validation side of ml-100k NDCG@10 is .132 with dropout .5, and .113 at 1e-3 with .3."""
+
+    space: ClassVar[Space] = {"hidden_size": Among((64, 128, 256))}
 
 
 class Recurrence(nn.Module):
@@ -71,6 +83,12 @@ class GRU4Rec:
 
     def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
         return last_scores(network, users, history, self.config.max_length)
+
+    def item_vectors(self) -> Floats:
+        return fitted(self.name, self.network).items.detach().cpu().numpy()
+
+    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
+        return state_vectors(fitted(self.name, self.network), users, counted(history), self.config.max_length)
 
     def state(self) -> Arrays:
         return training.state(fitted(self.name, self.network))

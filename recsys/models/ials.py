@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+from .space import Among, Range, Space
 
 
 class IALSConfig(ModelConfig):
@@ -28,6 +29,13 @@ class IALSConfig(ModelConfig):
     alpha: PositiveFloat = 1.0
     """What a chosen entry of weight w counts is alpha * w, where one not chosen counts 1 (`implicit`'s c_ui; Hu et al.
     2008 have 1 + alpha * w)."""
+
+    space: ClassVar[Space] = {
+        "embedding_size": Among((16, 32, 64, 128)),
+        "epochs": Range(5, 30),
+        "l2": Range(1e-3, 100.0, log=True),
+        "alpha": Range(0.5, 50.0, log=True),
+    }
 
 
 class IALS:
@@ -60,6 +68,12 @@ class IALS:
         self.items = np.asarray(engine.item_factors, np.float32)
 
     def score(self, users: Ints, history: Dataset) -> Floats:
+        return self.user_vectors(users, history) @ self.item_vectors().T
+
+    def item_vectors(self) -> Floats:
+        return fitted(self.name, self.items)
+
+    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
         """Solves (Y'Y + lambda I + sum over the history of (alpha w - 1) y_i y_i') x_u = sum over it of alpha w y_i."""
         items = fitted(self.name, self.items)
         size = items.shape[1]
@@ -71,7 +85,7 @@ class IALS:
             chosen, confidence = items[matrix.indices[span]], self.config.alpha * matrix.data[span]
             if len(chosen):
                 vectors[row] = np.linalg.solve(base + (chosen.T * (confidence - 1)) @ chosen, chosen.T @ confidence)
-        return vectors @ items.T
+        return vectors
 
     def state(self) -> Arrays:
         return {"items": fitted(self.name, self.items)}

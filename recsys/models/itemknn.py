@@ -16,6 +16,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+from .space import Among, Range, Space
 
 
 class ItemKNNConfig(ModelConfig):
@@ -30,6 +31,14 @@ class ItemKNNConfig(ModelConfig):
     """BM25's saturation of repeated counts; large values leave counts as they are (Robertson & Zaragoza 2009)."""
     b: float = Field(0.75, ge=0, le=1)
     """BM25's normalisation by popularity: 0 none, 1 full."""
+
+    space: ClassVar[Space] = {
+        "weighting": Among(("cosine", "tfidf", "bm25")),
+        "neighbours": Range(5, 500, log=True),
+        "neighbours_of": Among(("candidate", "history")),
+        "k1": Range(0.5, 200.0, log=True, when={"weighting": "bm25"}),
+        "b": Range(0.0, 1.0, when={"weighting": "bm25"}),
+    }
 
 
 class ItemKNN:
@@ -60,6 +69,9 @@ class ItemKNN:
     def score(self, users: Ints, history: Dataset) -> Floats:
         scores = interactions_matrix(history)[users] @ fitted(self.name, self.similarity)
         return np.asarray(scores.toarray(), np.float32)
+
+    def item_weights(self, items: Ints) -> Floats:
+        return np.asarray(fitted(self.name, self.similarity)[items].toarray(), np.float32)
 
     def state(self) -> Arrays:
         s = fitted(self.name, self.similarity)

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from .. import training
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
-from .bpr import BPRConfig, margins, triple_terms
+from .bpr import TripleConfig, margins, squared_norm, triple_terms
 from .initial import start_together
 from .recommender import Circumstances, fitted, interactions_matrix
+from .space import Range, Space
 
 
-class LightGCNConfig(BPRConfig):
+class LightGCNConfig(TripleConfig):
     layers: int = Field(2, ge=0)
     """Steps over the graph (He et al. 2020, table 3: 2-4); 0 is matrix factorisation."""
     l2: NonNegativeFloat = 3e-4
@@ -31,6 +32,8 @@ class LightGCNConfig(BPRConfig):
     learning_rate: PositiveFloat = 5e-3
     patience: PositiveInt = 15
     epochs: PositiveInt = 200
+
+    space: ClassVar[Space] = {"layers": Range(1, 4)}
 
 
 class _Spread(torch.autograd.Function):
@@ -71,9 +74,11 @@ class Graph(nn.Module):
         """x_ui - x_uj, (n,)."""
         return margins(*self.propagated(), users, items, others)
 
-    def tables(self) -> tuple[Tensor, ...]:
-        """What l2 shrinks: the vectors before propagation."""
-        return self.users, self.items
+    def with_norm(self, users: Tensor, items: Tensor, others: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """x_ui - x_uj, (n,), and the sum of share * (|u|^2 + |i|^2 + |j|^2) before propagation, which l2 shrinks."""
+        both, twice = torch.cat([items, others]), torch.cat([shares, shares])
+        norm = squared_norm(self.users, users, shares) + squared_norm(self.items, both, twice)
+        return self(users, items, others), norm
 
 
 class LightGCN:
@@ -111,6 +116,14 @@ class LightGCN:
         all_users, all_items = network.propagated()
         chosen = all_users[torch.as_tensor(users, device=all_users.device).long()]
         return (chosen @ all_items.T).float().cpu().numpy()
+
+    @torch.no_grad()
+    def item_vectors(self) -> Floats:
+        return fitted(self.name, self.network).propagated()[1].cpu().numpy()
+
+    @torch.no_grad()
+    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
+        return fitted(self.name, self.network).propagated()[0].cpu().numpy()[users]
 
     def state(self) -> Arrays:
         """The propagated vectors: all that scoring needs."""

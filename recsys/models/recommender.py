@@ -12,6 +12,8 @@ from scipy.sparse import csr_matrix
 
 from ...errors import ConfigError, DataError
 from ..data.dataset import Dataset, Floats, Ints, together
+from ..processes import Processes
+from .space import Space
 
 Learnt = TypeVar("Learnt")
 
@@ -28,6 +30,9 @@ class ModelConfig(Config):
     refit: bool = False
     """Learn from train + valid in the end: for as many epochs as were best on valid, where the model has epochs."""
 
+    space: ClassVar[Space] = {}
+    """Where `recloop tune` searches; a class adds its own to what its parents have (`space_of`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
@@ -39,6 +44,10 @@ class Circumstances:
     """CPU threads for torch; None leaves the process's setting alone."""
     folder: Path | None = None
     """Where checkpoints and training logs go; None keeps nothing on disk."""
+    track: tuple[str, ...] = ()
+    """Who watches the training besides: `tensorboard`, `mlflow`; both write beside the checkpoints."""
+    processes: Processes = Processes()
+    """Those that train one network together, from `started_by_torchrun`; models without a network take no notice."""
 
 
 class Recommender(Protocol):

@@ -19,7 +19,8 @@ from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from .attention import Attention
 from .recommender import Circumstances, counted, fitted
-from .sequence import NextItemConfig, Sequence, last_scores, next_item_terms, started, user_features
+from .sequence import NextItemConfig, Sequence, last_scores, next_item_terms, started, state_vectors, user_features
+from .space import Range, Space
 
 
 class SASRecConfig(NextItemConfig):
@@ -32,6 +33,8 @@ class SASRecConfig(NextItemConfig):
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of values dropped after the embedding and in each block. The paper has .2 for MovieLens-1M and .5 for
     sparse data; on ml-100k .2, .4 and .5 reach NDCG@10 .108, .115 and .124 on the validation side."""
+
+    space: ClassVar[Space] = {"blocks": Range(1, 3)}
 
     @model_validator(mode="after")
     def _heads_fit(self) -> SASRecConfig:
@@ -74,6 +77,12 @@ class SASRec:
 
     def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
         return last_scores(network, users, history, self.config.max_length)
+
+    def item_vectors(self) -> Floats:
+        return fitted(self.name, self.network).items.detach().cpu().numpy()
+
+    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
+        return state_vectors(fitted(self.name, self.network), users, counted(history), self.config.max_length)
 
     def state(self) -> Arrays:
         return training.state(fitted(self.name, self.network))

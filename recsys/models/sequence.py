@@ -7,19 +7,21 @@ recurrent network; both are trained and asked by the functions here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from .. import losses, training
-from ..batches import Negatives, newest, pieces, windows
+from ..batches import Negatives, newest, pieces, share, stretch, windows
 from ..data.dataset import Dataset, Floats, Ints
 from .dropout import Dropout
 from .initial import Axes, start_from
+from .space import Among, Range, Space
 
 STATE_SCORES = 4_000_000
 """Values of (user, time, size) computed at once when scoring: bounds the memory of a block of users."""
@@ -35,6 +37,13 @@ class SequenceConfig(training.TrainingConfig):
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 64
     """Windows of at most max_length steps in one step of training."""
+
+    space: ClassVar[Space] = {
+        "embedding_size": Among((32, 64, 128)),
+        "max_length": Among((20, 50, 100)),
+        "dropout": Range(0.0, 0.7),
+        "learning_rate": Range(3e-4, 5e-3, log=True),
+    }
 
 
 class NextItemConfig(SequenceConfig):
@@ -141,7 +150,24 @@ def next_item_terms(network: Sequence, train: Dataset, config: NextItemConfig) -
             return losses.gbce(positive, negative, train.n_items, config.calibration, weights)
         return losses.sampled_softmax(positive, negative, weights)
 
-    return [training.Term(batches, loss), *pair_terms(network, train, config)]
+    def part(batch: training.Batch, which: int, parts: int) -> tuple[training.Batch, float]:
+        return part_of_windows(batch, (batch[1] != pad).sum(1), (2, 3), which, parts)
+
+    return [training.Term(batches, loss, part), *pair_terms(network, train, config)]
+
+
+def part_of_windows(
+    batch: training.Batch, targets: npt.NDArray[np.integer], by_target: tuple[int, int], which: int, parts: int
+) -> tuple[training.Batch, float]:
+    """A stretch of a batch's windows, and its share of the weights.
+
+    targets: (n,) how many each window has; by_target: the two arrays of the batch with an entry a target, weights last.
+    """
+    rows = stretch(len(targets), which, parts)
+    ends = np.concatenate([[0], np.cumsum(targets)])
+    places = slice(int(ends[rows.start]), int(ends[rows.stop]))
+    mine = tuple(array[places if at in by_target else rows] for at, array in enumerate(batch))
+    return mine, share(batch[by_target[1]], places)
 
 
 def pair_terms(network: Sequence, train: Dataset, config: SequenceConfig, hidden: bool = False) -> list[training.Term]:
@@ -171,6 +197,17 @@ def last_states(network: Sequence, users: Ints, history: Dataset, max_length: in
     last = states.new_zeros(len(users), states.shape[1])
     last[known] = states[torch.as_tensor(np.cumsum(size + hidden * (size > 0))[size > 0] - 1, device=device)]
     return last
+
+
+@torch.no_grad()
+def state_vectors(network: Sequence, users: Ints, history: Dataset, max_length: int, hidden: bool = False) -> Floats:
+    """(n, size) `last_states`, made some users at a time."""
+    step = max(1, STATE_SCORES // (max_length * network.items.shape[1]))
+    blocks = [
+        last_states(network, users[first : first + step], history, max_length, hidden).float().cpu().numpy()
+        for first in range(0, len(users), step)
+    ]
+    return np.concatenate(blocks) if blocks else np.empty((0, network.items.shape[1]), np.float32)
 
 
 @torch.no_grad()

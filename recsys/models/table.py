@@ -11,16 +11,20 @@ import pydantic
 
 from ...errors import ConfigError, DataError
 from .. import checkpoints
+from ..clicks.table import CLICK_MODELS
 from .bert4rec import BERT4Rec
 from .bpr import BPR
 from .ease import EASE
 from .gru4rec import GRU4Rec
 from .ials import IALS
+from .item_to_item import ItemToItem
 from .itemknn import ItemKNN
 from .lightgcn import LightGCN
 from .popularity import Popularity
 from .recommender import ModelConfig, Recommender
 from .sasrec import SASRec
+from .swing import Swing
+from .youtubednn import YoutubeDNN
 
 
 class Storable(Recommender, Protocol):
@@ -41,13 +45,17 @@ class Storable(Recommender, Protocol):
 MODELS: dict[str, type[Any]] = {
     "popularity": Popularity,
     "itemknn": ItemKNN,
+    "swing": Swing,
     "ease": EASE,
     "ials": IALS,
     "bpr": BPR,
     "lightgcn": LightGCN,
+    "youtubednn": YoutubeDNN,
     "gru4rec": GRU4Rec,
     "sasrec": SASRec,
     "bert4rec": BERT4Rec,
+    "i2i": ItemToItem,
+    **CLICK_MODELS,
 }
 
 

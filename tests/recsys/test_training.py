@@ -110,7 +110,7 @@ def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best_we
     learner.steps = -(-len(split.train) // 16)
     network, log = training.fit(learner, split.train, split.valid)
     assert (len(log.epochs), log.best_epoch) == (7, 4)
-    np.testing.assert_allclose([e.ndcg for e in log.epochs], quality[:7], atol=0.05)
+    np.testing.assert_allclose([e.judged for e in log.epochs], quality[:7], atol=0.05)
     four, _ = training.fit(Regression(epochs=4), split.train)
     np.testing.assert_array_equal(weights_of(network), weights_of(four))
 
@@ -118,13 +118,13 @@ def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best_we
 def test_without_a_validation_side_the_last_epoch_counts(split):
     _, log = training.fit(Regression(epochs=4), split.train)
     assert (len(log.epochs), log.best_epoch, log.refitted) == (4, 4, False)
-    assert all(np.isnan(e.ndcg) for e in log.epochs)
+    assert all(np.isnan(e.judged) for e in log.epochs)
     assert log.epochs[-1].loss < log.epochs[0].loss
 
 
 def test_evaluations_can_be_spaced_and_the_last_epoch_is_always_judged(split):
     _, log = training.fit(Regression(epochs=7, evaluate_every=3), split.train, split.valid)
-    assert [e.epoch for e in log.epochs if not np.isnan(e.ndcg)] == [3, 6, 7]
+    assert [e.epoch for e in log.epochs if not np.isnan(e.judged)] == [3, 6, 7]
 
 
 def test_refitting_trains_on_train_and_valid_for_the_best_number_of_epochs(split):
@@ -142,12 +142,14 @@ def test_another_seed_is_another_training(split):
     assert not np.allclose(weights_of(one), weights_of(other))
 
 
-@pytest.mark.parametrize("name", ["regression", "bpr", "sasrec"])
+@pytest.mark.parametrize("name", ["regression", "bpr", "lightgcn", "gru4rec", "sasrec", "bert4rec"])
 def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(split, tmp_path, name):
     def learner(breaks_at=None):
         if name == "regression":
             return Regression(epochs=5, breaks_at=breaks_at)
-        small = {"epochs": 5, "embedding_size": 8, "batch_size": 16} | ({"max_length": 8} if name == "sasrec" else {})
+        small = {"epochs": 5, "embedding_size": 8, "batch_size": 16} | (
+            {} if name in ("bpr", "lightgcn") else {"max_length": 8}
+        )
         made = model(name, **small)
         if breaks_at:
             terms, begun = made.terms, []
@@ -171,7 +173,7 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(split, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         training.fit(learner(breaks_at=4), split.train, split.valid, kept)
     resumed, again = training.fit(learner(), split.train, split.valid, kept)
-    assert [(e.loss, e.ndcg) for e in again.epochs] == [(e.loss, e.ndcg) for e in log.epochs]
+    assert [(e.loss, e.judged) for e in again.epochs] == [(e.loss, e.judged) for e in log.epochs]
     for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
@@ -226,7 +228,10 @@ def test_a_large_validation_side_is_sampled_by_the_seed(split):
     assert set(users[0]) <= set(split.valid.user)
 
 
-@pytest.mark.parametrize("name", ["bpr", "sasrec"])
+NETWORKS = ["bpr", "lightgcn", "gru4rec", "sasrec", "bert4rec"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_bf16_learns_as_well(split, name):
     made = model(name, embedding_size=8, epochs=10, learning_rate=0.02, batch_size=32, precision="bf16")
     made.fit(split.train, split.valid)
@@ -234,7 +239,7 @@ def test_bf16_learns_as_well(split, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bpr", "sasrec"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_compiled_network_learns_the_same(split, name):
     plain, compiled = (
         model(name, embedding_size=8, epochs=3, batch_size=32, compile=switch) for switch in (False, True)

@@ -272,7 +272,7 @@ def test_users_without_a_list_get_nothing_and_are_counted() -> None:
     [
         ({"user_id": ["u1"], "rank": [1]}, "column item_id missing"),
         ({"user_id": ["u1"], "item_id": ["i1"]}, "neither 'rank' nor 'score'"),
-        ({"user_id": ["u1"], "item_id": ["i1"], "rank": [1], "score": [1]}, "both 'rank' and 'score'"),
+        ({"user_id": ["u1"] * 2, "item_id": ["i1", "i2"], "rank": [1, 2], "score": [1, 2]}, "'rank' and 'score' order"),
         (
             {"user_id": ["u1", "u1"], "item_id": ["i1", "i99"], "rank": [1, 2]},
             "row 2: item_id 'i99' is not in the data",

@@ -78,3 +78,29 @@ def test_ndcg_on_movielens_100k_is_what_independent_runs_give(shared_data, setti
     knn = model("itemknn", neighbours=20, **settings)
     knn.fit(split.train)
     assert evaluate(knn, split).mean("ndcg@10") == pytest.approx(expected, abs=0.001)
+
+
+@pytest.mark.parametrize(("k1", "b"), [(1.2, 0.75), (100.0, 0.5), (2.0, 0.0)])
+def test_bm25_is_what_a_naive_loop_gives(k1, b):
+    """BM25 with an item for a document and a user for a term, as `implicit` weighs it, then dot products of items."""
+    rng = np.random.default_rng(0)
+    data = dataset([(u, i, float(rng.integers(1, 4))) for u in range(12) for i in range(9) if rng.random() < 0.5])
+    counts = {}
+    for u, i, r in zip(data.user.tolist(), data.item.tolist(), data.weight.tolist(), strict=True):
+        counts.setdefault(i, {})[u] = r
+    sizes = {i: sum(of.values()) for i, of in counts.items()}
+    mean_size = sum(sizes.values()) / len(sizes)
+    documents = {u: sum(u in of for of in counts.values()) for u in range(data.n_users)}
+    weight = {
+        (i, u): r * (k1 + 1) / (k1 * (1 - b + b * sizes[i] / mean_size) + r)
+        * (np.log(len(counts)) - np.log1p(documents[u]))
+        for i, of in counts.items()
+        for u, r in of.items()
+    }  # fmt: skip
+    expected = np.zeros((data.n_items, data.n_items))
+    for i in counts:
+        for j in counts:
+            expected[i, j] = sum(weight[i, u] * weight[j, u] for u in counts[i].keys() & counts[j].keys())
+    knn = model("itemknn", weighting="bm25", neighbours=9, k1=k1, b=b)
+    knn.fit(data)
+    np.testing.assert_allclose(knn.similarity.toarray(), expected, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,131 @@
+"""Seconds of the recommenders on MovieLens-100K beside a peer's, in one run on one machine.
+
+    python benchmarks/recsys_speed.py --peer PEER_PYTHON [--threads 1] [--epochs 100]
+
+PEER_PYTHON is the Python of an environment with RecTools (`recsys_rectools.py` says how to make it). First an epoch of
+BPR, LightGCN and GRU4Rec and one evaluation, then SASRec, theirs and ours. `to_peer_s` is the time to the peer's
+accuracy: training with early stopping switched to the first epoch whose validation NDCG@10 lies no lower than the
+peer's test NDCG@10, and again on train and validation, which the peer learns from, for as many epochs. The test
+NDCG@10 that this gives stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from recloop.recsys.data import Split, together
+from recloop.recsys.data.movielens import read_movielens
+from recloop.recsys.data.splits import given
+from recloop.recsys.evaluation import evaluate
+from recloop.recsys.models import Circumstances, model
+
+HERE = Path(__file__).resolve()
+BOUNDS = {"bpr": 0.15, "lightgcn": 0.5, "gru4rec": 7.0}
+"""Seconds an epoch."""
+EVALUATION = 0.03
+OF_PEER = 0.5
+
+
+def ours(split: Split, threads: int, seed: int, enough: float) -> dict[str, Any]:
+    """SASRec as it comes, and the same up to where validation reaches `enough`."""
+    at = Circumstances(seed=seed, threads=threads)
+    whole = model("sasrec")
+    began = time.perf_counter()
+    whole.fit(split.train, split.valid, at)
+    fit = time.perf_counter() - began
+    log = whole.log  # type: ignore[attr-defined]
+    reached = next((line.epoch for line in log.epochs if line.judged >= enough), None)
+    row: dict[str, Any] = {
+        "fit_s": round(fit, 1),
+        "epochs": len(log.epochs),
+        "epoch_s": round(statistics.median(line.seconds for line in log.epochs), 2),
+        "ndcg@10": round(evaluate(whole, split, metrics=["ndcg@10"]).mean("ndcg@10"), 4),
+    }
+    if reached is None:
+        return row
+    short = model("sasrec", epochs=reached)
+    began = time.perf_counter()
+    short.fit(split.train, split.valid, at)
+    searched = time.perf_counter() - began
+    again = model("sasrec", epochs=reached)
+    began = time.perf_counter()
+    again.fit(together(split.train, split.valid), None, at)
+    refit = time.perf_counter() - began
+    tested = evaluate(again, split, metrics=["ndcg@10"]).mean("ndcg@10")
+    return row | {
+        "epochs_to_peer": reached,
+        "to_peer_s": round(searched + refit, 1),
+        "to_peer_ndcg@10": round(tested, 4),
+    }
+
+
+def epoch_of(name: str, split: Split, threads: int, epochs: int) -> dict[str, Any]:
+    """The median epoch after the first, without evaluation."""
+    fresh = model(name, epochs=epochs)
+    fresh.fit(split.train, None, Circumstances(threads=threads))
+    seconds = [line.seconds for line in fresh.log.epochs[1:]]  # type: ignore[attr-defined]
+    return {"model": name, "epoch_s": round(statistics.median(seconds), 3), "bound": BOUNDS[name]}
+
+
+def evaluation(split: Split, threads: int) -> dict[str, Any]:
+    """Scoring and ranking 943 users over 1,682 items by a factor model."""
+    fitted = model("bpr", epochs=1)
+    fitted.fit(split.train, None, Circumstances(threads=threads))
+    taken = []
+    for _ in range(9):
+        began = time.perf_counter()
+        evaluate(fitted, split, metrics=["recall@10", "ndcg@10"])
+        taken.append(time.perf_counter() - began)
+    return {"evaluation_s": round(statistics.median(taken), 4), "best": round(min(taken), 4), "bound": EVALUATION}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = HERE.parents[2] / "shared" / "data" / "ml-100k"
+    options.add_argument("--data", type=Path, default=data, help="folder with u.data and loo/")
+    options.add_argument("--peer", type=Path, help="the Python of an environment with RecTools")
+    options.add_argument("--epochs", type=int, default=100, help="of the peer")
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--seed", type=int, default=0)
+    told = options.parse_args()
+    split = given(read_movielens(told.data), told.data / "loo" / "valid.tsv", told.data / "loo" / "test.tsv")
+    print(json.dumps({"load": os.getloadavg()[0], "cores": os.cpu_count(), "threads": told.threads}), flush=True)
+    holds = []
+    for name in BOUNDS:
+        row = epoch_of(name, split, told.threads, 4 if name == "gru4rec" else 15)
+        holds.append(row["epoch_s"] <= row["bound"])
+        print(json.dumps(row), flush=True)
+    row = evaluation(split, told.threads)
+    holds.append(row["evaluation_s"] <= row["bound"])
+    print(json.dumps(row), flush=True)
+    if told.peer is not None:
+        words = [told.peer, HERE.with_name("recsys_rectools.py"), told.data, "--epochs", str(told.epochs)]
+        peer = subprocess.run(
+            [*words, "--threads", str(told.threads), "--seed", str(told.seed)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        theirs = json.loads(peer.stdout.strip().rpartition("\n")[2])
+        print(json.dumps(theirs), flush=True)
+        mine = ours(split, told.threads, told.seed, theirs["ndcg@10"])
+        ratio = mine.get("to_peer_s", float("inf")) / theirs["fit_s"]
+        holds.append(ratio <= OF_PEER and mine["to_peer_ndcg@10"] >= theirs["ndcg@10"])
+        print(
+            json.dumps(
+                {"ours": mine, "of_peer": round(ratio, 3), "whole_of_peer": round(mine["fit_s"] / theirs["fit_s"], 3)}
+            )
+        )
+    sys.exit(not all(holds))
+
+
+if __name__ == "__main__":
+    main()
