@@ -1,0 +1,160 @@
+"""From codes to numbers: a weight and a vector for every value of every field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..checkpoints import Arrays
+from ..data.dataset import Dataset
+from ..models.initial import start_together
+from .fields import FeatureTable
+
+PADDING = 0
+"""The row that fills up lists; it is never read and never trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """n rows to be scored, as tensors.
+
+    users, items (n,); context (n, context fields), already flat; hidden (n, 3), true where the user, the item or the
+    context is to count as unknown (an unknown user has no history); history (n, length) items, n_items where there is
+    none. None where not used.
+    """
+
+    users: Tensor
+    items: Tensor
+    context: Tensor | None = None
+    hidden: Tensor | None = None
+    history: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """n rows as numbers. f fields of d numbers, of which those of the item stand together.
+
+    weights (n, f): the weight of each field's value; vectors (n, f, d); item (n, i * d): the item's fields side by
+    side; history (r, i * d): the same of the r real places of `real` (n, length), row by row.
+    """
+
+    weights: Tensor
+    vectors: Tensor
+    item: Tensor
+    history: Tensor
+    real: Tensor
+
+
+class Fields(nn.Module):
+    """One table for all fields: row 0 fills up lists, then come the codes of the first field, of the second ...
+
+    A list field is the mean over its values, and one field like any other. The codes of users and items are kept with
+    the network, so that a saved model needs no table beside it.
+    """
+
+    user_codes: Tensor
+    item_codes: Tensor
+    unknown: Tensor
+
+    def __init__(self, codes: Arrays, n_codes: int, size: int) -> None:
+        super().__init__()
+        for name, array in codes.items():
+            self.register_buffer(name, torch.as_tensor(array))
+        self.n_lists = sum(name.startswith("list_") for name in codes)
+        self.weights = nn.Parameter(torch.zeros(n_codes, 1))
+        self.vectors = nn.Parameter(torch.randn(n_codes, size) * 0.05) if size else None
+
+    @classmethod
+    def of(cls, table: FeatureTable, size: int) -> Fields:
+        first = 1 + np.cumsum([0, *table.sizes])
+        n_users, n_items, n_lists = table.users.shape[1], table.items.shape[1], len(table.lists)
+        codes: Arrays = {
+            "user_codes": table.users + first[:n_users],
+            "item_codes": table.items + first[n_users : n_users + n_items],
+            "unknown": np.r_[first[0], first[n_users], first[n_users + n_items + n_lists : -1]],
+        }
+        for number, values in enumerate(table.lists):
+            offset = first[n_users + n_items + number]
+            codes[f"list_{number}"] = np.where(values < 0, PADDING, values + offset)
+        return cls({name: array.astype(np.int32) for name, array in codes.items()}, int(first[-1]), size)
+
+    @classmethod
+    def from_state(cls, state: Arrays) -> Fields:
+        """Fields of the form of saved ones; the weights are to be loaded yet."""
+        codes = {name: a for name, a in state.items() if name not in ("weights", "vectors")}
+        return cls(codes, len(state["weights"]), state["vectors"].shape[1] if "vectors" in state else 0)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_codes)
+
+    @property
+    def n_fields(self) -> int:
+        return self.user_codes.shape[1] + self.n_item_fields + self.n_context
+
+    @property
+    def n_item_fields(self) -> int:
+        return self.item_codes.shape[1] + self.n_lists
+
+    @property
+    def n_context(self) -> int:
+        return len(self.unknown) - 2
+
+    def start_from(self, train: Dataset) -> None:
+        """Puts the vectors of user and item ids at the agents' vectors, where the data has them."""
+        if self.vectors is None:
+            return
+        places = [self.user_codes[:, 0].long(), self.item_codes[:, 0].long()]
+        with torch.no_grad():
+            starts = [self.vectors[place] for place in places]
+            start_together(starts[0], starts[1], train)
+            for place, start, unknown in zip(places, starts, self.unknown[:2], strict=True):
+                known = place != unknown
+                self.vectors[place[known]] = start[known]
+
+    def forward(self, rows: Rows) -> Embedded:
+        users, items = self.user_codes[rows.users], self.item_codes[rows.items]
+        context = rows.context if rows.context is not None else self.unknown[2:].expand(len(users), -1)
+        if rows.hidden is not None:
+            user, item, moment = rows.hidden.unbind(1)
+            users = torch.cat([users[:, :1].where(~user[:, None], self.unknown[0]), users[:, 1:]], 1)
+            items = torch.cat([items[:, :1].where(~item[:, None], self.unknown[1]), items[:, 1:]], 1)
+            context = context.where(~moment[:, None], self.unknown[2:])
+        lists = self._lists(rows.items)
+        parts = users.shape[1], items.shape[1], context.shape[1]
+        codes = torch.cat([users, items, context], 1)
+        user, item, moment = F.embedding(codes, self.weights)[..., 0].split(parts, 1)
+        weights = torch.cat([user, item, *(_means(values, self.weights) for values in lists), moment], 1)
+        if self.vectors is None:
+            nothing = weights.new_empty(len(weights), 0)
+            return Embedded(weights, nothing, nothing, nothing, nothing)
+        user, item, moment = F.embedding(codes, self.vectors).split(parts, 1)
+        item = torch.cat([item, *(_means(values, self.vectors)[:, None] for values in lists)], 1)
+        history, real = item[:0].flatten(1), weights.new_empty(len(weights), 0, dtype=torch.bool)
+        if rows.history is not None:
+            real = rows.history != self.n_items
+            if rows.hidden is not None:
+                real = real & ~rows.hidden[:, :1]
+            # The same items are liked again and again: each is put together once.
+            liked, place = rows.history[real].unique(return_inverse=True)
+            history = F.embedding(place, self.item_vectors(liked))
+        return Embedded(weights, torch.cat([user, item, moment], 1), item.flatten(1), history, real)
+
+    def item_vectors(self, items: Tensor) -> Tensor:
+        """(n, i * d) the fields of items side by side."""
+        assert self.vectors is not None
+        single = F.embedding(self.item_codes[items], self.vectors)
+        lists = (_means(values, self.vectors)[:, None] for values in self._lists(items))
+        return torch.cat([single, *lists], 1).flatten(1)
+
+    def _lists(self, items: Tensor) -> list[Tensor]:
+        return [getattr(self, f"list_{number}")[items] for number in range(self.n_lists)]
+
+
+def _means(codes: Tensor, table: Tensor) -> Tensor:
+    """(n, d) means of the rows of a table (.., d) that codes (n, most) name, without the padding."""
+    return F.embedding_bag(codes, table, mode="mean", padding_idx=PADDING)

@@ -1,0 +1,121 @@
+"""What click models are worth: AUC, logloss and AUC within users, with intervals, paired between models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...errors import ConfigError, DataError
+from ..data.dataset import Dataset
+from ..evaluation.clicks import auc, logloss, user_auc
+from ..evaluation.intervals import Interval, paired, summarised
+from .rows import labels
+
+Values = npt.NDArray[np.float64]
+METRICS = ("auc", "logloss", "user_auc")
+COLUMNS = ("model", "metric", "against", "mean", "low", "high", "n", "p")
+
+CELLS = 2_000_000
+"""Resampled rows held at once: 16 MB."""
+
+
+def judge_clicks(
+    rows: Dataset,
+    chances: Mapping[str, npt.ArrayLike],
+    *,
+    threshold: float = 4.0,
+    against: Sequence[str] = (),
+    unit: Literal["user", "row"] = "user",
+    seed: int = 0,
+    draws: int = 1000,
+) -> pd.DataFrame:
+    """One row a model, metric and what it is held against ("" states the figure itself), `COLUMNS`.
+
+    chances: a model's `predict(rows, ...)`, (n,) or (seeds, n); a metric is averaged over the seeds.
+    against: models that every other one is held against; `mean` is then the mean difference, and p two-sided.
+    unit: what is drawn again for the 95 % intervals. Users, all their rows together, are the default: rows of one user
+        are alike, and drawing rows apart would make the intervals too narrow. All models see the same draws.
+    `user_auc` is the mean over the `n` users with both a click and none; the others speak of `n` rows.
+    Raises DataError where the labels are all equal, ConfigError for an `against` that is no model of `chances`.
+    """
+    truth = labels(rows, threshold).astype(np.float64)
+    unknown = [name for name in against if name not in chances]
+    if unknown:
+        raise ConfigError(f"against: {unknown[0]!r} is no model here; known are {', '.join(chances)}")
+    if unit not in ("user", "row"):
+        raise ConfigError(f"unit: {unit!r}; write 'user' or 'row'")
+    tables = {name: _table(name, values, len(rows)) for name, values in chances.items()}
+    drawn = _drawn(truth, tables, rows.user if unit == "user" else np.arange(len(rows)), seed, draws)
+    users, user = np.unique(rows.user, return_inverse=True)
+    by_user = {name: _over(table, lambda s: user_auc(user, truth, s, len(users))) for name, table in tables.items()}
+    found = []
+    for name, table in tables.items():
+        for place, (metric, measure) in enumerate((("auc", auc), ("logloss", logloss))):
+            for other in ("", *(o for o in against if o != name)):
+                figure, spread = _over(table, partial(measure, truth)), drawn[name][place]
+                if other:
+                    figure = figure - _over(tables[other], partial(measure, truth))
+                    spread = spread - drawn[other][place]
+                found.append(_row(name, metric, other, summarised(float(figure), spread, len(rows))))
+        for other in ("", *(o for o in against if o != name)):
+            rng = np.random.default_rng([seed, len(users)])
+            reference = by_user[other] if other else np.zeros(len(users))
+            found.append(_row(name, "user_auc", other, paired(by_user[name], reference, rng, draws)))
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def resampled_auc(label: Values, score: Values, weights: Values) -> Values:
+    """(draws,) AUC of (n,) labels and scores where row i counts weights[:, i] times; ties count half."""
+    order = np.argsort(score, kind="stable")
+    first = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+    sorted_weights, truth = weights[:, order], label[order]
+    clicked = np.add.reduceat(sorted_weights * truth, first, axis=1)
+    left = np.add.reduceat(sorted_weights * (1 - truth), first, axis=1)
+    won = (clicked * (np.cumsum(left, 1) - left / 2)).sum(1)
+    pairs = clicked.sum(1) * left.sum(1)
+    return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def _table(name: str, values: npt.ArrayLike, n: int) -> Values:
+    table = np.atleast_2d(np.asarray(values, np.float64))
+    if table.shape[1] != n or table.ndim != 2:
+        raise DataError(f"model {name!r}: chances of shape {np.shape(values)} for {n} rows; give (n,) or (seeds, n)")
+    return table
+
+
+def _drawn(
+    truth: Values, tables: Mapping[str, Values], cluster: npt.NDArray[np.integer], seed: int, draws: int
+) -> dict[str, Values]:
+    """(2, draws) AUC and logloss of each model under the same draws of clusters of rows."""
+    names, cluster = np.unique(cluster, return_inverse=True)
+    even = np.full(len(names), 1 / len(names))
+    rng = np.random.default_rng([seed, len(truth)])
+    step = max(1, CELLS // len(truth))
+    parts: dict[str, list[Values]] = {name: [] for name in tables}
+    for start in range(0, draws, step):
+        weights = rng.multinomial(len(names), even, size=min(step, draws - start))[:, cluster].astype(np.float64)
+        for name, table in tables.items():
+            areas = np.mean([resampled_auc(truth, scores, weights) for scores in table], 0)
+            parts[name].append(np.stack([areas, weights @ _losses(truth, table) / weights.sum(1)]))
+    return {name: np.concatenate(drawn, 1) for name, drawn in parts.items()}
+
+
+def _over(table: Values, measure: Callable[[Values], npt.ArrayLike]) -> Values:
+    """A figure of each seed's scores, averaged over the seeds."""
+    return np.mean(np.stack([np.asarray(measure(scores), np.float64) for scores in table]), 0)
+
+
+def _losses(truth: Values, table: Values) -> Values:
+    """(n,) logloss of each row, averaged over the seeds."""
+    chance = np.clip(table, 1e-7, 1 - 1e-7)
+    return -np.mean(truth * np.log(chance) + (1 - truth) * np.log1p(-chance), 0)
+
+
+def _row(model: str, metric: str, against: str, shown: Interval) -> dict[str, object]:
+    p = shown.p if against else float("nan")
+    return dict(zip(COLUMNS, (model, metric, against, shown.mean, shown.low, shown.high, shown.n, p), strict=True))

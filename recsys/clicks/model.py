@@ -1,0 +1,210 @@
+"""What all click models share: labels, batches and negatives, the loss, early stopping, scores, saving.
+
+A click model says its body, from the embedded row to log-odds, in its own file. Everything else is here once, and the
+training loop is the one of all recommenders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Generic, Literal, TypeVar, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from .. import losses, training
+from ..batches import Negatives, shuffled
+from ..checkpoints import Arrays
+from ..data.dataset import Dataset, Floats, Ints
+from ..evaluation.clicks import auc, logloss
+from ..models.recommender import Circumstances, counted, fitted
+from ..models.space import Among, Range, Space
+from .embedding import Fields, Rows
+from .fields import FeatureTable
+from .network import ClickNetwork, catalogue_scores, likes_of, row_scores
+from .rows import Likes, has_ratings, labels
+
+
+class ClickConfig(training.TrainingConfig):
+    threshold: float = 4.0
+    """Least rating that is a click."""
+    labels: Literal["auto", "ratings", "choices"] = "auto"
+    """ratings: a row is a click if its rating reaches the threshold. choices: every row is one, and what was not chosen
+    is drawn. auto takes ratings where the train side has some on both sides of the threshold."""
+    negatives: PositiveInt = 4
+    """Items drawn for each choice, anew every epoch, among those the user did not choose (He et al. 2017: 3 to 6); only
+    where labels are choices."""
+    fields: tuple[str, ...] | None = None
+    """Columns of items and users that are fields beside the two ids; None takes categories, year, age, sex and
+    occupation where the data has them."""
+    context: tuple[Literal["hour", "weekday"], ...] = ()
+    """Fields of a row's own time (UTC). A ranking is made at no time, so they are unknown there."""
+    hidden: float = Field(0.05, ge=0, lt=1)
+    """Share of rows whose user, item or context counts as unknown in a step of training, each by itself: so the code of
+    the unknown, which cold users and items have, is trained. An unknown user has no history either."""
+    stop_on: Literal["auto", "auc", "logloss", "ndcg@10"] = "auto"
+    """What judges the validation side. auto takes auc where labels are ratings, ndcg@10 where they are choices."""
+    l2: NonNegativeFloat = 1e-2
+    """Weight of the squared length of the weights and vectors that a row uses."""
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 1024
+    learning_rate: PositiveFloat = 2e-3
+    patience: PositiveInt = 15
+    """Evaluations of the validation side without a better figure after which training stops. On ml-100k the AUC stands
+    still for some epochs, once each item's own worth is learnt, before interactions lift it."""
+    valid_users: PositiveInt = 1000
+    """At most so many users are ranked where ndcg@10 judges; auc and logloss take every validation row."""
+
+    space: ClassVar[Space] = {
+        "learning_rate": Range(3e-4, 1e-2, log=True),
+        "l2": Range(1e-4, 1e-1, log=True),
+    }
+
+
+class EmbeddingConfig(ClickConfig):
+    embedding_size: PositiveInt = 16
+    """Length of the vector of a field's value."""
+
+    space: ClassVar[Space] = {"embedding_size": Among((8, 16, 32))}
+
+
+Told = TypeVar("Told", bound=ClickConfig)
+
+
+class ClickModel(Generic[Told]):
+    """Scores are log-odds of a click; `predict` gives chances.
+
+    With choices for labels a chance is that of the sampled world: one choice among `negatives` + 1 rows.
+    """
+
+    name: ClassVar[str]
+    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
+    Config: ClassVar[type[ClickConfig]]
+
+    def __init__(self, config: Told | None = None) -> None:
+        self.config: Told = config or cast(Told, self.Config())
+        self.network: ClickNetwork | None = None
+        self.log: training.Log | None = None
+
+    def body(self, fields: Fields) -> nn.Module:
+        """From `Embedded` rows to (n,) log-odds."""
+        raise NotImplementedError
+
+    @property
+    def history_length(self) -> int:
+        """Liked items that a row shows to the body, 0 where it needs none."""
+        return 0
+
+    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+        self.network, self.log = training.fit(self, train, valid, circumstances)
+
+    def build(self, train: Dataset) -> ClickNetwork:
+        table = FeatureTable.fitted(train, self.config.fields, self.config.context)
+        fields = Fields.of(table, self.config.embedding_size if isinstance(self.config, EmbeddingConfig) else 0)
+        fields.start_from(train)
+        wanted, threshold = self.config.labels, self.config.threshold
+        rated = wanted == "ratings" or (wanted == "auto" and has_ratings(train, threshold))
+        return self._network(fields, rated)
+
+    def terms(self, network: ClickNetwork, train: Dataset) -> list[training.Term]:
+        return click_terms(network, train, self.config)
+
+    def judged(self, network: ClickNetwork, train: Dataset, valid: Dataset, ranked: Callable[[], float]) -> float:
+        """AUC, or minus the logloss, of the validation rows; or what a ranking is worth."""
+        figure = self.config.stop_on
+        if figure == "auto":
+            figure = "auc" if bool(network.rated) else "ndcg@10"
+        if figure == "ndcg@10":
+            return ranked()
+        truth = labels(valid, self.config.threshold)
+        odds = row_scores(network, valid, likes_of(network, train, self.config.threshold))
+        return auc(truth, odds) if figure == "auc" else -logloss(truth, _chances(odds))
+
+    def predict(self, rows: Dataset, history: Dataset) -> Floats:
+        """(len(rows),) chances of a click of each row at its own time; of `history` only what is earlier is used."""
+        network = fitted(self.name, self.network)
+        return _chances(row_scores(network, rows, likes_of(network, counted(history), self.config.threshold)))
+
+    def score(self, users: Ints, history: Dataset) -> Floats:
+        return self.scores(fitted(self.name, self.network), users, counted(history))
+
+    def scores(self, network: ClickNetwork, users: Ints, history: Dataset) -> Floats:
+        return catalogue_scores(network, users, likes_of(network, history, self.config.threshold))
+
+    def state(self) -> Arrays:
+        return training.state(fitted(self.name, self.network))
+
+    def restore(self, state: Arrays) -> None:
+        fields = {name.removeprefix("fields."): a for name, a in state.items() if name.startswith("fields.")}
+        self.network = self._network(Fields.from_state(fields), bool(state["rated"]))
+        training.restore(self.network, state)
+
+    def _network(self, fields: Fields, rated: bool) -> ClickNetwork:
+        return ClickNetwork(fields, self.body(fields), self.config.context, self.history_length, rated)
+
+
+def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> list[training.Term]:
+    """Binary cross-entropy of every row, and the margins of preference pairs.
+
+    A drawn item stands beside its choice: same user, time, history and weight.
+    """
+    rated, n = bool(network.rated), len(train)
+    likes = likes_of(network, train, config.threshold)
+    clicked = labels(train, config.threshold) if rated else np.ones(n, np.float32)
+    ends = likes.before(train.user, train.timestamp)
+    moments = network.moments(train.timestamp)
+    negatives = None if rated else Negatives.of(train)
+    # A user who chose everything has no item to be drawn.
+    open_rows = np.empty(0, np.int64) if negatives is None else np.flatnonzero(negatives.free(train.user) > 0)
+    drawn_from = np.repeat(open_rows, config.negatives)
+    rows = np.concatenate([np.arange(n), drawn_from])
+    truth = np.concatenate([clicked, np.zeros(len(drawn_from), np.float32)])
+
+    def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+        items = train.item
+        if negatives is not None:
+            drawn = negatives.draw(train.user[open_rows], rng, config.negatives)
+            items = np.concatenate([items, drawn.ravel()])
+        for batch in shuffled(len(rows), config.batch_size, rng):
+            of = rows[batch]
+            users = train.user[of]
+            yield (
+                users,
+                items[batch],
+                moments[of],
+                rng.random((len(batch), 3), np.float32) < config.hidden,
+                likes.last(users, ends[of], network.length, train.n_items),
+                truth[batch],
+                train.weight[of],
+            )
+
+    def loss(users: Tensor, items: Tensor, context: Tensor, hidden: Tensor, history: Tensor, *told: Tensor) -> Tensor:
+        clicks, weights = told
+        odds, squares = network(Rows(users, items, context, hidden, history if network.length else None))
+        wrong = F.binary_cross_entropy_with_logits(odds, clicks, reduction="none")
+        return losses.weighted_mean(wrong + config.l2 * squares, weights)
+
+    # Where items are drawn an epoch has that many more steps, and each takes that much less of the pairs.
+    size = max(1, config.batch_size * n // max(len(rows), 1))
+    return [training.Term(batches, loss), *training.pairs(train, config.pair_weight, size, _margin(network, likes))]
+
+
+def _margin(network: ClickNetwork, likes: Likes) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    def prefer(users: Tensor, preferred: Tensor, other: Tensor) -> Tensor:
+        """x_u,preferred - x_u,other (n,), at the end of the train history."""
+        codes = users.cpu().numpy().astype(np.int32)
+        history = None
+        if network.length:
+            seen = likes.last(codes, likes.whole(codes), network.length, network.fields.n_items)
+            history = torch.as_tensor(seen, device=users.device).repeat(2, 1)
+        odds, _ = network(Rows(users.repeat(2), torch.cat([preferred, other]), history=history))
+        return odds[: len(users)] - odds[len(users) :]
+
+    return prefer
+
+
+def _chances(odds: Floats) -> Floats:
+    return torch.sigmoid(torch.from_numpy(odds)).numpy()

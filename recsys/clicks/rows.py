@@ -1,0 +1,75 @@
+"""What a row of click prediction is: its label, and what its user had liked before it, never later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import DataError
+from ..data.dataset import Dataset, Floats, Ints, Longs
+
+
+def liked(data: Dataset, threshold: float) -> npt.NDArray[np.bool_]:
+    """(n,) whether each row's value reaches the threshold."""
+    return np.asarray(data.value >= threshold)
+
+
+def has_ratings(train: Dataset, threshold: float) -> bool:
+    """Whether train says both what was liked and what was not; otherwise every row is a choice."""
+    likes = liked(train, threshold)
+    return bool(likes.any() and not likes.all())
+
+
+def labels(data: Dataset, threshold: float) -> Floats:
+    """(n,) 1 where the value reaches the threshold, else 0. DataError where all are equal: nothing can be judged."""
+    likes = liked(data, threshold)
+    if likes.all() or not likes.any():
+        raise DataError(
+            f"dataset {data.name!r}: all {len(data)} rows have values on one side of threshold {threshold:g}; "
+            "choose another threshold, or judge rankings (stop_on: ndcg@10)"
+        )
+    return likes.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Likes:
+    """The liked rows of a Dataset, from which the history of any user at any moment is cut.
+
+    items (m,), sorted by user and time; first (n_users + 1,) where each user's begin; moments: their distinct
+    timestamps; keys (m,) user and rank of the moment as one ascending number.
+    """
+
+    items: Ints
+    first: Longs
+    moments: Longs
+    keys: Longs
+
+    @classmethod
+    def of(cls, data: Dataset, threshold: float | None) -> Likes:
+        """The rows whose value reaches the threshold; every row where it is None."""
+        kept = np.ones(len(data), bool) if threshold is None else liked(data, threshold)
+        user, moment = data.user[kept].astype(np.int64), data.timestamp[kept]
+        moments, rank = np.unique(moment, return_inverse=True)
+        first = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=data.n_users))]).astype(np.int64)
+        return cls(data.item[kept], first, moments, user * (len(moments) + 1) + rank)
+
+    def before(self, users: Ints, timestamp: Longs) -> Longs:
+        """(n,) where each user's history at a moment ends: the rows of that very second are not in it."""
+        rank = np.searchsorted(self.moments, timestamp, side="left")
+        return np.searchsorted(self.keys, users.astype(np.int64) * (len(self.moments) + 1) + rank, side="left")
+
+    def whole(self, users: Ints) -> Longs:
+        """(n,) where each user's whole history ends."""
+        return self.first[users.astype(np.int64) + 1]
+
+    def last(self, users: Ints, ends: Longs, length: int, pad: int) -> Ints:
+        """(n, length) the last items of each user before `ends`, oldest first; `pad` after the newest."""
+        if length == 0:
+            return np.empty((len(users), 0), np.int32)
+        start = np.maximum(self.first[users.astype(np.int64)], ends - length)
+        place = start[:, None] + np.arange(length)
+        inside = place < ends[:, None]
+        known = self.items if len(self.items) else np.full(1, pad, np.int32)
+        return np.where(inside, known[np.where(inside, place, 0)], pad).astype(np.int32)
