@@ -1,0 +1,103 @@
+"""Item-to-item serving as a recommender: any model's inverted index, asked with a user's last items.
+
+This is what many shops run every night: neighbours of each item are made offline, and a request only adds up the lists
+of the items that the user saw last.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt, field_validator
+
+from ...errors import ConfigError
+from ..checkpoints import Arrays
+from ..data.dataset import Dataset, Floats, Ints, no_pairs
+from ..training import Log, TrainingConfig
+from .neighbours import InvertedIndex, index_of, queries
+from .recommender import Circumstances, ModelConfig, counted, fitted
+from .space import Among, Range, Space
+
+
+class ItemToItemConfig(ModelConfig):
+    model: str = "swing"
+    """Whose similarities are served: itemknn, swing, ease, bpr, youtubednn, or any other name of a model that has
+    item-to-item weights or item vectors."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Its hyperparameters. itemknn and swing keep `k` neighbours of every item here unless this says otherwise."""
+    k: PositiveInt = 100
+    """Neighbours kept for each item."""
+    last: PositiveInt = 20
+    """Interactions of a user that the index is asked with, the newest ones."""
+    decay: float = Field(1.0, gt=0, le=1)
+    """What each step back in time leaves of an item's say; 1: all count alike."""
+    like: Literal["cosine", "dot"] = "cosine"
+    """How the vectors of two items are compared, where the model has vectors."""
+
+    @field_validator("settings")
+    @classmethod
+    def _as_stored(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """As JSON gives them back, so that a model read from disk has an equal config."""
+        stored: dict[str, Any] = json.loads(json.dumps(given))
+        return stored
+
+    space: ClassVar[Space] = {
+        "k": Range(10, 500, log=True),
+        "last": Range(1, 50, log=True),
+        "decay": Among((1.0, 0.9, 0.8, 0.7, 0.5)),
+    }
+
+
+class ItemToItem:
+    """score(u, i) = sum over the last items j of u of decay ** age(j) * weight(u, j) * s(j, i), for i in j's list.
+
+    `accepts` is what the model inside accepts, but for preference pairs, which are left out: that a user would take one
+    item before another says nothing about which items are alike.
+    """
+
+    name: ClassVar[str] = "i2i"
+    accepts: frozenset[str] = frozenset({"weights"})
+    Config: ClassVar[type[ModelConfig]] = ItemToItemConfig
+
+    def __init__(self, config: ItemToItemConfig | None = None) -> None:
+        self.config = config or ItemToItemConfig()
+        self._model = self._inner()
+        self.accepts = self._model.accepts - {"pairs"}
+        self.starts_at_random = isinstance(self._model.config, TrainingConfig) or getattr(
+            self._model, "starts_at_random", False
+        )
+        """Whether another seed gives another index."""
+        self.index: InvertedIndex | None = None
+        self.log: Log | None = None
+
+    def _inner(self) -> Any:
+        from .table import model
+
+        c = self.config
+        if c.model == self.name:
+            raise ConfigError("i2i: model i2i cannot serve itself; name the model whose similarities it is to serve")
+        own: dict[str, dict[str, Any]] = {
+            "swing": {"neighbours": c.k},
+            "itemknn": {"neighbours": c.k + 1, "neighbours_of": "history"},
+        }
+        return model(c.model, **(own.get(c.model, {}) | {"refit": c.refit} | c.settings))
+
+    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+        self._model.fit(train.with_(pairs=no_pairs()), valid, circumstances)
+        self.index = index_of(self._model, self.config.k, self.config.like)
+        log = getattr(self._model, "log", None)
+        self.log = log if isinstance(log, Log) else None
+
+    def score(self, users: Ints, history: Dataset) -> Floats:
+        index = fitted(self.name, self.index)
+        asked = queries(users, counted(history), self.config.last, self.config.decay)
+        return np.asarray((asked @ index.matrix).toarray(), np.float32)
+
+    def state(self) -> Arrays:
+        index = fitted(self.name, self.index)
+        return {"indptr": index.indptr, "items": index.items, "scores": index.scores}
+
+    def restore(self, state: Arrays) -> None:
+        self.index = InvertedIndex(state["indptr"], state["items"], state["scores"])

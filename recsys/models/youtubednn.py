@@ -1,0 +1,242 @@
+"""YoutubeDNN: a tower that reads a user's last items, a tower of item vectors, and a sampled softmax between them.
+
+Covington, Adams & Sargin 2016, "Deep Neural Networks for YouTube Recommendations", section 3: the mean of what was
+watched last, and what is known of the user, through layers of ReLU; each row of a history is predicted from the rows
+before it. Its output layer is linear here, so that a user's vector may point anywhere. The correction of the sampled
+logits is that of Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", with
+the counts of the train side instead of their streaming estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+
+from .. import losses, training
+from ..batches import newest, shuffled, windows
+from ..checkpoints import Arrays
+from ..clicks.fields import FeatureTable
+from ..data.dataset import Dataset, Floats, Ints
+from .dropout import Dropout
+from .initial import Axes, start_from
+from .recommender import Circumstances, counted, fitted
+from .sequence import user_features
+from .space import Among, Range, Space
+
+BLOCK = 8_192
+"""Users whose vectors are made at once."""
+
+
+class YoutubeDNNConfig(training.TrainingConfig):
+    embedding_size: PositiveInt = 64
+    """Length of an item's and a user's vector."""
+    max_length: PositiveInt = 50
+    """M: items of history that are averaged, newest last (Covington et al. 2016: 50 watches)."""
+    hidden: tuple[PositiveInt, ...] = (128,)
+    """Widths of the user tower's layers of ReLU; none makes the user the mean of their items."""
+    shared: bool = True
+    """Items that were watched and items to be found have the same vectors. The paper has two tables, for far more
+    data."""
+    fields: tuple[str, ...] | None = None
+    """Columns of the table of users that the tower reads, null: age, sex and occupation where the data has them."""
+    field_size: PositiveInt = 8
+    """Length of the vector of a field's value."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of values dropped from what the user tower reads."""
+    negatives: PositiveInt = 512
+    """Items drawn for a whole batch, which every row of it shares; `sampler: batch` has the other rows' items."""
+    sampler: Literal["popularity", "uniform", "batch"] = "popularity"
+    """How they are drawn: by how often they are targets, evenly, or from the batch itself (Yi et al. 2019)."""
+    correction: bool = True
+    """Subtract log Q(j) from every logit, Q(j) being how likely a draw is to be j (Yi et al. 2019)."""
+    temperature: NonNegativeFloat = 0.0
+    """0: scores are inner products. Above: cosines divided by it (Yi et al. 2019, normalisation and temperature)."""
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 512
+    learning_rate: float = Field(2e-3, gt=0)
+
+    space: ClassVar[Space] = {
+        "embedding_size": Among((32, 64, 128)),
+        "max_length": Among((10, 20, 50)),
+        "dropout": Range(0.0, 0.6),
+        "learning_rate": Range(3e-4, 1e-2, log=True),
+        "shared": Among((True, False)),
+    }
+
+
+class Towers(nn.Module):
+    """Users (n,) and their items (n, time), padded with n_items, to user vectors (n, size).
+
+    user_codes: (n_users, f) codes of the users' fields, rows of one table of `n_codes`.
+    """
+
+    user_codes: Tensor
+    user_vectors: Tensor | None
+
+    def __init__(
+        self, n_items: int, config: YoutubeDNNConfig, user_codes: Tensor, n_codes: int, user_vectors: Tensor | None
+    ) -> None:
+        super().__init__()
+        size, width = config.embedding_size, config.field_size
+        self.items = nn.Parameter(torch.randn(n_items, size) * 0.1)
+        self.watched = None if config.shared else nn.Parameter(torch.randn(n_items, size) * 0.1)
+        self.register_buffer("user_codes", user_codes)
+        self.values = nn.Parameter(torch.randn(n_codes, width) * 0.1) if n_codes else None
+        self.dropout = Dropout(config.dropout)
+        layers: list[nn.Module] = []
+        reads = size + user_codes.shape[1] * width
+        for hidden in config.hidden:
+            layers += [nn.Linear(reads, hidden), nn.ReLU()]
+            reads = hidden
+        self.tower = nn.Sequential(*layers, *([nn.Linear(reads, size)] if config.hidden or n_codes else []))
+        self.register_buffer("user_vectors", user_vectors)
+        self.user_map = None if user_vectors is None else nn.Linear(user_vectors.shape[1], size, bias=False)
+        if self.user_map is not None:
+            nn.init.zeros_(self.user_map.weight)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        table = self.items if self.watched is None else self.watched
+        real = (items != len(table))[..., None]
+        seen = F.embedding(items.clamp_max(len(table) - 1), table) * real
+        parts = [seen.sum(1) / real.sum(1).clamp_min(1)]
+        if self.values is not None:
+            parts.append(F.embedding(self.user_codes[users], self.values).flatten(1))
+        state = self.tower(self.dropout(torch.cat(parts, 1)))
+        if self.user_vectors is not None and self.user_map is not None:
+            state = state + self.user_map(self.user_vectors[users])
+        return state
+
+
+class YoutubeDNN:
+    """score(u, i) = user tower of u's last items . vector of i, or their cosine where there is a temperature.
+
+    Agents' user vectors enter as a linear map of them, zero at the start, added to that user's vector.
+    """
+
+    name: ClassVar[str] = "youtubednn"
+    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
+    Config: ClassVar[type[training.TrainingConfig]] = YoutubeDNNConfig
+
+    def __init__(self, config: YoutubeDNNConfig | None = None) -> None:
+        self.config = config or YoutubeDNNConfig()
+        self.network: Towers | None = None
+        self.log: training.Log | None = None
+
+    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+        self.network, self.log = training.fit(self, train, valid, circumstances)
+
+    def build(self, train: Dataset) -> Towers:
+        codes, n_codes = user_fields(train, self.config.fields)
+        features = user_features(train, self.config.embedding_size)
+        network = Towers(train.n_items, self.config, torch.from_numpy(codes), n_codes, features)
+        if train.item_vectors is not None:
+            axes = Axes.of(train.item_vectors, self.config.embedding_size)
+            for table in (network.items, network.watched):
+                if table is not None:
+                    start_from(table, train.item_vectors, axes)
+        return network
+
+    def terms(self, network: Towers, train: Dataset) -> list[training.Term]:
+        """Each row but a user's first is told from drawn items, by the rows before it; beside it the pairs' term."""
+        config, pad = self.config, train.n_items
+        place = np.arange(len(train)) - train.indptr[train.user]
+        targets = np.flatnonzero(place > 0)
+        size = np.minimum(place[targets], config.max_length)
+        odds = draw_odds(train.item[targets], train.n_items, config.sampler)
+        likely = np.cumsum(odds)
+        log_q = torch.from_numpy(np.log(np.maximum(odds, np.finfo(float).tiny)).astype(np.float32))
+
+        def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+            for batch in shuffled(len(targets), config.batch_size, rng):
+                rows = targets[batch]
+                seen = windows(train, train.user[rows], rows - size[batch], size[batch], int(size[batch].max()), pad)
+                drawn = np.searchsorted(likely, rng.random(config.negatives) * likely[-1], side="right")
+                others = train.item[rows] if config.sampler == "batch" else drawn
+                yield train.user[rows], seen.items, train.item[rows], others.astype(np.int64), train.weight[rows]
+
+        def loss(users: Tensor, items: Tensor, positive: Tensor, others: Tensor, weights: Tensor) -> Tensor:
+            state, table = self._compared(network(users, items)), self._compared(network.items)
+            q = log_q.to(state.device) if config.correction else torch.zeros_like(log_q, device=state.device)
+            chosen = (state * F.embedding(positive, table)).sum(1) - q[positive]
+            drawn = state @ F.embedding(others, table).T - q[others]
+            # The target itself, where it was drawn too, is no negative.
+            drawn = drawn.masked_fill(others == positive[:, None], -torch.inf)
+            return losses.sampled_softmax(chosen, drawn, weights)
+
+        def prefer(users: Tensor, preferred: Tensor, other: Tensor) -> Tensor:
+            distinct, at = users.unique(return_inverse=True)
+            state = self._compared(self._states(network, distinct.cpu().numpy().astype(np.int32), train))[at]
+            table = self._compared(network.items)
+            return (state * (table[preferred] - table[other])).sum(1)
+
+        return [training.Term(batches, loss), *training.pairs(train, config.pair_weight, config.batch_size, prefer)]
+
+    def score(self, users: Ints, history: Dataset) -> Floats:
+        return self.scores(fitted(self.name, self.network), users, counted(history))
+
+    @torch.no_grad()
+    def scores(self, network: Towers, users: Ints, history: Dataset) -> Floats:
+        table = self._compared(network.items).T
+        blocks = [self._compared(self._states(network, part, history)) @ table for part in _parts(users)]
+        return torch.cat(blocks).float().cpu().numpy() if blocks else np.empty((0, len(network.items)), np.float32)
+
+    @torch.no_grad()
+    def item_vectors(self) -> Floats:
+        """(n_items, size), of length 1/sqrt(temperature) where there is one: products with users' are the scores."""
+        return self._compared(fitted(self.name, self.network).items).float().cpu().numpy()
+
+    @torch.no_grad()
+    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
+        """(n, size)."""
+        network, history = fitted(self.name, self.network), counted(history)
+        blocks = [self._compared(self._states(network, part, history)).float().cpu().numpy() for part in _parts(users)]
+        return np.concatenate(blocks) if blocks else np.empty((0, self.config.embedding_size), np.float32)
+
+    def _states(self, network: Towers, users: Ints, history: Dataset) -> Tensor:
+        device = network.items.device
+        seen = newest(history, users, self.config.max_length, history.n_items)
+        return network(torch.as_tensor(users, device=device), torch.as_tensor(seen.items, device=device))
+
+    def _compared(self, vectors: Tensor) -> Tensor:
+        if not self.config.temperature:
+            return vectors
+        return F.normalize(vectors, dim=-1) / self.config.temperature**0.5
+
+    def state(self) -> Arrays:
+        return training.state(fitted(self.name, self.network))
+
+    def restore(self, state: Arrays) -> None:
+        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
+        n_codes = len(state["values"]) if "values" in state else 0
+        codes = torch.from_numpy(state["user_codes"])
+        self.network = Towers(len(state["items"]), self.config, codes, n_codes, vectors)
+        training.restore(self.network, state)
+
+
+def user_fields(train: Dataset, fields: tuple[str, ...] | None) -> tuple[Ints, int]:
+    """(n_users, f) codes of the users' fields as rows of one table, and how many rows it has.
+
+    A value that no user of `train` has is the field's "unknown". Raises ConfigError for a column that is not there.
+    """
+    table = FeatureTable.fitted(train.with_(items=train.items[["item_id"]]), fields)
+    codes, sizes = table.users[:, 1:], table.sizes[1 : table.users.shape[1]]
+    return (codes + np.cumsum([0, *sizes])[:-1]).astype(np.int32) if sizes else codes, int(sum(sizes))
+
+
+def draw_odds(targets: Ints, n_items: int, sampler: str) -> np.ndarray:
+    """(n_items,) float64 Q: how likely one draw is to be each item."""
+    if sampler == "uniform":
+        return np.full(n_items, 1 / n_items)
+    counts = np.bincount(targets, minlength=n_items).astype(np.float64)
+    return counts / max(counts.sum(), 1)
+
+
+def _parts(users: Ints) -> Iterator[Ints]:
+    for first in range(0, len(users), BLOCK):
+        yield users[first : first + BLOCK]
