@@ -1,0 +1,160 @@
+"""`evaluate`: what rankings made elsewhere, and trained models, are worth on a split, and whether they differ."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...errors import ConfigError
+from ..data.dataset import Split
+from ..data.sources import DataConfig
+from ..evaluation import Evaluation, compare, group_masks, interval, score_rankings
+from ..evaluation import evaluate as rank
+from ..evaluation.groups import GROUPS
+from ..evaluation.heldout import Side
+from .folder import Trained, open_folder
+from .known import check_untouched, data_config, split_of
+
+COLUMNS = ("ranking", "group", "metric", "n", "mean", "low", "high", "difference", "d_low", "d_high", "p", "p_holm")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """table: `COLUMNS`, a row a ranking x group x metric. `low`, `high`: 95 % bootstrap interval of the mean.
+
+    Where there is an `against`: mean paired difference with its interval, Wilcoxon's p, and that corrected (Holm) over
+    the table. lists: ranking -> coverage, Gini, novelty. protocols: ranking -> how its numbers were made.
+    values: tidy per-user values (ranking, user_id, group, metric, value).
+    """
+
+    side: str
+    against: str | None
+    table: pd.DataFrame
+    lists: Mapping[str, Mapping[str, float]]
+    protocols: Mapping[str, Mapping[str, object]]
+    values: pd.DataFrame
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "side": self.side,
+            "against": self.against,
+            "table": self.table.to_dict("records"),
+            "lists": {name: dict(told) for name, told in self.lists.items()},
+            "protocols": {name: dict(told) for name, told in self.protocols.items()},
+        }
+
+
+def evaluate(
+    rankings: Sequence[Path | str] | Path | str,
+    data: DataConfig | Path | str | None = None,
+    settings: Sequence[str] = (),
+    *,
+    against: Path | str | None = None,
+    metrics: Sequence[str] = ("recall@10", "ndcg@10"),
+    groups: Sequence[str] = GROUPS,
+    side: Side = "test",
+    mask_seen: bool = True,
+    values: Path | str | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+) -> Verdict:
+    """Scores rankings on the split that `data` names, by user group and item group, beside `against` where it is given.
+
+    rankings, against: files (`.csv`, `.tsv`, `.parquet`) with user_id, item_id and rank or score, the data's own ids
+        (see `score_rankings`), or folders that `recloop train` made. data: a YAML file with a section `data`; may be
+        left out where the first of `rankings` is a folder. groups: head, tail, cold, warm, history, told from the train
+        side. values: a Parquet file to be written, a row a ranking x user x group x metric.
+    A folder is refused where it was not trained on this very split. Raises ConfigError and DataError as those do.
+    """
+    wanted = [Path(one) for one in ([rankings] if isinstance(rankings, Path | str) else rankings)]
+    if not wanted:
+        raise ConfigError("no ranking is named; give a file of rankings or a folder that `recloop train` made")
+    everything = [*wanted, *([Path(against)] if against is not None else [])]
+    names = _names(everything)
+    opened = {path: open_folder(path) for path in everything if path.is_dir()}
+    lender = next(iter(opened.values()), None)
+    sides = split_of(data_config(data, lender, settings), lender)
+    masks = group_masks(groups, sides.train)
+    told: dict[str, Evaluation] = {}
+    for path, name in zip(everything, names, strict=True):
+        told[name] = _judged(path, opened.get(path), sides, metrics, side, mask_seen, masks)
+    other = names[-1] if against is not None else None
+    per_user = _per_user(told, sides)
+    if values is not None:
+        _written(per_user, Path(values))
+    return Verdict(
+        side,
+        other,
+        _table(told, other, seed, draws),
+        {name: dict(one.beyond) for name, one in told.items()},
+        {name: dict(one.protocol) for name, one in told.items()},
+        per_user,
+    )
+
+
+def _judged(
+    path: Path, trained: Trained | None, sides: Split, metrics: Sequence[str], side: Side, mask_seen: bool, masks: Any
+) -> Evaluation:
+    item_groups, user_groups = masks
+    how: dict[str, Any] = {"item_groups": item_groups, "user_groups": user_groups}
+    if trained is None:
+        return score_rankings(path, sides, metrics=metrics, side=side, mask_seen=mask_seen, **how)
+    check_untouched(trained, sides, side)
+    return rank(trained.model, sides, metrics=metrics, side=side, mask_seen=mask_seen, **how)
+
+
+def _table(told: Mapping[str, Evaluation], against: str | None, seed: int, draws: int) -> pd.DataFrame:
+    rows = []
+    for name, one in told.items():
+        for group in one.groups:
+            for metric in one.metrics:
+                spread = interval(one.values(metric, group), _rng(seed, group), draws)
+                rows.append((name, group, metric, spread.n, spread.mean, spread.low, spread.high))
+    table = pd.DataFrame(rows, columns=list(COLUMNS[:7]))
+    compared = pd.DataFrame(columns=["ranking", "group", "metric", *COLUMNS[7:]])
+    if against is not None and len(told) > 1:
+        tidy = pd.concat([one.tidy().assign(model="", variant=name, seed=0) for name, one in told.items()])
+        found = compare(tidy, baseline=against, seed=seed, draws=draws)
+        found = found[found["against"] == against]
+        compared = found.rename(columns={"variant": "ranking", "low": "d_low", "high": "d_high"})[compared.columns]
+    return table.merge(compared, how="left", on=["ranking", "group", "metric"])[list(COLUMNS)]
+
+
+def _per_user(told: Mapping[str, Evaluation], sides: Split) -> pd.DataFrame:
+    parts = []
+    ids = sides.train.users["user_id"].astype(str).to_numpy(object)
+    for name, one in told.items():
+        tidy = one.tidy()
+        tidy.insert(0, "ranking", name)
+        tidy.insert(1, "user_id", ids[tidy["user"].to_numpy()])
+        parts.append(tidy)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _written(table: pd.DataFrame, file: Path) -> None:
+    if file.suffix != ".parquet":
+        raise ConfigError(f"{file}: per-user values are written as .parquet")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".partial")
+    table.to_parquet(partial, index=False)
+    partial.replace(file)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Short names, that differ: the last part of each path, or the whole where two would be the same."""
+    stems = [path.stem if path.suffix in (".csv", ".tsv", ".parquet") else path.name for path in paths]
+    names = [str(path) if stems.count(stem) > 1 else stem for path, stem in zip(paths, stems, strict=True)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"{twice} is named twice; name each ranking once")
+    return names
+
+
+def _rng(seed: int, group: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(group.encode())])

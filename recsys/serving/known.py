@@ -1,0 +1,63 @@
+"""What is known of the users when they are served: a dataset over the codes of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from ...errors import ConfigError, DataError
+from ...settings import checked, with_settings
+from ..data.dataset import Dataset, Split
+from ..data.sources import DataConfig, load, load_split
+from ..evaluation.heldout import known_at
+from ..sections import data_section
+from .folder import Trained, aligned
+
+At = Literal["now", "test", "valid"]
+"""now: every interaction of the data is; test: train + validation, as when the test side is ranked; valid: train."""
+
+Data: TypeAlias = Dataset | DataConfig | Path | str | None
+"""A Dataset; a DataConfig; a YAML file with a section `data`; None: what the model was trained on."""
+
+
+def data_config(data: DataConfig | Path | str | None, trained: Trained | None, settings: Sequence[str]) -> DataConfig:
+    """The data's settings. ConfigError where neither `data` nor the model's folder says any."""
+    if isinstance(data, DataConfig):
+        return data
+    if data is not None:
+        return data_section(data, settings)
+    stored: dict[str, Any] | None = trained.facts.get("data") if trained else None
+    if stored is None or trained is None:
+        raise ConfigError("no data is named; give a YAML file with a section `data` (--data study.yaml)")
+    return checked(DataConfig, with_settings({"data": stored}, settings)["data"], str(trained.folder))
+
+
+def known(
+    trained: Trained, data: Data = None, *, at: At = "now", align: bool = False, settings: Sequence[str] = ()
+) -> tuple[Dataset, int]:
+    """The histories that the model scores from, and how many rows of the data had to be left out (see `aligned`)."""
+    if at not in ("now", "test", "valid"):
+        raise ConfigError(f"at={at!r}; write now, test or valid")
+    if isinstance(data, Dataset):
+        if at != "now":
+            raise ConfigError("a Dataset is taken as it is; for at='test' give its settings, or the sides yourself")
+        return aligned(trained, data, align=align)
+    config = data_config(data, trained, settings)
+    return aligned(trained, load(config) if at == "now" else known_at(load_split(config), at), align=align)
+
+
+def split_of(data: DataConfig | Path | str | None, trained: Trained | None, settings: Sequence[str] = ()) -> Split:
+    """The sides of the data that is named, or that the model was trained on."""
+    return load_split(data_config(data, trained, settings))
+
+
+def check_untouched(trained: Trained, split: Split, side: Literal["valid", "test"]) -> None:
+    """Raises DataError unless the model was trained on this very split, so that `side` is certainly new to it."""
+    if trained.facts.get("train") != split.train.fingerprint or trained.facts.get("valid") != split.valid.fingerprint:
+        raise DataError(
+            f"{trained.folder}: was trained on other rows than the train and validation sides given, so what is held "
+            "out here may be among them; give the data it was trained on"
+        )
+    if side == "valid" and trained.facts.get("learnt_from") != "train":
+        raise ConfigError(f"{trained.folder}: has learnt from the validation side (refit); judge it on side test")

@@ -1,0 +1,85 @@
+"""`similar`: the items nearest to an item, by a model's item vectors or by its weights from item to item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...errors import ConfigError
+from ..data.dataset import Floats, Ints, Longs
+from ..evaluation.ranking import BLOCK_SCORES, Scores, place
+from ..models.vectors import Embedding, ItemToItem
+from .folder import Trained, open_folder
+from .ids import codes_of
+
+COLUMNS = ("item_id", "title", "rank", "similar_id", "similar_title", "score")
+
+
+def similar(model: Trained | Path | str, items: Sequence[object], k: int = 10) -> pd.DataFrame:
+    """A row a neighbour, `COLUMNS`: items in the order asked for, then rank 1..k.
+
+    model: a folder that `recloop train` made; no data is read. items: the data's own ids. score: see `nearest`.
+    Raises DataError for an unknown id, naming near ones; ConfigError for a model that cannot say what is similar.
+    """
+    trained = model if isinstance(model, Trained) else open_folder(model)
+    codes = codes_of(items, trained.items, "item_id")
+    ids, titles = trained.items["item_id"].to_numpy(object), trained.items["title"].to_numpy(object)
+    parts = []
+    for asked, found, scores in nearest(trained.model, codes, k):
+        row, rank = np.nonzero(found >= 0)
+        other = found[row, rank]
+        columns = (
+            ids[asked[row]],
+            titles[asked[row]],
+            rank + 1,
+            ids[other],
+            titles[other],
+            scores[row, rank].astype(np.float32),
+        )
+        parts.append(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+
+
+def nearest(model: Any, items: Ints, k: int = 10, *, block: int | None = None) -> Iterator[tuple[Ints, Longs, Scores]]:
+    """Blocks of (items (b,), neighbours (b, k), scores (b, k)), best first; of equals the lower code, -1 for none.
+
+    A model of weights from item to item (itemknn, swing, ease) is read as it is, and an item without a positive weight
+    is no neighbour; of one with item vectors the score is their cosine. An item is never its own neighbour.
+    Raises ConfigError for a model that has neither.
+    """
+    if k < 1:
+        raise ConfigError(f"k={k}; ask for at least one item")
+    vectors = None
+    if isinstance(model, ItemToItem):
+        n_items = model.item_weights(items[:1]).shape[1]
+    elif isinstance(model, Embedding):
+        vectors = _unit(model.item_vectors())
+        n_items = len(vectors)
+    else:
+        raise ConfigError(
+            f"{model.name}: keeps neither item vectors nor weights from item to item, so it cannot say what is "
+            "similar; bpr, lightgcn, ials, sasrec, gru4rec and bert4rec can by their vectors, itemknn, swing and ease "
+            "by their weights"
+        )
+    size = block or max(1, BLOCK_SCORES // n_items)
+    nothing = np.empty(0, np.int64)
+    for first in range(0, len(items), size):
+        here = items[first : first + size]
+        if vectors is not None:
+            scores = vectors[here] @ vectors.T
+        else:
+            weights = model.item_weights(here)
+            scores = np.where(weights > 0, weights, -np.inf).astype(np.float32)
+        scores[np.arange(len(here)), here] = -np.inf
+        found = place(scores, nothing, nothing, min(k, n_items), model.name)[2]
+        yield here, found, np.where(found >= 0, np.take_along_axis(scores, np.maximum(found, 0), axis=1), np.nan)
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Rows of length 1; a row of zeros stays, and is as near to everything as to nothing."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)

@@ -1,0 +1,103 @@
+"""`train`: one model of a study file fitted and kept in a folder, to be judged, served and exported."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError
+from ..data.sources import PATHS, DataConfig, load_split
+from ..evaluation import evaluate
+from ..models.chosen import TrainConfig
+from ..models.recommender import Circumstances
+from ..models.table import model as fresh_model
+from ..sections import data_section, train_section
+from ..training import Log, TrainingConfig
+from .folder import check_free, facts_of, keep
+
+METRICS = ("recall@10", "ndcg@10")
+
+
+def train(
+    study: Path | str,
+    out: Path | str,
+    model: str | None = None,
+    settings: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    refit: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Fits one model on the train side and keeps it in the folder `out`, with the ids of users and items.
+
+    study: a YAML file with sections `data` and `train`, as a study or the `best.yaml` of a search; other sections are
+    not read, so agents' steps have no part in it. model: which of `train.models`, with its hyperparameters there; may
+    be left out where there is one. seed: the first of `train.seeds` unless given. refit: learns from train + validation
+    in the end. Gives what `trained.json` says: hyperparameters, fingerprints, seconds, and the figures on the
+    validation side (none after a refit, which has learnt it). A training in epochs that was cut off is gone on with.
+    Raises ConfigError for a model that the file does not name, and for a folder that is there already.
+    """
+    data, where, out = data_section(study, settings), train_section(study, settings), Path(out)
+    name, hyperparameters = _chosen(where, model, str(study))
+    check_free(out, overwrite)
+    if refit:
+        hyperparameters["refit"] = True
+    made = fresh_model(name, **hyperparameters)
+    sides = load_split(data)
+    number = where.seeds[0] if seed is None else seed
+    checkpoints = out.with_name(out.name + ".training")
+    folder = checkpoints if isinstance(made.config, TrainingConfig) else None
+    began = time.monotonic()
+    made.fit(sides.train, sides.valid, Circumstances(number, where.device, where.threads, folder))
+    seconds = time.monotonic() - began
+    learnt_valid = bool(getattr(made.config, "refit", False)) and len(sides.valid) > 0
+    log = getattr(made, "log", None)
+    facts = {
+        "model": name,
+        "hyperparameters": made.config.model_dump(mode="json"),
+        "seed": number,
+        **facts_of(sides.train, sides.valid),
+        "learnt_from": "train+valid" if learnt_valid else "train",
+        "seconds": round(seconds, 3),
+        "best_epoch": log.best_epoch if isinstance(log, Log) else None,
+        "validation": {},
+        "data": _anywhere(data),
+        "recloop": version("recloop"),
+    }
+    if len(sides.valid) and not learnt_valid:
+        judged = evaluate(made, sides, metrics=METRICS, side="valid")
+        facts["validation"] = {metric: judged.mean(metric) for metric in METRICS}
+    keep(made, sides.train, out, facts, overwrite=overwrite)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return {"folder": str(out), **facts}
+
+
+def _chosen(where: TrainConfig, model: str | None, file: str) -> tuple[str, dict[str, Any]]:
+    named = {name: dict(settings) for entry in where.models for name, settings in entry.items()}
+    if model is None and len(named) == 1:
+        model = next(iter(named))
+    if model not in named:
+        said = f"{model!r} is not among" if model is not None else "say which of"
+        raise ConfigError(f"{file}: {said} train.models: {', '.join(named)} (--model)")
+    settings = named[model]
+    if where.epochs is not None and issubclass(type(fresh_model(model).config), TrainingConfig):
+        settings.setdefault("epochs", where.epochs)
+    return model, settings
+
+
+def _anywhere(data: DataConfig) -> dict[str, Any]:
+    """The data section with absolute paths, so that the folder can be served from anywhere on this machine."""
+    values = data.model_dump(mode="json", exclude_defaults=True)
+    values = {"source": data.source, **values}
+    for key in PATHS:
+        if values.get(key) is not None:
+            values[key] = str(Path(values[key]).resolve())
+    given = values.get("split", {}).get("given", {})
+    for key in ("valid_path", "test_path"):
+        if given.get(key) is not None:
+            given[key] = str(Path(given[key]).resolve())
+    return values

@@ -1,0 +1,163 @@
+"""`Tuning`: what a search file says: data, models, what is searched, for how long, by which figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from ...errors import ConfigError
+from ...settings import checked, read_yaml, with_settings
+from ..data.sources import DataConfig, beside
+from ..evaluation import parse
+from ..models.chosen import TrainConfig
+from ..models.space import Among, Range, Space, space_of
+from ..models.table import model_class
+from ..training import TrainingConfig
+
+CLICK_METRICS = ("auc", "logloss")
+
+
+def _listed(value: Any) -> Any:
+    return {"values": value} if isinstance(value, list | tuple) else value
+
+
+class TuneConfig(BaseModel):
+    """How hyperparameters are searched (Optuna's TPE; the first trial is always the defaults)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trials: PositiveInt | None = 30
+    """Trials of each model, failed ones included; null: as many as `minutes` allow."""
+    minutes: PositiveFloat | dict[str, PositiveFloat] | None = None
+    """Minutes of fitting and judging for each model, or model -> minutes; those of a resumed search count. A trial that
+    has begun is finished; where `trials` is given too, what is reached first ends the search."""
+    metric: str = "ndcg@10"
+    """Measured on the validation side alone: a ranking metric, or auc or logloss for models of clicks."""
+    users: PositiveInt | None = 5000
+    """At most so many users are ranked to judge a trial, the same ones in each; null ranks everybody."""
+    epochs: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Model -> most epochs of a trial, for a cheaper search that favours what learns fast. The study file that is
+    written has them too, for what was found with few epochs may be wrong for many."""
+    space: dict[str, dict[str, Annotated[Range | Among, BeforeValidator(_listed)]]] = Field(default_factory=dict)
+    """Model -> hyperparameter -> a list of values, or {low, high, log}; in place of what the model itself says."""
+    seed: int = Field(0, ge=0)
+    """Of the search, and of the users drawn. Trainings have `train.seeds`."""
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, given: str) -> str:
+        if given in CLICK_METRICS:
+            return given
+        try:
+            named = parse(given)
+        except ConfigError as error:
+            raise ValueError(f"{error}; or {' or '.join(CLICK_METRICS)}, of models of clicks") from None
+        if named.of_lists:
+            raise ValueError(f"{named} is a property of all lists and says nothing of their accuracy; take ndcg@10")
+        return str(named)
+
+    @model_validator(mode="after")
+    def _ends(self) -> TuneConfig:
+        if self.trials is None and not isinstance(self.minutes, float):
+            raise ValueError("neither trials nor minutes of every model: the search would never end; give one of them")
+        return self
+
+    def seconds(self, name: str) -> float:
+        """What one model may take."""
+        minutes = self.minutes.get(name) if isinstance(self.minutes, dict) else self.minutes
+        return math.inf if minutes is None else minutes * 60
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        return "minimize" if self.metric == "logloss" else "maximize"
+
+
+class Tuning(BaseModel):
+    """One search: the models of `train`, each with the hyperparameters that the file does not fix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The folder's name, below `out`."""
+    data: DataConfig
+    train: TrainConfig
+    """As in a study. A hyperparameter given to a model is fixed; a trial is worth the mean over `seeds`."""
+    tune: TuneConfig = TuneConfig()
+    out: Path = Path("runs/tune")
+    """Where the folders of searches are made."""
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Tuning:
+        names = [name for name, _ in self.models]
+        named = {"space": self.tune.space, "epochs": self.tune.epochs, "minutes": self.tune.minutes}
+        for section, given in named.items():
+            for name in given if isinstance(given, dict) else ():
+                if name not in names:
+                    raise ValueError(f"tune.{section} names {name!r}, which train.models does not ({', '.join(names)})")
+        for name in self.tune.epochs:
+            if not issubclass(model_class(name).Config, TrainingConfig):
+                raise ValueError(f"tune.epochs names {name!r}, which is not trained in epochs that could be cut short")
+        for name, fixed in self.models:
+            if fixed.get("refit"):
+                raise ValueError(f"train.models.{name}: refit learns from the validation side, which judges the trials")
+            try:
+                self.space(name)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def models(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each model and the hyperparameters that are fixed."""
+        return [(name, dict(fixed)) for entry in self.train.models for name, fixed in entry.items()]
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.name
+
+    def space(self, name: str) -> Space:
+        """What is searched of a model: the file's or else the model's own space, without what the file fixes.
+
+        Raises ConfigError where nothing is left, or for a field or a value that the model does not take.
+        """
+        config = model_class(name).Config
+        fixed = dict(self.models)[name]
+        searched: Mapping[str, Range | Among] = self.tune.space.get(name) or space_of(config)
+        for field in searched:
+            if field not in config.model_fields:
+                raise ConfigError(
+                    f"tune.space.{name}: no hyperparameter {field!r}; known are {', '.join(config.model_fields)}"
+                )
+        found = {field: where for field, where in searched.items() if field not in fixed}
+        if not found:
+            raise ConfigError(
+                f"train.models: there is nothing to search in {name!r}; leave it out, fix less of it, "
+                f"or say where to search under tune.space.{name}"
+            )
+        return found
+
+
+def read_tuning(path: Path | str, settings: Sequence[str] = ()) -> Tuning:
+    """The search in a YAML file, with `tune.trials=10`-like assignments made on it.
+
+    Paths in the file are relative to the folder it lies in, `out` to the working folder. Raises ConfigError naming the
+    file, the key and the nearest key that exists.
+    """
+    path = Path(path)
+    values = with_settings(read_yaml(path), settings)
+    if isinstance(values.get("data"), dict):
+        values["data"] = beside(values["data"], path.parent)
+    return checked(Tuning, values, str(path))

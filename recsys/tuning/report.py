@@ -1,0 +1,173 @@
+"""What a search leaves: a table of its trials, and the best hyperparameters as a study file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ..data.dataset import Dataset
+from ..data.sources import PATHS
+from .config import Tuning
+from .judging import ranked_users
+from .storage import TOLD
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+TABLE, BEST = "trials", "best.yaml"
+COLUMNS = ("model", "trial", "state", "value", "figures", "epochs", "seconds", "hyperparameters", "error")
+"""`value` is the mean of the `figures` of the seeds; `hyperparameters` (JSON) are the fixed and the searched ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a search has found. table: `COLUMNS`, a row a trial. best: model -> its best trial, as `as_json` has it."""
+
+    folder: str
+    metric: str
+    side: str
+    table: pd.DataFrame
+    best: Mapping[str, dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"folder": self.folder, "metric": self.metric, "side": self.side, "best": dict(self.best)}
+
+    def standing(self, name: str) -> str:
+        """How one model's search stands, in a few words."""
+        best = self.best.get(name)
+        return f"best {best['value']:.4f} (trial {best['trial']})" if best else "no trial has succeeded yet"
+
+
+def written(
+    tuning: Tuning, searches: Mapping[str, Study], train: Dataset, valid: Dataset, best: Path | None = None
+) -> Tuned:
+    """Writes the table, and `best.yaml` once there is a best trial of any model, as the trials now stand."""
+    rows = [row for name, search in searches.items() for row in trials_of(name, search)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    _whole(tuning.folder / f"{TABLE}.parquet", lambda file: table.to_parquet(file, index=False))
+    _whole(tuning.folder / f"{TABLE}.csv", lambda file: table.to_csv(file, index=False, float_format="%.6f"))
+    found = {name: told for name in searches if (told := _best(table[table["model"] == name], tuning))}
+    if found:
+        for file in filter(None, (tuning.folder / BEST, best)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            text = study_text(tuning, found, train, valid, file.parent)
+            _whole(file, lambda partial, text=text: partial.write_text(text, encoding="utf-8"))
+    return Tuned(str(tuning.folder), tuning.tune.metric, "validation", table, found)
+
+
+def trials_of(name: str, search: Study) -> list[dict[str, Any]]:
+    """One row a trial that has ended, in the order they were made."""
+    return [_row(name, trial) for trial in search.get_trials(deepcopy=False) if trial.state.is_finished()]
+
+
+def study_text(tuning: Tuning, best: Mapping[str, dict[str, Any]], train: Dataset, valid: Dataset, folder: Path) -> str:
+    """A study file for `folder`: the data, and the best hyperparameters of each model; how they were found above."""
+    how, seeds = tuning.tune, ", ".join(map(str, tuning.train.seeds))
+    lines = [
+        f"# Hyperparameters that `recloop tune` found on the validation side: {how.metric} of "
+        f"{len(ranked_users(valid, how))} users.",
+        f"# The test side was not read. Search {tuning.name!r}, its seed {how.seed}, training seeds {seeds};",
+        f"# {train.n_users} users, {train.n_items} items, {len(train)} train interactions.",
+        *(
+            f"# Trials of {name} had at most {most} epochs, as it has below: with more, other values may be better."
+            for name, most in how.epochs.items()
+        ),
+        "# The best of many trials reads better on the side that chose it than it is.",
+        *(f"#   {line}" for line in _lines(best, how.metric)),
+    ]
+    values = {
+        "name": tuning.name,
+        "data": _data(tuning, folder),
+        "train": tuning.train.model_dump(mode="json", exclude_defaults=True)
+        | {"models": [{name: {**told["hyperparameters"], **_limit(tuning, name)}} for name, told in best.items()]},
+    }
+    return "\n".join(lines) + "\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _row(name: str, trial: FrozenTrial) -> dict[str, Any]:
+    told = trial.user_attrs[TOLD]
+    return {
+        "model": name,
+        "trial": trial.number,
+        "state": "ok" if trial.state.name == "COMPLETE" else "failed",
+        "value": trial.value if trial.value is not None else np.nan,
+        "figures": json.dumps(told.get("figures", [])),
+        "epochs": json.dumps(told.get("epochs", [])),
+        "seconds": round(told.get("seconds", 0.0), 3),
+        "hyperparameters": json.dumps(told.get("settings", {})),
+        "error": told.get("error", ""),
+    }
+
+
+def _best(trials: pd.DataFrame, tuning: Tuning) -> dict[str, Any] | None:
+    """The best of one model's trials, the earlier one of equals, beside the first, which has the defaults."""
+    good = trials[trials["state"] == "ok"]
+    if good.empty:
+        return None
+    sign = -1 if tuning.tune.direction == "minimize" else 1
+    top = good.iloc[int((sign * good["value"].to_numpy()).argmax())]
+    first = good[good["trial"] == 0]["value"]
+    return {
+        "hyperparameters": json.loads(top["hyperparameters"]),
+        "value": float(top["value"]),
+        "trial": int(top["trial"]),
+        "defaults": float(first.iloc[0]) if len(first) else None,
+        "trials": len(trials),
+        "failed": int((trials["state"] != "ok").sum()),
+        "seconds": round(float(trials["seconds"].sum()), 1),
+    }
+
+
+def _limit(tuning: Tuning, name: str) -> dict[str, int]:
+    """The limit of a trial's epochs as a hyperparameter, where there was one and the file has no lower number."""
+    if name not in tuning.tune.epochs:
+        return {}
+    own = dict(tuning.models)[name].get("epochs", tuning.train.epochs)
+    return {"epochs": min(tuning.tune.epochs[name], own or tuning.tune.epochs[name])}
+
+
+def _lines(best: Mapping[str, dict[str, Any]], metric: str) -> list[str]:
+    return [
+        f"{name}: {metric} {told['value']:.4f} (trial {told['trial']} of 0-{told['trials'] - 1}; "
+        f"defaults {_figure(told['defaults'])}); {told['failed']} failed; {told['seconds']:.0f} s of training"
+        for name, told in best.items()
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _data(tuning: Tuning, folder: Path) -> dict[str, Any]:
+    """The data section with its paths as seen from `folder`."""
+    values = tuning.data.model_dump(mode="json", exclude_defaults=True)
+    # A source may not be a default, but it is what a reader looks for first.
+    values = {"source": tuning.data.source, **values}
+    for key in PATHS:
+        if values.get(key) is not None:
+            values[key] = _seen_from(folder, values[key])
+    for sides in [settings for name, settings in values.get("split", {}).items() if name == "given"]:
+        for key in ("valid_path", "test_path"):
+            if sides.get(key) is not None:
+                sides[key] = _seen_from(folder, sides[key])
+    return values
+
+
+def _seen_from(folder: Path, path: str) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _whole(file: Path, write: Any) -> None:
+    """A reader never meets half a file: written under another name, then renamed."""
+    partial = file.with_name(file.name + ".partial")
+    write(partial)
+    os.replace(partial, file)
