@@ -1,0 +1,17 @@
+"""Guidance: an LLM's scores of (user, item) pairs as one more term of a recommender's loss, heard through a gate."""
+
+from .guided import Guided, GuidedConfig
+from .scores import PairScores, popularity_scores, random_scores, read_scores, shuffled_scores, write_scores
+from .selective import Selective
+
+__all__ = [
+    "Guided",
+    "GuidedConfig",
+    "PairScores",
+    "Selective",
+    "popularity_scores",
+    "random_scores",
+    "read_scores",
+    "shuffled_scores",
+    "write_scores",
+]

@@ -1,0 +1,62 @@
+"""The gate: how much the LLM's word on a (user, item) is worth hearing, in [0, 1].
+
+alpha_ui = sigmoid(w . x_ui + b) (S-LLMR, arXiv 2512.21526), and a pair's alpha is the mean of its two items'. How w and
+b come about, and what is made of the sigmoid, is the gate's kind:
+
+| kind | w and b | a pair's weight |
+|---|---|---|
+| paper | trained by the guidance's own loss | the mean of both sigmoids |
+| normalised | trained by the same loss | the same, scaled so that its mean over the step's pairs is `budget` |
+| held_out | fitted, epoch by epoch, to where the LLM's order agrees with held-out preferences | max(0, 2 p - 1) |
+| open | none | 1 |
+| closed | none | 0: there is no term |
+
+The paper's form can only close: its loss is a sum of alpha * hinge with hinge >= 0, so dL/dalpha >= 0 for every pair.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+GateKind = Literal["held_out", "paper", "normalised", "open", "closed"]
+
+
+class Gate(nn.Module):
+    """sigmoid(w . x + b) for every scored pair. w and b are at 0 at the start: the gate stands half open.
+
+    Of `held_out`, the sigmoid is the chance that the LLM's order is right. A chance of 1/2 is a coin: hearing it would
+    push pairs at random, so what lies above it counts, 2 p - 1 being how many more pairs are right than wrong.
+    """
+
+    inputs: Tensor
+    trace: Tensor
+
+    def __init__(self, kind: GateKind, inputs: Tensor, epochs: int, budget: float) -> None:
+        super().__init__()
+        self.kind, self.budget = kind, budget
+        trained = kind in ("paper", "normalised")
+        self.weight = nn.Parameter(torch.zeros(inputs.shape[1]), requires_grad=trained)
+        self.bias = nn.Parameter(torch.zeros(()), requires_grad=trained)
+        # Not part of a checkpoint: made again from the table and the train side.
+        self.register_buffer("inputs", inputs, persistent=False)
+        # Mean weight of the pairs, truth pairs, their agreement, bias, weights; a line an epoch, NaN: not reached.
+        self.register_buffer("trace", torch.full((epochs, 4 + inputs.shape[1]), torch.nan))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(n,) sigmoids of these rows of the score table."""
+        if self.kind == "open":
+            return self.bias.new_ones(len(rows))
+        if self.kind == "closed":
+            return self.bias.new_zeros(len(rows))
+        return torch.sigmoid(self.inputs[rows] @ self.weight + self.bias)
+
+    def heard(self, alpha: Tensor) -> Tensor:
+        """(n,) what a loss is weighed by, from the mean sigmoids of the n pairs (or lists, or items) of a step."""
+        if self.kind == "held_out":
+            return (2 * alpha - 1).clamp_min(0)
+        if self.kind == "normalised":
+            return self.budget * alpha / alpha.mean().clamp_min(torch.finfo(alpha.dtype).tiny)
+        return alpha
