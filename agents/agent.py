@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pandas as pd
 from langgraph.graph.state import CompiledStateGraph
@@ -128,3 +128,11 @@ class Agent(Protocol):
 
     def fold(self, data: Dataset, records: Records) -> Dataset:
         """What the records change in `data`. Pure, no LLM, re-runnable; raw rows are kept or can be restored."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """An agent that has more to say of its records than what `fold` makes of them."""
+
+    def report(self, data: Dataset, records: Records) -> dict[str, Any]:
+        """Figures in plain values, NaN where undefined; data: what the tasks were asked of."""

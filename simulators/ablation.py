@@ -21,22 +21,49 @@ from .study import Study, digest
 
 ONCE = "one list-wise question, no loop"
 
+SHIPPED, POINTWISE = "as the study has it", "point-wise (1)"
 ROWS: dict[str, dict[str, Any]] = {
-    "set-wise (4 of 10, overlap 2)": {},
-    "point-wise (1)": {"set_size": 1, "stride": 1},
-    "pair-wise (2, overlap 1)": {"set_size": 2, "stride": 1},
-    "list-wise (all 10)": {"set_size": 10, "stride": 10},
-    "no overlap (4, 4, 2)": {"stride": 4},
+    SHIPPED: {},
+    POINTWISE: {"set_size": 1, "stride": 1, "dealings": 1},
+    "pair-wise (2, overlap 1)": {"set_size": 2, "stride": 1, "dealings": 1},
+    "sets of 4, overlap 2, by rank": {"set_size": 4, "stride": 2, "dealings": 1, "merge": "rank"},
+    "sets of 4, no overlap, by score": {"set_size": 4, "stride": 4, "dealings": 1, "merge": "score"},
+    "sets of 5, no overlap, by score": {"set_size": 5, "stride": 5, "dealings": 1, "merge": "score"},
+    "list-wise (all 10)": {"set_size": 10, "stride": 10, "dealings": 1},
     "user path only": {"paths": ["user"]},
     "item path only": {"paths": ["item"]},
     "no reflection": {"rounds": 0},
     "no acceptance test": {"acceptance": False},
-    ONCE: {"set_size": 10, "stride": 10, "rounds": 0, "walk": 0, "seed_items": 10},
+    "acceptance by earlier lists, too": {"replay": 2},
+    "claims without evidence": {"evidence": False},
+    "nothing forgotten": {"forget_below": 0.0},
+    ONCE: {"set_size": 10, "stride": 10, "dealings": 1, "rounds": 0, "walk": 0, "seed_items": 10},
 }
 """Name -> what differs from the study's own settings of the step."""
+MORE: dict[str, dict[str, Any]] = {
+    "sets of 3, overlap 2, by rank": {"set_size": 3, "stride": 1, "dealings": 1, "merge": "rank"},
+    "sets of 3, no overlap, by score": {"set_size": 3, "stride": 3, "dealings": 1, "merge": "score"},
+    "sets of 4, overlap 2, by score": {"set_size": 4, "stride": 2, "dealings": 1, "merge": "score"},
+    "sets of 4, no overlap, by rank": {"set_size": 4, "stride": 4, "dealings": 1, "merge": "rank"},
+    "sets of 5, overlap 4, by rank": {"set_size": 5, "stride": 1, "dealings": 1, "merge": "rank"},
+    "sets of 5, no overlap, by rank": {"set_size": 5, "stride": 5, "dealings": 1, "merge": "rank"},
+    "sets of 5, the same each round": {
+        "set_size": 5, "stride": 5, "dealings": 1, "merge": "score", "deal": "same"
+    },
+    "sets of 5, two dealings, by rank": {"set_size": 5, "stride": 5, "dealings": 2, "merge": "rank"},
+    "sets of 5, two dealings, by score": {"set_size": 5, "stride": 5, "dealings": 2, "merge": "score"},
+    "1 round": {"rounds": 1},
+    "2 rounds": {"rounds": 2},
+    "3 rounds": {"rounds": 3},
+    "forgets twice as fast": {"half_life": 5.0},
+    "nothing settled": {"settle": False},
+    "no notes": {"notes": 0},
+}  # fmt: skip
+"""More of the same; 0 rounds is no reflection."""
 
 COSTS = {"calls": ".1f", "tokens": ",.0f", "test_calls": ".1f", "test_tokens": ",.0f"}
-COLUMNS = ("row", "n", "ndcg@1", "ndcg@5", "ndcg@10", "above_chance", "first_round", "above_first", *COSTS)
+FIGURES = ("ndcg@1", "ndcg@5", "ndcg@10")
+COLUMNS = ("row", "n", *FIGURES, "above_chance", "above_shipped", "first_round", "above_first", *COSTS)
 
 
 def ablate(
@@ -50,9 +77,10 @@ def ablate(
     """Every row's loop run on the train side and its final profiles asked to rank held-out lists of 10.
 
     Columns: `n` users; `ndcg@k`, means with the final profiles; `above_chance`, NDCG@10 less that of a random order,
-    and `above_first`, less its own with the profiles before any reflection, both as Interval (95 %, bootstrap over
-    users); `calls` and `tokens` a user of the loop, `test_calls` and `test_tokens` a user of one ranking. First come
-    the rows without an agent, `random` (exact) and `popularity`. Runs resume; replies come from the study's cache.
+    `above_shipped`, less that of the first row, and `above_first`, less its own with the profiles before any
+    reflection, all three as Interval (95 %, bootstrap over users, paired but for chance); `calls` and `tokens` a user
+    of the loop, `test_calls` and `test_tokens` a user of one ranking. First come the rows without an agent, `random`
+    (exact) and `popularity`. Runs resume; replies come from the study's cache.
     """
     split = load_split(study.data)
     return asyncio.run(_ablate(study, split, ROWS if rows is None else rows, negatives, side, progress))
@@ -68,6 +96,7 @@ async def _ablate(
 ) -> pd.DataFrame:
     own = next((step["setwise"] for step in study.steps if "setwise" in step), {})
     found: list[dict[str, Any]] = []
+    shipped: pd.DataFrame | None = None
     async with asking(study, split.train, progress) as opened:
         for name, changes in rows.items():
             settings = {**own, **changes}
@@ -78,7 +107,8 @@ async def _ablate(
                 found += _without_agent(lists, split)
             final = await _ranked(opened, study, settings, lists, records, "final", split)
             first = await _ranked(opened, study, settings, lists, records, "first", split)
-            found.append(_row(name, opened, folder.name, final, first))
+            shipped = final[0] if shipped is None else shipped
+            found.append(_row(name, opened, folder.name, final, first, shipped))
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
@@ -93,25 +123,33 @@ async def _ranked(
 ) -> tuple[pd.DataFrame, str]:
     config = Setwise.model_validate({key: value for key, value in settings.items() if key != "fold"})
     asked = questions(lists, records, state)
-    agent = SetwiseRanking(asked, config, opened.around.sampling, opened.around.wording)
+    agent = SetwiseRanking(asked, config, opened.around.sampling, opened.around.wording, study.seed)
     identity = identity_of(study, "setwise", settings, split.train)
-    named = digest([identity, [[q.user, list(q.candidates), q.profile] for q in asked]])
+    named = digest([identity, [[q.user, list(q.candidates), list(q.claims)] for q in asked]])
     folder = study.folder / "ablation" / f"{state}-{named}"
     await opened.ask(agent, split.train, folder, identity["run"], keep_memory=False)
     return ndcg_of(lists, read_records(folder)), folder.name
 
 
 def _row(
-    name: str, opened: Asking, loop: str, final: tuple[pd.DataFrame, str], first: tuple[pd.DataFrame, str]
+    name: str,
+    opened: Asking,
+    loop: str,
+    final: tuple[pd.DataFrame, str],
+    first: tuple[pd.DataFrame, str],
+    shipped: pd.DataFrame,
 ) -> dict[str, Any]:
     both = final[0].merge(first[0], on="user", suffixes=("", " first"))
+    beside = final[0].merge(shipped, on="user", suffixes=("", " shipped"))
+    against = beside["ndcg@10"].to_numpy(), beside["ndcg@10 shipped"].to_numpy()
     walked, tested = opened.totals[loop], opened.totals[final[1]]
     values, before = both["ndcg@10"].to_numpy(), both["ndcg@10 first"].to_numpy()
     return {
         "row": name,
         "n": len(both),
-        **{metric: both[metric].mean() for metric in ("ndcg@1", "ndcg@5", "ndcg@10")},
+        **{metric: both[metric].mean() for metric in FIGURES},
         "above_chance": interval(values - chance(10, 10), np.random.default_rng(0)),
+        "above_shipped": None if shipped is final[0] else paired(*against, np.random.default_rng(0)),
         "first_round": before.mean(),
         "above_first": paired(values, before, np.random.default_rng(0)),
         "calls": walked.calls / max(1, walked.tasks),
@@ -124,7 +162,7 @@ def _row(
 def _without_agent(lists: Sequence[HeldOutList], split: Split) -> list[dict[str, Any]]:
     popular = by_popularity(lists, split.train)
     values = popular["ndcg@10"].to_numpy()
-    means = {metric: popular[metric].mean() for metric in ("ndcg@1", "ndcg@5", "ndcg@10")}
+    means = {metric: popular[metric].mean() for metric in FIGURES}
     above = interval(values - chance(10, 10), np.random.default_rng(0))
     return [
         {"row": "random order (exact)", "n": len(lists)} | {f"ndcg@{k}": chance(10, k) for k in (1, 5, 10)},
@@ -134,7 +172,7 @@ def _without_agent(lists: Sequence[HeldOutList], split: Split) -> list[dict[str,
 
 def as_markdown(table: pd.DataFrame) -> str:
     """The table as Markdown; tokens and calls are means a user."""
-    head = ["row", "users", "NDCG@1", "@5", "@10", "above chance", "own first round", "above it"]
+    head = ["row", "users", "NDCG@1", "@5", "@10", "above chance", "above the first row", "own first round", "above it"]
     head += ["calls", "tokens", "calls to rank once", "tokens to rank once"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     for row in table.to_dict("records"):
@@ -143,9 +181,10 @@ def as_markdown(table: pd.DataFrame) -> str:
             str(row["n"]),
             *(f"{row[f'ndcg@{k}']:.4f}" for k in (1, 5, 10)),
             _shown(row["above_chance"]),
+            _shown(row["above_shipped"]),
         ]
         cells += [_figure(row["first_round"], ".4f"), _shown(row["above_first"])]
-        cells += [_figure(row[c], f) for c, f in zip(COLUMNS[8:], (".1f", ",.0f", ".1f", ",.0f"), strict=True)]
+        cells += [_figure(row[c], f) for c, f in COSTS.items()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

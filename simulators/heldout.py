@@ -83,9 +83,9 @@ def questions(
             continue
         final = state == "final"
         semantics = {int(i): text for i, text in payload["semantics"].items()} if final else {}
-        profile = payload["profile"] if final else payload["first_profile"]
-        memos = tuple(Memo(**memo) for memo in payload["memos"]) if final else ()
-        asked.append(Question(one.user, one.candidates, profile, semantics, memos))
+        claims = [claim["text"] for claim in payload["claims" if final else "first_claims"]]
+        memos = tuple(_memo(memo) for memo in payload["memos"]) if final else ()
+        asked.append(Question(one.user, one.candidates, claims, semantics, memos))
     return asked
 
 
@@ -117,6 +117,10 @@ def by_popularity(lists: Iterable[HeldOutList], train: Dataset) -> pd.DataFrame:
         rank = [one.candidates[p] for p in order].index(one.truth) + 1
         rows.append({"user": one.user} | {f"ndcg@{k}": gain(rank, k) for k in CUTOFFS})
     return pd.DataFrame(rows, columns=["user", *(f"ndcg@{k}" for k in CUTOFFS)]).sort_values("user", ignore_index=True)
+
+
+def _memo(kept: dict[str, Any]) -> Memo:
+    return Memo(**{**kept, "evidence": tuple(kept["evidence"])})
 
 
 def _payloads(records: Records) -> list[dict[str, Any]]:

@@ -232,6 +232,9 @@ def _completion(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
     if body.get("logprobs"):
         pieces = [text[at : at + 4] for at in range(0, len(text), 4)]
         choice["logprobs"] = {"content": [{"token": piece, "logprob": -0.1 * len(piece)} for piece in pieces]}
+        if body.get("top_logprobs"):
+            for token in choice["logprobs"]["content"]:
+                token["top_logprobs"] = _alternatives(token["token"], token["logprob"])
     return {
         "id": "loopback",
         "object": "chat.completion",
@@ -240,6 +243,17 @@ def _completion(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
         "choices": [choice],
         "usage": {"prompt_tokens": asked, "completion_tokens": _tokens(text), "total_tokens": asked + _tokens(text)},
     }
+
+
+def _alternatives(piece: str, logprob: float) -> list[dict[str, Any]]:
+    """The piece itself and, in place of the first letters of a yes or a no, those of the other, with what is left."""
+    found = [{"token": piece, "logprob": logprob}]
+    word = piece.strip(' ":,{}[]')
+    for answer, other in (("yes", "no"), ("no", "yes")):
+        if word and answer.startswith(word):
+            left = math.log(max(1e-9, 1 - math.exp(logprob)))
+            found.append({"token": piece.replace(word, other[: len(word)]), "logprob": left})
+    return found
 
 
 def _renamed(value: Any) -> Any:

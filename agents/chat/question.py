@@ -111,12 +111,14 @@ def as_json(reply: Reply) -> dict[str, Any]:
     }
     if reply.logprobs is not None:
         kept["logprobs"] = reply.logprobs
+    if reply.alternatives is not None:
+        kept["alternatives"] = reply.alternatives
     return kept
 
 
 def from_json(kept: Mapping[str, Any]) -> Reply:
     """The reply that `as_json` wrote, marked as cached."""
-    logprobs = kept.get("logprobs")
+    logprobs, alternatives = kept.get("logprobs"), kept.get("alternatives")
     return Reply(
         text=kept["text"],
         model=kept["model"],
@@ -129,8 +131,13 @@ def from_json(kept: Mapping[str, Any]) -> Reply:
         unmatched=kept.get("unmatched", 0),
         fenced=kept["fenced"],
         cached=True,
-        logprobs=None if logprobs is None else tuple((token, value) for token, value in logprobs),
+        logprobs=None if logprobs is None else _pairs(logprobs),
+        alternatives=None if alternatives is None else tuple(_pairs(others) for others in alternatives),
     )
+
+
+def _pairs(kept: Iterable[Any]) -> tuple[tuple[str, float], ...]:
+    return tuple((token, value) for token, value in kept)
 
 
 def _message_differences(asked: list[list[str]], kept: list[list[str]]) -> list[str]:

@@ -37,7 +37,23 @@ async def ask(
     draw: int = 0,
     agent: str = "",
 ) -> R:
-    """Send `rendered` and give the answer as a `reply` object; count what it cost in `tools.tally`.
+    """The answer of `ask_whole`, as a `reply` object alone."""
+    answer, _ = await ask_whole(tools, rendered, reply, facts=facts, sampling=sampling, draw=draw, agent=agent)
+    return answer
+
+
+async def ask_whole(
+    tools: Tools,
+    rendered: Rendered,
+    reply: type[R],
+    *,
+    facts: Facts | None = None,
+    sampling: Sampling = Sampling(),
+    draw: int = 0,
+    logprobs: bool = False,
+    agent: str = "",
+) -> tuple[R, Reply]:
+    """Send `rendered` and give the answer as a `reply` object, and as it came; count its cost in `tools.tally`.
 
     A reply of the wrong form gets one repair turn that carries the validation error. Raises ReplyInvalid where that is
     wrong too (kind "schema"), where the reply was cut off at `max_tokens` ("truncated": repairing half an answer would
@@ -48,6 +64,7 @@ async def ask(
         schema=reply,
         sampling=sampling,
         draw=draw,
+        logprobs=logprobs,
         agent=agent,
         prompt=f"{rendered.name}@{rendered.digest}",
         facts=facts,
@@ -60,7 +77,7 @@ async def ask(
             count(tools.tally, error.reply)
         raise
     count(tools.tally, answer)
-    return reply.model_validate_json(answer.text)
+    return reply.model_validate_json(answer.text), answer
 
 
 async def valid_reply(chat: Chat, request: Request) -> Reply:

@@ -95,6 +95,8 @@ class Reply:
     """Whether the JSON came wrapped in a Markdown fence, against the instructions."""
     logprobs: tuple[tuple[str, float], ...] | None = field(default=None)
     """(token, log-probability) in order, where asked for and given."""
+    alternatives: tuple[tuple[tuple[str, float], ...], ...] | None = field(default=None)
+    """Of each of these tokens the likeliest that could have stood there, itself included, where the server says."""
 
 
 class Chat(Protocol):

@@ -35,6 +35,8 @@ _FINISH: Mapping[str | None, FinishReason] = {
     "content_filter": "refusal",
     "refusal": "refusal",
 }
+TOP_LOGPROBS = 5
+"""Alternatives asked for at each token: enough to hold both yes and no, and what every server that has them allows."""
 _BUSY = frozenset({429, 502, 503, 504, 529})
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
@@ -56,6 +58,7 @@ def body_of(request: Request, model: str, structured: Structured, reasoning: boo
         body["seed"] = sampling.seed + request.draw
     if request.logprobs:
         body["logprobs"] = True
+        body["top_logprobs"] = TOP_LOGPROBS
     if schema is not None:
         if structured == "json_schema":
             form = {"name": schema.__name__[:64], "strict": True, "schema": strict_schema(schema)}
@@ -105,6 +108,7 @@ def reply_of(raw: bytes, model: str, seconds: float) -> Reply:
         usage=_usage(payload.get("usage")),
         seconds=seconds,
         logprobs=_logprobs(choice.get("logprobs")),
+        alternatives=_alternatives(choice.get("logprobs")),
     )
 
 
@@ -188,3 +192,14 @@ def _logprobs(given: Any) -> tuple[tuple[str, float], ...] | None:
     if not isinstance(given, dict) or not isinstance(given.get("content"), list):
         return None
     return tuple((str(token["token"]), float(token["logprob"])) for token in given["content"])
+
+
+def _alternatives(given: Any) -> tuple[tuple[tuple[str, float], ...], ...] | None:
+    """None where the server gives none: an empty list for every token counts as none."""
+    if not isinstance(given, dict) or not isinstance(given.get("content"), list):
+        return None
+    found = tuple(
+        tuple((str(other["token"]), float(other["logprob"])) for other in token.get("top_logprobs") or ())
+        for token in given["content"]
+    )
+    return found if any(found) else None

@@ -4,8 +4,8 @@ from .chroma import ChromaMemory
 from .embeddings import EmbedderConfig, embedder, embedding_endpoint, sentence_transformer, tfidf_svd
 from .listed import ListMemory
 from .memory import Archive, Embedder, Field, Found, Kind, Memo, Memory
-from .shelf import RecallWeights
 from .tfidf import TfidfSVD
+from .weights import RecallWeights
 
 __all__ = [
     "Archive",

@@ -6,6 +6,7 @@ search by chroma's index with an owner filter takes 3 to 6.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,8 @@ import numpy as np
 
 from ...errors import ConfigError, RunError
 from .memory import Embedder, Field, Found, Kind, Memo
-from .shelf import RecallWeights, Shelf, key, storable
+from .shelf import Shelf, key, storable
+from .weights import RecallWeights
 from .writer_lock import WriterLock
 
 if TYPE_CHECKING:
@@ -89,10 +91,20 @@ class ChromaMemory:
                 if len(self._pending) >= self._batch_size:
                     self.flush()
 
-    def recall(self, owner: str, about: str, k: int, *, now: int, kinds: Sequence[Kind] = ()) -> list[Memo]:
+    def recall(
+        self,
+        owner: str,
+        about: str,
+        k: int,
+        *,
+        now: int,
+        kinds: Sequence[Kind] = (),
+        weights: RecallWeights | None = None,
+    ) -> list[Memo]:
         query = self._embed([about])[0]
         with self._guard:
-            return self._shelf(owner).best(query, k, now=now, kinds=kinds, weights=self._weights, embed=self._embed)
+            shelf = self._shelf(owner)
+            return shelf.best(query, k, now=now, kinds=kinds, weights=weights or self._weights, embed=self._embed)
 
     def versions(self, owner: str, kind: Kind) -> list[Memo]:
         """Every memo of one kind, oldest first: the history of a profile."""
@@ -246,9 +258,12 @@ def _metadata(memo: Memo) -> dict[str, str | int | float]:
         "step": int(memo.step),
         "importance": float(memo.importance),
         "source": memo.source,
+        "part": memo.part,
+        # Chroma's metadata are single values.
+        "evidence": json.dumps(memo.evidence),
     }
 
 
 def _memo(text: str, metadata: Mapping[str, Any]) -> Memo:
-    told = {field: value for field, value in metadata.items() if field != "side"}
-    return Memo(text=text, **told)
+    told = {field: value for field, value in metadata.items() if field not in ("side", "evidence")}
+    return Memo(text=text, evidence=tuple(json.loads(metadata.get("evidence", "[]"))), **told)

@@ -9,7 +9,8 @@ from threading import RLock
 import numpy as np
 
 from .memory import Embedder, Field, Found, Kind, Memo, holds
-from .shelf import RecallWeights, Shelf, storable
+from .shelf import Shelf, storable
+from .weights import RecallWeights
 
 
 class ListMemory:
@@ -26,13 +27,22 @@ class ListMemory:
             for memo in memos:
                 self._shelves[memo.owner].put(storable(memo))
 
-    def recall(self, owner: str, about: str, k: int, *, now: int, kinds: Sequence[Kind] = ()) -> list[Memo]:
+    def recall(
+        self,
+        owner: str,
+        about: str,
+        k: int,
+        *,
+        now: int,
+        kinds: Sequence[Kind] = (),
+        weights: RecallWeights | None = None,
+    ) -> list[Memo]:
         query = self._embed([about])[0]
         with self._lock:
             shelf = self._shelves.get(owner)
             if shelf is None:
                 return []
-            return shelf.best(query, k, now=now, kinds=kinds, weights=self._weights, embed=self._embed)
+            return shelf.best(query, k, now=now, kinds=kinds, weights=weights or self._weights, embed=self._embed)
 
     def anew(self) -> ListMemory:
         """An empty one that embeds and weighs alike."""

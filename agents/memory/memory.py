@@ -1,4 +1,4 @@
-"""What an agent remembers: profile versions, reflections and evidence, each owned by one user or item.
+"""What an agent remembers: profile versions, claims, reflections and evidence, each owned by one user or item.
 
 Recall weighs similarity, recency and importance, within one owner (the sum of Park et al. 2023, "Generative Agents",
 section 4.1; the weights are our own).
@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
+from .weights import RecallWeights
 
-Kind = Literal["profile", "reflection", "evidence", "semantics"]
+Kind = Literal["profile", "claim", "reflection", "evidence", "semantics"]
 
 
 @dataclass(frozen=True, slots=True)
 class Memo:
     """One thing remembered.
 
-    Equal `owner`, `kind`, `round`, `step` and `source` make the same memo: writing it again replaces it.
+    Equal `owner`, `kind`, `round`, `step`, `part` and `source` make the same memo: writing it again replaces it.
     """
 
     owner: str
@@ -37,6 +38,10 @@ class Memo:
     """0 (trivial) to 1."""
     source: str = ""
     """Key of the task that wrote it."""
+    part: int = 0
+    """Which of several of one kind, round and step."""
+    evidence: tuple[str, ...] = ()
+    """What it rests on: `item:204`, taken, or `-item:31`, passed over."""
 
     def __post_init__(self) -> None:
         """DataError where nobody owns the memo or its importance would spoil every score."""
@@ -74,10 +79,20 @@ class Memory(Protocol):
     def remember(self, memos: Sequence[Memo]) -> None:
         """Keep these; batched, durable after `flush`."""
 
-    def recall(self, owner: str, about: str, k: int, *, now: int, kinds: Sequence[Kind] = ()) -> list[Memo]:
+    def recall(
+        self,
+        owner: str,
+        about: str,
+        k: int,
+        *,
+        now: int,
+        kinds: Sequence[Kind] = (),
+        weights: RecallWeights | None = None,
+    ) -> list[Memo]:
         """The k memos of `owner` that matter most for the text `about` at the owner's time `now`, best first.
 
-        Memos of a later step are not recalled: what a killed attempt has left behind must not be read by the next one.
+        weights: what matters, where it differs from the memory's own. Memos of a later step are not recalled: what a
+        killed attempt has left behind must not be read by the next one.
         """
 
     def flush(self) -> None:

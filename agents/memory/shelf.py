@@ -14,31 +14,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat
 
 from .memory import Embedder, Kind, Memo
+from .weights import RecallWeights
 
 Vectors = npt.NDArray[np.float32]
 
 
-class RecallWeights(BaseModel):
-    """How much each of the three reasons to recall a memo counts; the values are our own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    similarity: NonNegativeFloat = 1.0
-    """Of the cosine of memo and question, -1 to 1."""
-    recency: NonNegativeFloat = 0.5
-    """Of 0.5 ** (age / half_life), 0 to 1."""
-    importance: NonNegativeFloat = 0.5
-    """Of the memo's own importance, 0 to 1."""
-    half_life: PositiveFloat = 10.0
-    """Steps of the owner's clock after which recency is halved."""
-
-
 def key(memo: Memo) -> str:
     """The memo's name: equal for a memo and its rewriting; the separator stands in no id, so no two names meet."""
-    return "\x1f".join([memo.owner, memo.kind, str(memo.round), str(memo.step), memo.source])
+    parts = [memo.owner, memo.kind, str(memo.round), str(memo.step), memo.source]
+    return "\x1f".join([*parts, str(memo.part)] if memo.part else parts)
 
 
 def storable(memo: Memo) -> Memo:
@@ -82,7 +68,7 @@ class Shelf:
 
     def versions(self, kind: Kind) -> list[Memo]:
         """All of one kind, oldest first."""
-        return sorted((m for m in self._memos.values() if m.kind == kind), key=lambda m: (m.round, m.step))
+        return sorted((m for m in self._memos.values() if m.kind == kind), key=lambda m: (m.step, m.round, m.part))
 
     def vectors(self, embed: Embedder) -> tuple[Sequence[Memo], Vectors]:
         """The memos and their vectors, row for row."""
@@ -94,16 +80,17 @@ class Shelf:
     ) -> list[Memo]:
         """The k memos of highest score for `query` (d,), best first; of equals the later one.
 
-        Age is `now - step`; memos of a later step are the future and are not recalled.
+        Age is `now - step`; memos of a later step are the future and are not recalled, nor are forgotten ones.
         """
         if not self._memos or k < 1:
             return []
         table = self._columns(embed)
         age = np.maximum(now - table.step, 0.0)
-        past = table.step <= now
+        recency = 0.5 ** (age / weights.half_life)
+        past = (table.step <= now) & (table.importance * recency >= weights.forget_below)
         score = (
             weights.similarity * (table.vectors @ query).astype(np.float64)
-            + weights.recency * 0.5 ** (age / weights.half_life)
+            + weights.recency * recency
             + weights.importance * table.importance
         )
         # Sums of floats differ in the last bits with the number of rows and after a trip to disk; equal memos must not.

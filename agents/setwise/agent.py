@@ -19,7 +19,8 @@ from ..chat.types import Sampling
 from ..memory.memory import Embedder
 from .config import Setwise
 from .fold import Fold, fold
-from .machine import NAME, Setup, State, Step, machine
+from .machine import machine
+from .state import NAME, Setup, State, Step
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class SetwiseAgent:
 
     @cached_property
     def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        return machine(Setup(self.config, self.sampling, self.wording))
+        return machine(Setup(self.config, self.sampling, self.wording, self.seed))
 
     def _state(self, data: Dataset, user: int, texts: Mapping[int, str], popular: np.ndarray) -> State:
         history = [int(item) for item in data.history(user)]

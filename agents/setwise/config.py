@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .partition import windows
+from ..memory.weights import RecallWeights
+from .partition import MergeBy, windows
 
 
 class Setwise(BaseModel):
@@ -16,10 +17,19 @@ class Setwise(BaseModel):
 
     candidates: int = Field(10, ge=2, le=200)
     """The true next item and `candidates - 1` others (AgentCF's list has 10)."""
-    set_size: int = Field(4, ge=1)
+    set_size: int = Field(5, ge=1)
     """Items judged together: 1 point-wise, 2 pair-wise, `candidates` list-wise."""
-    stride: int = Field(2, ge=1)
+    stride: int = Field(5, ge=1)
     """Distance between the starts of two sets; `set_size` means no overlap."""
+    dealings: int = Field(1, ge=1, le=8)
+    """Partitions judged, each of a fresh order; two without overlap judge each item twice and link what one leaves
+    apart."""
+    deal: Literal["same", "fresh"] = "fresh"
+    """Whether a list judged again after a reflection keeps its sets and their order, or is dealt anew: then handles and
+    neighbours differ from round to round, and overlap arises across rounds."""
+    merge: MergeBy = "score"
+    """rank: sets are merged by mean rank (Borda); score: by graded scores that fall along each set's ranking, which
+    link sets that share no item."""
     walk: int = Field(5, ge=0)
     """How many of a user's last train interactions are walked through (AgentCF trains on 5); 0 writes a
     first profile and nothing else."""
@@ -33,6 +43,20 @@ class Setwise(BaseModel):
     """Which reflections run: the profile's, the items' semantics', both."""
     acceptance: bool = True
     """Keep a rewrite only if the mismatch did not rise; false keeps every rewrite."""
+    replay: int = Field(0, ge=0)
+    """Earlier steps of the user judged again, in another order, with the rewrite and without: it is kept only if their
+    mean mismatch did not rise either. 0: the list reflected upon is the only test."""
+    evidence: bool = True
+    """Each claim of a profile cites the choices it rests on, and one that cites nothing shown is dropped; false asks
+    for claims alone and keeps them all."""
+    half_life: float = Field(10.0, gt=0)
+    """Choices after which a claim without new evidence is half as strong; the strongest claims are shown first."""
+    forget_below: float = Field(0.25, ge=0, lt=1)
+    """Claims weaker than this, in [0, 1], are forgotten before each step; 0 forgets nothing. A claim resting on n
+    choices starts at 1 - 0.5 ** n, or higher where a mistake made it."""
+    settle: bool = True
+    """An item whose description goes back to one it had before (A, B, A) gets the one nearest to all its versions, for
+    good; false lets it swing."""
     negatives: Literal["uniform", "popularity"] = "uniform"
     """The others of a candidate list: any item the user has not had, or one of like popularity as the true item."""
     profile_words: int = Field(180, ge=10)
@@ -41,6 +65,8 @@ class Setwise(BaseModel):
     """AgentCF's cap on an item's description."""
     notes: int = Field(3, ge=0)
     """Memos recalled for each step; 0 leaves memory unread."""
+    recall: RecallWeights = RecallWeights()
+    """What makes a memo worth recalling: likeness, recency, importance."""
     users: int | None = Field(None, ge=1)
     """Judge only this many users, drawn at random by the seed; None judges everybody with a long enough history."""
 

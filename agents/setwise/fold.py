@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...recsys.data import Dataset
 from ..agent import Records
 from ..memory.memory import Embedder
-from .machine import NAME
+from .state import NAME
 
 
 class Fold(BaseModel):

@@ -1,262 +1,209 @@
 """The set-wise loop as a state machine: introduce, then for each step assess -> validate -> reflect, and conclude.
 
-    introduce -> begin_step -> assess -> validate -> reflect_profile, reflect_items -> assess ...
-                     ^                       |
-                     +---- next step --------+-----> conclude
+    introduce -> begin_step -> assess -> [replay ->] validate -> reflect_profile, reflect_items -> assess ...
+                     ^                                  |
+                     +----------- next step ------------+-----> conclude
+
+Read on in the order of the work: what is passed on (`state.py`), what is asked for (`replies.py`), claims and their
+evidence (`claims.py`), sets (`partition.py`, `judging.py`), reflections (`reflecting.py`, `settling.py`), the second
+part of the acceptance test (`replaying.py`), what is remembered (`remembering.py`) and recorded (`telling.py`).
 
 Set-wise assessment, mismatch and dual-path reflection are SRLF's (arXiv 2511.11370, abstract); everything it leaves
-unsaid is declared in `config.py`, `partition.py` and here as our own.
+unsaid is declared in `config.py` and in these files as our own.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
-from pathlib import Path
-from typing import Any, Literal, TypedDict
+from functools import partial
+from typing import Any, Literal
 
+import numpy as np
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ... import prompts
 from ..agent import Tools
-from ..chat.handles import handles_for, ranking_reply
 from ..chat.structured import ask
-from ..chat.types import Facts, Sampling
-from ..memory.memory import Kind, Memo
-from .config import Setwise
-from .partition import Judged, logistic_mismatch, merge, misjudged, mismatch, order_of, windows, wrongly_above
+from ..chat.types import Facts
+from .claims import Cited, Claim, admitted, credited, faded, within
+from .judging import described, judge
+from .partition import dealt, mismatch
+from .reflecting import reflect_items, reflect_profile
+from .remembering import first_memos, foreseen, rewritten
+from .replaying import remembered, replay, rose
+from .replies import profile_reply, written
+from .state import NAME, RECALLED, Setup, State
+from .telling import begun, concluded, judged
 
-NAME = "setwise"
 PROMPTS = ("setwise/profile", "setwise/assess", "setwise/reflect_profile", "setwise/reflect_items")
-FORESEEN = 0.3
-"""Importance of a choice that the agent had right, beside at least .5 of one it had wrong; our own value."""
-RECALLED: tuple[Kind, ...] = ("reflection", "evidence")
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What every node of one machine shares."""
-
-    config: Setwise = Setwise()
-    sampling: Sampling = Sampling()
-    wording: Path | None = None
-    """A folder of prompts that come before those shipped."""
-
-
-# --- state ------------------------------------------------------------------------------------------------------------
-
-
-class Step(TypedDict):
-    """One walk through a user's train history: the item chosen then, among others."""
-
-    positive: int
-    """Its place in `candidates`."""
-    candidates: list[int]
-    """Item codes, shuffled."""
-
-
-class State(TypedDict, total=False):
-    """What the nodes pass on. `profile` and `semantics` are what was accepted; the drafts are on trial."""
-
-    user: int
-    seed_history: list[int]
-    steps: list[Step]
-    facts: dict[int, str]
-    """Item code -> its facts as text: title, categories, description."""
-    first_profile: str
-    profile: str
-    semantics: dict[int, str]
-    """Only items whose description was rewritten."""
-    draft_profile: str
-    draft_semantics: dict[int, str]
-    lesson: str
-    step: int
-    round: int
-    notes: list[str]
-    fresh: list[Judged]
-    """The sets as judged with the drafts."""
-    judged: list[Judged]
-    """The sets as judged with what was accepted."""
-    best: float
-    """Mismatch of what was accepted at this step."""
-    kept: bool
-    memos: list[Memo]
-    """Everything remembered in this walk."""
-    trace: list[dict[str, Any]]
-    payload: dict[str, Any]
-
-
-# --- replies ----------------------------------------------------------------------------------------------------------
-
-
-class Profile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    profile: str = Field(min_length=1)
-
-
-class Reflection(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    lesson: str = Field(min_length=1)
-    profile: str = Field(min_length=1)
-
-
-@lru_cache(maxsize=64)
-def descriptions(names: tuple[str, ...]) -> type[BaseModel]:
-    """A reply that holds a description for each of these handles."""
-    texts: dict[str, Any] = {h: (str, Field(min_length=1)) for h in names}
-    return create_model("Descriptions", __config__=ConfigDict(extra="forbid"), **texts)
-
 
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 
 async def introduce(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """The first profile, from the seed history alone."""
-    history = [state["facts"][item] for item in state["seed_history"]]
-    reply = await ask(
+    """The first claims, from the seed history alone; those without evidence in it are dropped."""
+    config, seed = setup.config, state["seed_history"]
+    history = {f"H{number}": state["facts"][item] for number, item in enumerate(seed, 1)}
+    citable = {
+        handle: Claim("", (Cited(item, place - len(seed), True),))
+        for place, (handle, item) in enumerate(zip(history, seed, strict=True))
+    }
+    reply: Any = await ask(
         runtime.context,
-        prompts.load("setwise/profile", setup.wording).render(history=history, words=setup.config.profile_words),
-        Profile,
-        facts=Facts("describe", {"liked": history, "words": setup.config.profile_words}),
+        prompts.load("setwise/profile", setup.wording).render(
+            history=history, words=config.profile_words, evidence=config.evidence
+        ),
+        profile_reply(tuple(history) if config.evidence else ()),
+        facts=Facts("describe", {"liked": history, "words": config.profile_words, "evidence": config.evidence}),
         sampling=setup.sampling,
         agent=NAME,
     )
-    profile = capped(reply.profile, setup.config.profile_words)
-    return {"first_profile": profile, "profile": profile, "semantics": {}, "step": -1, "memos": [], "trace": []}
+    found, dropped = admitted(written(reply), citable, evidence=config.evidence)
+    claims, crowded = within(faded(found, 0, config.half_life, 0.0)[0], config.profile_words)
+    memos = first_memos(state, claims)
+    runtime.context.memory.remember(memos)
+    return {
+        "first_claims": claims,
+        "first_dropped": dropped,
+        "first_crowded": crowded,
+        "claims": claims,
+        "forgotten": [],
+        "semantics": {},
+        "versions": {},
+        "settled": frozenset(),
+        "step": -1,
+        "past": [],
+        "memos": memos,
+        "trace": [],
+    }
 
 
 async def begin_step(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """The next candidates, and what memory has to say about them. Notes are older than the step they are read at."""
-    step = state["step"] + 1
+    """The next candidates; what has faded is forgotten, and memory says what it has. Notes are older than the step."""
+    config, step = setup.config, state["step"] + 1
+    claims, forgotten = faded(state["claims"], step, config.half_life, config.forget_below)
     notes: list[str] = []
-    if setup.config.notes:
+    if config.notes:
         about = " ".join(state["facts"][item] for item in state["steps"][step]["candidates"])
         owner = f"user:{state['user']}"
-        recalled = runtime.context.memory.recall(owner, about, setup.config.notes, now=step - 1, kinds=RECALLED)
+        recalled = runtime.context.memory.recall(
+            owner, about, config.notes, now=step - 1, kinds=RECALLED, weights=config.recall
+        )
         notes = [memo.text for memo in recalled]
+    told = {
+        "notes": notes,
+        "claims": [claim.text for claim in claims],
+        "forgotten": [
+            {"text": claim.text, "strength": round(claim.strength(step, config.half_life), 4), "latest": claim.latest}
+            for claim in forgotten
+        ],
+    }
     return {
         "step": step,
         "round": -1,
         "notes": notes,
-        "draft_profile": state["profile"],
+        "claims": claims,
+        "forgotten": [*state["forgotten"], *forgotten],
+        "draft_claims": claims,
         "draft_semantics": state["semantics"],
+        "draft_settled": state["settled"],
+        "dropped": (),
+        "crowded": (),
         "lesson": "",
-        "trace": [*state["trace"], {**state["steps"][step], "notes": notes, "rounds": []}],
+        "known": {},
+        "trace": begun(state, step, **told),
     }
 
 
 async def assess(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """Every overlapping set judged at once, in calls that run side by side."""
+    """Every set judged at once, in calls that run side by side."""
+    config, round_ = setup.config, state["round"] + 1
     shown = [
         described(item, state["facts"], state["draft_semantics"])
         for item in state["steps"][state["step"]]["candidates"]
     ]
-    fresh = await judge(setup, runtime.context, state["draft_profile"], state["notes"], shown)
-    return {"fresh": fresh, "round": state["round"] + 1}
+    anew = config.dealings > 1 or (config.deal == "fresh" and round_ > 0)
+    rng = np.random.default_rng([setup.seed, state["user"], state["step"], round_]) if anew else None
+    sets = dealt(len(shown), config.set_size, config.stride, config.dealings, rng)
+    texts = [claim.text for claim in state["draft_claims"]]
+    fresh = await judge(setup, runtime.context, texts, state["notes"], shown, sets)
+    return {"fresh": fresh, "round": round_, "replayed": None}
 
 
 async def validate(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """Mismatch with the truth; a rewrite that did not raise it is kept and remembered, another is rolled back."""
-    step, fresh = state["steps"][state["step"]], state["fresh"]
+    """Mismatch with the truth; a rewrite that did not raise it is kept and remembered, another is rolled back.
+
+    In the first round, when nobody was told the truth, claims that led to the right choice gain it as evidence.
+    """
+    step, fresh, first = state["steps"][state["step"]], state["fresh"], state["round"] == 0
     loss = mismatch(fresh, step["positive"], len(step["candidates"]))
-    first = state["round"] == 0
-    kept = first or not setup.config.acceptance or loss <= state["best"]
-    trace = [*state["trace"][:-1], _with_round(state, loss, kept)]
+    replayed = state["replayed"]
+    kept = first or not setup.config.acceptance or (loss <= state["best"] and not rose(replayed))
+    right: list[int] = []
+    claims = state["draft_claims"]
+    if first and setup.config.evidence:
+        told = [one for one in fresh if one.ranking[0] == step["positive"]]
+        # A set of one item puts it first whatever is thought of it.
+        right = sorted({p for one in told if len(one.ranking) > 1 or loss <= setup.config.tau for p in one.cited})
+        claims = credited(claims, right, Cited(step["candidates"][step["positive"]], state["step"], True))
+    trace = judged(setup, state, loss, kept, right)
     if not kept:
-        return {"kept": False, "draft_profile": state["profile"], "draft_semantics": state["semantics"], "trace": trace}
-    written = evidence(setup, state, loss) if first else memos(state, loss)
-    runtime.context.memory.remember(written)
+        return {
+            "kept": False,
+            "draft_claims": state["claims"],
+            "draft_semantics": state["semantics"],
+            "draft_settled": state["settled"],
+            "trace": trace,
+        }
+    memos = foreseen(setup, state, loss) if first else rewritten(state)
+    runtime.context.memory.remember(memos)
+    # What was measured with this draft is what the next one is held against.
+    known = dict(zip(replayed["steps"], replayed["after"], strict=True)) if replayed is not None else {}
+    versions = dict(state["versions"])
+    for item, text in state["draft_semantics"].items():
+        if state["semantics"].get(item) != text:
+            versions[item] = (*versions.get(item, ()), text)
     return {
-        "memos": [*state["memos"], *written],
+        "memos": [*state["memos"], *memos],
         "kept": True,
         "best": loss,
         "judged": fresh,
-        "profile": state["draft_profile"],
+        "claims": claims,
+        "draft_claims": claims,
         "semantics": state["draft_semantics"],
+        "versions": versions,
+        "settled": state["draft_settled"],
+        "known": known,
+        "past": [*state["past"], remembered(state, fresh)] if first else state["past"],
         "trace": trace,
     }
 
 
-async def reflect_profile(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """The user path: the sets that were judged wrongly and the truth make a new profile and a lesson."""
-    step = state["steps"][state["step"]]
-    shown = [described(item, state["facts"], state["semantics"]) for item in step["candidates"]]
-    wrong = misjudged(state["judged"], step["positive"], len(shown))
-    sets = [
-        {"options": {str(rank): shown[p] for rank, p in enumerate(s.ranking, 1)}, "reason": s.reason} for s in wrong
-    ]
-    above = wrongly_above(state["judged"], step["positive"], len(shown))
-    chosen = shown[step["positive"]]
-    reply = await ask(
-        runtime.context,
-        prompts.load("setwise/reflect_profile", setup.wording).render(
-            profile=state["profile"], sets=sets, chosen=chosen, words=setup.config.profile_words
-        ),
-        Reflection,
-        facts=Facts(
-            "revise_profile",
-            {
-                "profile": state["profile"],
-                "chosen": chosen,
-                "rejected": [shown[p] for p in above],
-                "words": setup.config.profile_words,
-            },
-        ),
-        sampling=setup.sampling,
-        draw=state["round"],
-        agent=NAME,
-    )
-    return {"draft_profile": capped(reply.profile, setup.config.profile_words), "lesson": reply.lesson}
-
-
-async def reflect_items(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """The item path: the chosen item and every item ranked above it get new semantics, true to their facts."""
-    step = state["steps"][state["step"]]
-    positions = [step["positive"], *wrongly_above(state["judged"], step["positive"], len(step["candidates"]))]
-    names = handles_for(len(positions))
-    items = {h: step["candidates"][p] for h, p in zip(names, positions, strict=True)}
-    shown = {
-        h: {"facts": state["facts"][item], "text": described(item, state["facts"], state["semantics"])}
-        for h, item in items.items()
-    }
-    reply = await ask(
-        runtime.context,
-        prompts.load("setwise/reflect_items", setup.wording).render(
-            profile=state["profile"], items=shown, chosen=names[0], words=setup.config.semantics_words
-        ),
-        descriptions(names),
-        facts=Facts(
-            "revise_items",
-            {"profile": state["profile"], "items": shown, "chosen": names[0], "words": setup.config.semantics_words},
-        ),
-        sampling=setup.sampling,
-        draw=state["round"],
-        agent=NAME,
-    )
-    rewritten = {item: capped(getattr(reply, h), setup.config.semantics_words) for h, item in items.items()}
-    return {"draft_semantics": {**state["semantics"], **rewritten}}
-
-
-async def conclude(state: State) -> State:
-    """What the record keeps."""
-    return {
-        "payload": {
-            "user": state["user"],
-            "first_profile": state["first_profile"],
-            "profile": state["profile"],
-            "semantics": {str(item): text for item, text in sorted(state["semantics"].items())},
-            "memos": [asdict(memo) for memo in state["memos"] if memo.kind in RECALLED],
-            "steps": state["trace"],
-        }
-    }
+async def conclude(setup: Setup, state: State) -> State:
+    """What the record keeps; the profile as it will be read after the last step."""
+    now = len(state["steps"])
+    claims, forgotten = faded(state["claims"], now, setup.config.half_life, setup.config.forget_below)
+    ended: State = {**state, "claims": claims, "forgotten": [*state["forgotten"], *forgotten]}
+    return {"payload": concluded(ended)}
 
 
 # --- edges ------------------------------------------------------------------------------------------------------------
+
+
+def first_step(state: State) -> Literal["begin_step", "conclude"]:
+    """Nothing is walked through where the settings ask for a first profile alone."""
+    return "begin_step" if state["steps"] else "conclude"
+
+
+def after_assess(setup: Setup, state: State) -> Literal["replay", "validate"]:
+    """Earlier lists are judged again only for a rewrite that has passed on its own list."""
+    config, step = setup.config, state["steps"][state["step"]]
+    if not (config.acceptance and config.replay and state["round"]):
+        return "validate"
+    passed = mismatch(state["fresh"], step["positive"], len(step["candidates"])) <= state["best"]
+    return "replay" if passed else "validate"
 
 
 def next_step(
@@ -269,11 +216,6 @@ def next_step(
     return ["begin_step" if state["step"] + 1 < len(state["steps"]) else "conclude"]
 
 
-def first_step(state: State) -> Literal["begin_step", "conclude"]:
-    """Nothing is walked through where the settings ask for a first profile alone."""
-    return "begin_step" if state["steps"] else "conclude"
-
-
 _REFLECT: dict[str, Literal["reflect_profile", "reflect_items"]] = {"user": "reflect_profile", "item": "reflect_items"}
 
 
@@ -283,14 +225,16 @@ def machine(setup: Setup) -> CompiledStateGraph[State, Tools, State, State]:
     graph.add_node("introduce", partial(introduce, setup))
     graph.add_node("begin_step", partial(begin_step, setup))
     graph.add_node("assess", partial(assess, setup))
+    graph.add_node("replay", partial(replay, setup))
     graph.add_node("validate", partial(validate, setup))
     graph.add_node("reflect_profile", partial(reflect_profile, setup))
     graph.add_node("reflect_items", partial(reflect_items, setup))
-    graph.add_node("conclude", conclude)
+    graph.add_node("conclude", partial(conclude, setup))
     graph.add_edge(START, "introduce")
     graph.add_conditional_edges("introduce", first_step, ["begin_step", "conclude"])
     graph.add_edge("begin_step", "assess")
-    graph.add_edge("assess", "validate")
+    graph.add_conditional_edges("assess", partial(after_assess, setup), ["replay", "validate"])
+    graph.add_edge("replay", "validate")
     graph.add_conditional_edges(
         "validate",
         partial(next_step, setup),
@@ -300,96 +244,5 @@ def machine(setup: Setup) -> CompiledStateGraph[State, Tools, State, State]:
     graph.add_edge("reflect_items", "assess")
     graph.add_edge("conclude", END)
     # LangGraph stops a graph after 25 node rounds unless told otherwise; this one's length is known.
-    longest = 4 + setup.config.walk * (3 + 3 * setup.config.rounds)
+    longest = 4 + setup.config.walk * (3 + 4 * setup.config.rounds)
     return graph.compile().with_config(recursion_limit=longest)
-
-
-# --- what nodes share -------------------------------------------------------------------------------------------------
-
-
-async def judge(setup: Setup, tools: Tools, profile: str, notes: Sequence[str], shown: Sequence[str]) -> list[Judged]:
-    """The candidates `shown`, set by set, judged by the person of this profile; one call a set, side by side."""
-
-    async def one(positions: tuple[int, ...]) -> Judged:
-        names = handles_for(len(positions))
-        options = {h: shown[p] for h, p in zip(names, positions, strict=True)}
-        reply: Any = await ask(
-            tools,
-            prompts.load("setwise/assess", setup.wording).render(profile=profile, notes=notes, options=options),
-            ranking_reply(names),
-            facts=Facts("rank", {"query": profile, "notes": notes, "options": options}),
-            sampling=setup.sampling,
-            agent=NAME,
-        )
-        ranked = [(entry.item, entry.score) for entry in reply.ranking]
-        return order_of(dict(zip(names, positions, strict=True)), ranked, reply.reason)
-
-    sets = windows(len(shown), setup.config.set_size, setup.config.stride)
-    # All calls end before one's error is raised: a record's counts must not depend on which call failed first.
-    outcomes = await asyncio.gather(*(one(positions) for positions in sets), return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in outcomes if isinstance(outcome, Judged)]
-
-
-def described(item: int, facts: dict[int, str], semantics: dict[int, str]) -> str:
-    """An item as it is shown: its facts, and what was written about it since."""
-    return f"{facts[item]} | {semantics[item]}" if item in semantics else facts[item]
-
-
-def evidence(setup: Setup, state: State, loss: float) -> list[Memo]:
-    """A choice that was foreseen is remembered too, lightly: no reflection will speak of it."""
-    if loss > setup.config.tau:
-        return []
-    step, owner = state["steps"][state["step"]], f"user:{state['user']}"
-    chosen = state["facts"][step["candidates"][step["positive"]]]
-    return [Memo(owner, "evidence", f"chose {chosen}", 0, state["step"], FORESEEN, owner)]
-
-
-def memos(state: State, loss: float) -> list[Memo]:
-    """What an accepted rewrite leaves in memory: the profile's version, its lesson, the evidence, the semantics."""
-    owner = f"user:{state['user']}"
-    step = state["steps"][state["step"]]
-    chosen = step["candidates"][step["positive"]]
-    above = wrongly_above(state["judged"], step["positive"], len(step["candidates"]))
-    rejected = "; ".join(state["facts"][step["candidates"][p]] for p in above[:3])
-    weight = round(0.5 + 0.5 * (state["best"] - loss), 6)
-
-    def memo(of: str, kind: Kind, text: str) -> Memo:
-        return Memo(of, kind, text, state["round"], state["step"], weight, owner)
-
-    found = [memo(owner, "evidence", f"chose {state['facts'][chosen]} rather than {rejected}")]
-    if state["draft_profile"] != state["profile"]:
-        found.append(memo(owner, "profile", state["draft_profile"]))
-    if state["lesson"]:
-        found.append(memo(owner, "reflection", state["lesson"]))
-    for item, text in state["draft_semantics"].items():
-        if state["semantics"].get(item) != text:
-            found.append(memo(f"item:{item}", "semantics", text))
-    return found
-
-
-def capped(text: str, words: int) -> str:
-    """The first `words` words; a model that writes more is cut, as the prompt announced."""
-    found = text.split()
-    return text.strip() if len(found) <= words else " ".join(found[:words])
-
-
-def _with_round(state: State, loss: float, kept: bool) -> dict[str, Any]:
-    step, fresh = state["trace"][-1], state["fresh"]
-    merged = merge(fresh, len(step["candidates"]))
-    round_ = {
-        "mismatch": round(loss, 6),
-        "logistic": round(logistic_mismatch(merged, step["positive"]), 6),
-        "kept": kept,
-        "order": list(merged.order),
-        "scores": [round(score, 6) for score in merged.scores],
-        "sets": [{"ranking": list(s.ranking), "scores": list(s.scores), "reason": s.reason} for s in fresh],
-    }
-    if state["round"]:
-        before = state["semantics"]
-        round_["profile"] = state["draft_profile"] if state["draft_profile"] != state["profile"] else None
-        round_["lesson"] = state["lesson"]
-        round_["semantics"] = {str(i): t for i, t in state["draft_semantics"].items() if before.get(i) != t}
-    return {**step, "rounds": [*step["rounds"], round_]}

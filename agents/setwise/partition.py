@@ -9,8 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from ...errors import ConfigError
+
+MergeBy = Literal["rank", "score"]
 
 
 def windows(count: int, size: int, stride: int) -> list[tuple[int, ...]]:
@@ -35,6 +40,22 @@ def windows(count: int, size: int, stride: int) -> list[tuple[int, ...]]:
     return [tuple((start + offset) % count for offset in range(size)) for start in range(0, count, stride)]
 
 
+def dealt(count: int, size: int, stride: int, dealings: int = 1, rng: np.random.Generator | None = None) -> list[
+    tuple[int, ...]
+]:  # fmt: skip
+    """The sets of `dealings` partitions; members in the order in which they are shown.
+
+    Without `rng` the first partition is that of `windows` on the list as it stands (which is shuffled when it is drawn)
+    and there is no second; with it, every partition is windows on a fresh order. Two dealings into disjoint sets judge
+    every item twice and link what a single one leaves apart.
+    """
+    plain = windows(count, size, stride)
+    if rng is None:
+        return plain
+    orders = [[int(place) for place in rng.permutation(count)] for _ in range(dealings)]
+    return [tuple(order[place] for place in window) for order in orders for window in plain]
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One set as it was judged: positions best first, a graded score in [0, 1] for each of them, and why."""
@@ -42,6 +63,10 @@ class Judged:
     ranking: tuple[int, ...]
     scores: tuple[float, ...]
     reason: str = ""
+    shown: tuple[int, ...] = ()
+    """The positions in the order in which the handles A, B, ... named them."""
+    cited: tuple[int, ...] = ()
+    """Places of the profile's claims that decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +84,49 @@ class Merged:
         return self.order.index(position) / max(1, len(self.order) - 1)
 
 
-def merge(sets: Sequence[Judged], count: int) -> Merged:
+def merge(sets: Sequence[Judged], count: int, by: MergeBy = "rank") -> Merged:
     """The order of `count` candidates that the judged sets agree on.
 
-    By mean normalised rank over an item's sets (Borda); ties by wins over the items it shares a set with, then by mean
-    score, then by position, which is random because candidates are shuffled. Sets of one item say nothing about rank,
-    so point-wise judgements (`set_size: 1`) are ordered by score.
+    rank: by mean normalised rank over an item's sets (Borda); ties by wins over the items it shares a set with, then by
+    mean score, then by position, which is random because candidates are shuffled. Sets of one item say nothing about
+    rank, so point-wise judgements (`set_size: 1`) are ordered by score.
+
+    score: by mean graded score, made to fall along each set's ranking (`levelled`), ties by rank as above. Inside a set
+    the ranking decides, between sets the scores: what disjoint sets need, whose ranks cannot be compared.
     """
     ranks: list[list[float]] = [[] for _ in range(count)]
     scores: list[list[float]] = [[] for _ in range(count)]
     wins = [0] * count
     for judged in sets:
         last = len(judged.ranking) - 1
-        for rank, (position, score) in enumerate(zip(judged.ranking, judged.scores, strict=True)):
+        given = levelled(judged.scores) if by == "score" else judged.scores
+        for rank, (position, score) in enumerate(zip(judged.ranking, given, strict=True)):
             scores[position].append(score)
             if last:
                 ranks[position].append(rank / last)
                 wins[position] += last - rank
     borda = tuple(_mean(found, 0.5) for found in ranks)
     graded = tuple(_mean(found, 0.0) for found in scores)
-    order = sorted(range(count), key=lambda p: (borda[p], -wins[p], -graded[p], p))
+    if by == "score":
+        order = sorted(range(count), key=lambda p: (-graded[p], borda[p], -wins[p], p))
+    else:
+        order = sorted(range(count), key=lambda p: (borda[p], -wins[p], -graded[p], p))
     return Merged(tuple(order), borda, graded)
+
+
+def levelled(scores: Sequence[float]) -> tuple[float, ...]:
+    """The nearest scores (least squares) that do not rise along the ranking: neighbours that contradict it are pooled.
+
+    By pooling adjacent violators (Ayer et al. 1955).
+    """
+    pools: list[tuple[float, int]] = []
+    for score in scores:
+        total, length = score, 1
+        while pools and pools[-1][0] * length < total * pools[-1][1]:
+            above, more = pools.pop()
+            total, length = total + above, length + more
+        pools.append((total, length))
+    return tuple(total / length for total, length in pools for _ in range(length))
 
 
 def mismatch(sets: Sequence[Judged], positive: int, count: int) -> float:
@@ -120,9 +167,12 @@ def misjudged(sets: Sequence[Judged], positive: int, count: int) -> list[Judged]
     return [Judged(merged.order, tuple(merged.scores[p] for p in merged.order), reasons)]
 
 
-def order_of(handles: Mapping[str, int], ranking: Sequence[tuple[str, float]], reason: str) -> Judged:
+def order_of(
+    handles: Mapping[str, int], ranking: Sequence[tuple[str, float]], reason: str, cited: Sequence[int] = ()
+) -> Judged:
     """A reply's (handle, score) pairs, best first, as a judged set of positions."""
-    return Judged(tuple(handles[h] for h, _ in ranking), tuple(score for _, score in ranking), reason)
+    ranked, scores = tuple(handles[h] for h, _ in ranking), tuple(score for _, score in ranking)
+    return Judged(ranked, scores, reason, tuple(handles.values()), tuple(cited))
 
 
 def _mean(values: Sequence[float], empty: float) -> float:

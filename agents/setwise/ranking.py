@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
+import numpy as np
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
@@ -18,8 +19,9 @@ from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..memory.memory import Memo
 from .config import Setwise
-from .machine import RECALLED, Setup, described, judge
-from .partition import merge
+from .judging import described, judge
+from .partition import dealt, merge
+from .state import RECALLED, Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Question:
 
     user: int
     candidates: Sequence[int]
-    profile: str
+    claims: Sequence[str]
+    """The profile, strongest first."""
     semantics: Mapping[int, str] = field(default_factory=dict)
     memos: Sequence[Memo] = ()
     """What was remembered of the user; the notes are recalled from it."""
@@ -37,7 +40,7 @@ class Question:
 class State(TypedDict, total=False):
     user: int
     candidates: list[int]
-    profile: str
+    claims: list[str]
     shown: list[str]
     memos: list[Memo]
     payload: dict[str, Any]
@@ -45,15 +48,19 @@ class State(TypedDict, total=False):
 
 async def rank(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
     """Assess every set, merge, and name the items in order."""
-    memory, k = runtime.context.memory, setup.config.notes
+    config = setup.config
+    memory, k = runtime.context.memory, config.notes
     notes: list[str] = []
     if state["memos"] and k:
         memory.remember(state["memos"])
         now = max(memo.step for memo in state["memos"])
-        recalled = memory.recall(state["memos"][0].owner, " ".join(state["shown"]), k, now=now, kinds=RECALLED)
+        owner, about = state["memos"][0].owner, " ".join(state["shown"])
+        recalled = memory.recall(owner, about, k, now=now, kinds=RECALLED, weights=config.recall)
         notes = [memo.text for memo in recalled]
-    sets = await judge(setup, runtime.context, state["profile"], notes, state["shown"])
-    merged = merge(sets, len(state["shown"]))
+    rng = np.random.default_rng([setup.seed, state["user"]]) if config.dealings > 1 else None
+    dealing = dealt(len(state["shown"]), config.set_size, config.stride, config.dealings, rng)
+    sets = await judge(setup, runtime.context, state["claims"], notes, state["shown"], dealing)
+    merged = merge(sets, len(state["shown"]), config.merge)
     return {
         "payload": {
             "user": state["user"],
@@ -71,6 +78,7 @@ class SetwiseRanking:
     config: Setwise = Setwise()
     sampling: Sampling = Sampling()
     wording: Path | None = None
+    seed: int = 0
     name: ClassVar[str] = "setwise-ranking"
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
@@ -80,7 +88,7 @@ class SetwiseRanking:
             state: State = {
                 "user": question.user,
                 "candidates": list(question.candidates),
-                "profile": question.profile,
+                "claims": list(question.claims),
                 "shown": shown,
                 "memos": list(question.memos),
             }
@@ -95,7 +103,7 @@ class SetwiseRanking:
     @cached_property
     def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
         graph = StateGraph(State, context_schema=Tools)
-        graph.add_node("rank", partial(rank, Setup(self.config, self.sampling, self.wording)))
+        graph.add_node("rank", partial(rank, Setup(self.config, self.sampling, self.wording, self.seed)))
         graph.add_edge(START, "rank")
         graph.add_edge("rank", END)
         return graph.compile()

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...agents.setwise.telling import counts_of
 from ...errors import DataError
 from .bench import Bench
 from .cases import Case, Field, next_item_cases, shuffled
 from .outcome import Outcome, cost, tidy
 from .recorded import recorded_answers
-from .rows import Answers
+from .rows import LOOP, Answers
 from .scoring import ndcg
 
 CUTOFFS = (1, 5, 10)
@@ -39,6 +40,8 @@ async def agentcf(bench: Bench) -> Outcome:
         values += [ranked(bench, variant, cases, row, CUTOFFS) for row in rows]
         costs += [cost(variant, row, bench.walk_cost) for row in rows if row.kind in ("plain", "loop")]
         notes.append(own_history(variant, cases, field))
+    if bench.config.loop:
+        notes.append(await claims_note(bench, users))
     if config.recorded:
         cases, recorded = recorded_answers(config.recorded, field, "ranking")
         rows = [*bench.reference_answers(cases), *recorded]
@@ -87,6 +90,18 @@ def own_history(variant: str, cases: list[Case], field: Field) -> str:
     return (
         f"{variant}: {len(cases)} users; {own} of the {others} other candidates stand in the user's own known history "
         "and are ranked like any other"
+    )
+
+
+async def claims_note(bench: Bench, users: list[int]) -> str:
+    """What became of the claims that the loop's walks wrote."""
+    told = counts_of(await bench.walk(users))
+    if not told:
+        return f"{LOOP}: no walk came to an end"
+    return (
+        f"{LOOP}: {told['claims']} claims were written, {told['uncited']} dropped for citing nothing and "
+        f"{told['unshown']} for citing what was not shown, {told['forgotten']} forgotten; of {told['rewrites']} "
+        f"rewrites {told['kept']} were kept"
     )
 
 

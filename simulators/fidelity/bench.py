@@ -141,9 +141,9 @@ class Bench:
         config = fitting(Setwise.model_validate(self.settings), cases)
         lists = [HeldOutList(case.user, case.shown, -1) for case in cases]
         asked = questions(lists, walk, "final")
-        agent = SetwiseRanking(asked, config, self.opened.around.sampling, self.study.prompts)
+        agent = SetwiseRanking(asked, config, self.opened.around.sampling, self.study.prompts, self.study.seed)
         run = identity_of(self.study, "setwise", self.settings, self.field.known)["run"]
-        run = {**run, "config": {**run["config"], "shown": digest([[q.candidates, q.profile] for q in asked])}}
+        run = {**run, "config": {**run["config"], "shown": digest([[q.candidates, q.claims] for q in asked])}}
         records, calls, tokens = await self._records(agent, f"{self.name}-{variant}-loop-{digest(run)}", run)
         scores: list[Doubles | None] = []
         order: list[Doubles | None] = []

@@ -24,6 +24,9 @@ MEANING = {
     "recorded": "recorded answers",
 }
 CHANCE = {"auc": 0.5}
+SHARES = ("exact", "position share")
+"""Metrics drawn on their whole scale, 0 to 1: zoomed in, noise about nothing would look like a finding."""
+NAMES = {"auc": "AUC", "rmse": "RMSE", "exact": "share word for word", "leaks": "marks"}
 
 
 def plot(outcome: Outcome, table: pd.DataFrame, path: Path) -> Path:
@@ -38,11 +41,11 @@ def plot(outcome: Outcome, table: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def _panels(count: int, rows: int, width: float = 4.6) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, rows: int, width: float = 4.6, most: int = 3) -> tuple[Figure, list[Axes]]:
     # The object interface alone: pyplot keeps figures alive and wants a display.
     from matplotlib.figure import Figure
 
-    columns = min(count, 3)
+    columns = min(count, most)
     lines = -(-count // columns)
     height = lines * (0.9 + 0.27 * rows) + 0.8
     figure = Figure(figsize=(1.6 + width * columns, height), layout="constrained")
@@ -59,7 +62,8 @@ def _means(outcome: Outcome, table: pd.DataFrame) -> Figure:
     parts = []
     for variant, part in table.groupby("variant", sort=False):
         metric = lead if lead in set(part["metric"]) else str(part["metric"].iloc[0])
-        parts.append((f"{variant}: {metric}", metric, part[part["metric"].eq(metric)]))
+        shown = NAMES.get(metric, metric.upper() if metric.startswith("ndcg") else metric)
+        parts.append((f"{variant}: {shown}", metric, part[part["metric"].eq(metric)]))
     figure, axes = _panels(len(parts), max(len(part) for _, _, part in parts))
     for axis, (title, metric, part) in zip(axes, parts, strict=True):
         dots(axis, part, title, metric)
@@ -77,8 +81,10 @@ def dots(axis: Axes, part: pd.DataFrame, title: str, metric: str) -> None:
         axis.plot(row["mean"], place, "o", color=colour, markersize=6)
     if metric in CHANCE:
         axis.axvline(CHANCE[metric], color="#bbbbbb", linewidth=1, linestyle=":")
-    if metric == "exact":
-        axis.set_xlim(-0.03, 1.03)
+    if metric in SHARES:
+        axis.set_xlim(min(-0.03, float(part["low"].min())), max(1.03, float(part["high"].max())))
+    else:
+        axis.locator_params(axis="x", nbins=6)
     axis.set_yticks(places, part["row"].tolist(), fontsize=8)
     axis.set_ylim(-0.7, len(part) - 0.3)
     axis.set_title(f"{title} (n {int(part['n'].max()) if len(part) else 0})", fontsize=9, loc="left")
@@ -90,7 +96,7 @@ def dots(axis: Axes, part: pd.DataFrame, title: str, metric: str) -> None:
 
 def _ratings(outcome: Outcome, table: pd.DataFrame) -> Figure:
     """Errors before and after calibration, and how the model's ratings spread beside the users' own."""
-    figure, axes = _panels(4, table["row"].nunique())
+    figure, axes = _panels(4, table["row"].nunique(), width=5.6, most=2)
     for axis, variant in zip(axes, dict.fromkeys(table["variant"]), strict=False):
         part = table[table["variant"].eq(variant) & table["metric"].eq("rmse")]
         dots(axis, part, f"RMSE, {variant}", "rmse")
@@ -112,7 +118,12 @@ def _ratings(outcome: Outcome, table: pd.DataFrame) -> Figure:
 def _position(outcome: Outcome, table: pd.DataFrame) -> Figure:
     """Position shares, NDCG of one order and of the mean of all, and the mean rank by place."""
     figure, axes = _panels(3, table["row"].nunique())
-    dots(axes[0], table[table["metric"].eq("position share")], "share of the variance of ranks", "position share")
+    dots(
+        axes[0],
+        table[table["metric"].eq("position share")],
+        "share of the variance of ranks that the place explains",
+        "position share",
+    )
     both = table[table["metric"].str.startswith("ndcg") & table["kind"].ne("reference")]
     both = both.assign(row=both["row"] + "\n" + both["metric"].str.removeprefix("ndcg@10, "))
     dots(axes[1], both, "NDCG@10, one order and the mean of all", "ndcg@10")

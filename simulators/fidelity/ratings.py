@@ -6,7 +6,9 @@ that predicts it: one takes off the error, the other gives predictions the sprea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +16,19 @@ import pandas as pd
 
 from ...agents.chat.handles import handles_for
 from ...agents.chat.types import Facts
+from ...agents.setwise.judging import claim_handles
 from ...recsys.data import Dataset
 from .agentcf import nobody
 from .bench import Bench
 from .calibration import SHRINK, Scale, to_distribution, to_error
 from .cases import Case
-from .outcome import Outcome, tidy
+from .outcome import Outcome, cost, tidy
 from .plain import Question, ratings_reply
 from .references import References
-from .rows import ONCE, Answers
+from .rows import LOOP, ONCE, Answers
 
 Doubles = npt.NDArray[np.float64]
-PROMPT = "fidelity/rate"
+PROMPT, BY_CLAIMS = "fidelity/rate", "fidelity/rate_as"
 MEANS = ("user mean", "user + item mean")
 BEFORE, FOR_ERROR, FOR_SPREAD = "as predicted", "calibrated for error", "calibrated for spread"
 
@@ -52,6 +55,7 @@ async def ratings(bench: Bench) -> Outcome:
     fit_asked = await _asked(bench, "calibrate", early, fit, scale)
     test_asked = await _asked(bench, "test", field.known, test, scale)
     before[ONCE] = (list(fit_asked.scores), list(test_asked.scores))
+    loop = await _by_loop(bench, test, scale) if bench.config.loop else None
     values: dict[str, list[pd.DataFrame]] = {variant: [] for variant in (BEFORE, FOR_ERROR, FOR_SPREAD)}
     users = [case.user for case in test]
     rated = [_all_values(user, field.known) for user in users]
@@ -64,10 +68,15 @@ async def ratings(bench: Bench) -> Outcome:
         for variant, found in made.items():
             values[variant].append(tidy(field.known, variant, name, kind, users, _errors(found, own_test, scale)))
             spread[f"{name}, {variant}"] = _shares(found, scale)
-    costs = [
+    if loop is not None:
+        errors = _errors(loop.scores, own_test, scale)
+        values[BEFORE].append(tidy(field.known, BEFORE, LOOP, "loop", users, errors))
+        spread[f"{LOOP}, {BEFORE}"] = _shares(loop.scores, scale)
+    costs: list[dict[str, Any]] = [
         {"variant": part, "row": ONCE, "calls": a.calls, "tokens": a.tokens, "missing": a.missing}
         for part, a in (("calibration", fit_asked), ("test", test_asked))
     ]
+    costs += [cost(BEFORE, loop, bench.walk_cost)] if loop is not None else []
     notes = [
         f"{len(users)} users rate up to {items} held-out items each; the last {items} known ratings of each calibrate",
         "scores of popularity, ItemKNN, EASE and content are no ratings: they have a row only after calibration; "
@@ -154,8 +163,29 @@ def _means(early: Dataset, cases: Sequence[Case]) -> dict[str, list[Doubles]]:
     }
 
 
-async def _asked(bench: Bench, part: str, history: Dataset, cases: Sequence[Case], scale: Scale) -> Answers:
-    """The model's ratings of each case's items, beside the last rated items of `history`."""
+async def _by_loop(bench: Bench, cases: Sequence[Case], scale: Scale) -> Answers:
+    """The same question with the claims that the set-wise loop has learnt; users whose walk failed have no answer.
+
+    Not calibrated: the walk has been through the very ratings that calibrate.
+    """
+    walked = await bench.walk([case.user for case in cases])
+    payloads = map(json.loads, walked.loc[walked["status"].eq("ok"), "payload"])
+    claims = {payload["user"]: [claim["text"] for claim in payload["claims"]] for payload in payloads}
+    found = await _asked(bench, "loop", bench.field.known, [c for c in cases if c.user in claims], scale, claims)
+    given = iter(found.scores)
+    scores = [next(given) if case.user in claims else None for case in cases]
+    return Answers(LOOP, "loop", scores, scores, found.calls, found.tokens)
+
+
+async def _asked(
+    bench: Bench,
+    part: str,
+    history: Dataset,
+    cases: Sequence[Case],
+    scale: Scale,
+    claims: Mapping[int, Sequence[str]] | None = None,
+) -> Answers:
+    """The model's ratings of each case's items, beside the last rated items of `history` and claims about the user."""
     asked = []
     for case in cases:
         rows = slice(history.indptr[case.user], history.indptr[case.user + 1])
@@ -163,13 +193,18 @@ async def _asked(bench: Bench, part: str, history: Dataset, cases: Sequence[Case
         last = list(zip(items, values, strict=True))[-bench.config.history :]
         handles = handles_for(len(case.shown))
         options = {h: bench.texts[item] for h, item in zip(handles, case.shown, strict=True)}
-        shown = {
+        shown: dict[str, Any] = {
             "history": [f"{bench.texts[item]} | rated {value:g}" for item, value in last],
             "options": options,
             "low": f"{scale.low:g}",
             "high": f"{scale.high:g}",
             "step": f"{scale.step:g}",
         }
+        prompt = PROMPT
+        if claims is not None:
+            own = claims[case.user]
+            shown["claims"] = dict(zip(claim_handles(len(own)), own, strict=True))
+            prompt = BY_CLAIMS
         facts = Facts(
             "rate",
             {
@@ -181,7 +216,7 @@ async def _asked(bench: Bench, part: str, history: Dataset, cases: Sequence[Case
             },
         )
         reply = ratings_reply(handles, scale.low, scale.high)
-        asked.append(Question(bench.key(case.user), PROMPT, shown, reply, facts))
+        asked.append(Question(bench.key(case.user), prompt, shown, reply, facts))
     records, calls, tokens = await bench.ask_plain(f"ratings-{part}", asked)
     scores: list[Doubles | None] = []
     for case in cases:

@@ -16,7 +16,7 @@ import pytest
 from recloop.agents.memory import Archive, Embedder, Kind, ListMemory, Memo, RecallWeights, tfidf_svd
 
 WORDS = ("racing car", "sailing boat", "garden tree", "chess board", "wooden train", "puzzle cube")
-KINDS: tuple[Kind, ...] = ("profile", "reflection", "evidence", "semantics")
+KINDS: tuple[Kind, ...] = ("profile", "claim", "reflection", "evidence", "semantics")
 
 
 def said(memos: Sequence[Memo]) -> list[str]:
@@ -43,6 +43,38 @@ class MemoryContract:
         memory.remember([memo])
         memory.flush()
         assert memory.recall("item:7", "car", 1, now=11) == [memo]
+
+    def test_a_memo_tells_what_it_rests_on_and_which_of_several_it_is(self, memory: Archive) -> None:
+        memos = [
+            Memo("user:1", "claim", text, step=2, part=part, evidence=(f"item:{part}", "-item:a b"))
+            for part, text in enumerate(WORDS[:3])
+        ]
+        memory.remember(memos)
+        memory.flush()
+        assert memory.versions("user:1", "claim") == memos
+        assert memory.recall("user:1", "racing car", 1, now=2) == memos[:1]
+
+    def test_what_has_faded_is_forgotten_however_alike_it_is(self, memory: Archive) -> None:
+        # By hand at now = 20, half-life 10: .8 fades to .2, .4 to .1.
+        memory.remember([Memo("user:1", "evidence", "racing car", round=1, importance=0.8)])
+        memory.remember([Memo("user:1", "evidence", "racing car", round=2, importance=0.4)])
+        memory.remember([Memo("user:1", "evidence", "garden tree", step=20, importance=0.15)])
+        for below, kept in ((0.0, {1, 2, 0}), (0.12, {1, 0}), (0.21, set())):
+            weights = RecallWeights(forget_below=below, half_life=10.0)
+            recalled = memory.recall("user:1", "racing car", 9, now=20, weights=weights)
+            assert {m.round for m in recalled} == kept
+        assert len(memory.recall("user:1", "racing car", 9, now=20)) == 3
+
+    def test_weights_of_the_asker_come_before_the_memorys_own(self, memory: Archive) -> None:
+        memory.remember([Memo("user:1", "evidence", "racing car", step=0, importance=0.0)])
+        memory.remember([Memo("user:1", "evidence", "garden tree", step=40, importance=1.0)])
+        assert said(memory.recall("user:1", "racing car", 1, now=40)) == ["racing car"]
+        dull = RecallWeights(similarity=0.0)
+        assert said(memory.recall("user:1", "racing car", 1, now=40, weights=dull)) == ["garden tree"]
+
+    def test_versions_of_a_later_step_come_after_all_rounds_of_an_earlier_one(self, memory: Archive) -> None:
+        memory.remember([Memo("user:1", "profile", f"{s}/{r}", round=r, step=s) for s, r in ((1, 0), (0, 2), (0, 1))])
+        assert said(memory.versions("user:1", "profile")) == ["0/1", "0/2", "1/0"]
 
     def test_similarity_decides_between_memos_of_equal_age_and_importance(self, memory: Archive) -> None:
         memory.remember([Memo("user:1", "evidence", text, round=at) for at, text in enumerate(WORDS)])
@@ -169,7 +201,7 @@ class MemoryContract:
             owner = f"user:{rng.integers(4)}"
             memo = Memo(
                 owner,
-                KINDS[rng.integers(4)],
+                KINDS[rng.integers(len(KINDS))],
                 " ".join(rng.choice([word for text in WORDS for word in text.split()], 3)),
                 round=int(rng.integers(3)),
                 step=int(rng.integers(20)),

@@ -26,7 +26,7 @@ from tests.agents.contract import ran
 from tests.agents.setwise.walks import Person, wrong
 from tests.agents.worlds import CANARY, held_out_only, small_world, with_another_future, with_canary
 
-CONFIG = Setwise(walk=2, rounds=2, notes=3)
+CONFIG = Setwise(walk=2, rounds=2, notes=3, set_size=4, stride=2)
 
 
 class Listening:
@@ -68,7 +68,7 @@ def requests(data: Dataset, chat: Chat, folder: Path, config: Setwise = CONFIG) 
     embed = tfidf_svd(list(item_texts(data).values()), size=16)
     records = ran(SetwiseAgent(config, embed=embed), data, listening, embed, folder, concurrency=1)
     assert set(records["status"]) == {"ok"}
-    assert listening.kinds == {"describe", "rank", "revise_profile", "revise_items"}
+    assert listening.kinds == {"describe", "assess", "revise_profile", "revise_items"}
     return listening
 
 

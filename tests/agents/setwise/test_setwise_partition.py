@@ -2,14 +2,18 @@
 
 from collections import Counter
 from fractions import Fraction
+from itertools import pairwise
 from math import exp, log, log1p
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from recloop.agents.setwise import Setwise
 from recloop.agents.setwise.partition import (
     Judged,
+    dealt,
+    levelled,
     logistic_mismatch,
     merge,
     misjudged,
@@ -244,4 +248,50 @@ def test_point_wise_the_merged_order_stands_for_the_misjudged_set() -> None:
 
 def test_a_reply_becomes_positions() -> None:
     reply = [("B", 0.9), ("A", 0.1)]
-    assert order_of({"A": 4, "B": 7}, reply, "because") == Judged((7, 4), (0.9, 0.1), "because")
+    assert order_of({"A": 4, "B": 7}, reply, "because", [2]) == Judged((7, 4), (0.9, 0.1), "because", (4, 7), (2,))
+
+
+# --- dealing anew, and sets that share nothing ------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(fair(), st.integers(1, 3), st.integers(0, 99))
+def test_however_often_it_is_dealt_every_item_is_judged_equally_often(
+    shape: tuple[int, int, int], dealings: int, seed: int
+) -> None:
+    count, size, stride = shape
+    sets = dealt(count, size, stride, dealings, np.random.default_rng(seed))
+    shown = Counter(position for one in sets for position in one)
+    assert set(shown.values()) == set(Counter(p for one in windows(count, size, stride) for p in one).values()) or (
+        len(set(shown.values())) == 1
+    )
+    assert len(sets) == dealings * len(windows(count, size, stride))
+
+
+def test_without_dealing_the_list_is_judged_as_it_stands() -> None:
+    assert dealt(10, 5, 5) == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+    again = dealt(10, 5, 5, 2, np.random.default_rng(1))
+    assert again != [*dealt(10, 5, 5), *dealt(10, 5, 5)]
+    assert again == dealt(10, 5, 5, 2, np.random.default_rng(1))
+
+
+def test_scores_link_what_ranks_of_disjoint_sets_cannot_compare() -> None:
+    """By hand: the first set holds the two best items; by rank the winner of the poor set comes between them."""
+    sets = [Judged((0, 1), (0.9, 0.8)), Judged((3, 2), (0.2, 0.1))]
+    assert merge(sets, 4).order == (0, 3, 1, 2)
+    assert merge(sets, 4, "score").order == (0, 1, 3, 2)
+
+
+def test_inside_a_set_the_ranking_outweighs_scores_that_contradict_it() -> None:
+    sets = [Judged((0, 1, 2), (0.4, 0.8, 0.1)), Judged((3,), (0.5,))]
+    assert levelled((0.4, 0.8, 0.1)) == pytest.approx((0.6, 0.6, 0.1))
+    assert merge(sets, 4, "score").order == (0, 1, 3, 2)
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_levelled_scores_never_rise_and_keep_their_sum(scores: list[float]) -> None:
+    level = levelled(scores)
+    assert all(a >= b - 1e-9 for a, b in pairwise(level))
+    assert sum(level) == pytest.approx(sum(scores))
+    if scores == sorted(scores, reverse=True):
+        assert level == pytest.approx(tuple(scores))

@@ -11,9 +11,10 @@ from typing import Any
 from recloop.agents.agent import Tally, Tools
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Request, Sampling
-from recloop.agents.memory import Kind, ListMemory, Memo, tfidf_svd
+from recloop.agents.memory import ListMemory, Memo, tfidf_svd
 from recloop.agents.setwise import Setwise
-from recloop.agents.setwise.machine import Setup, State, machine
+from recloop.agents.setwise.machine import machine
+from recloop.agents.setwise.state import Setup, State
 
 Liking = Callable[[str, str], float]
 """(profile, item text) -> how much the item is liked; ties fall to the item shown first."""
@@ -46,20 +47,23 @@ class Person:
         shown = request.facts.shown
         return json.dumps(getattr(self, request.facts.kind)(shown))
 
-    def rank(self, shown: Mapping[str, Any]) -> dict[str, Any]:
-        liked = {handle: self.liking(shown["query"], text) for handle, text in shown["options"].items()}
+    def assess(self, shown: Mapping[str, Any]) -> dict[str, Any]:
+        profile = " ".join(shown["claims"].values())
+        liked = {handle: self.liking(profile, text) for handle, text in shown["options"].items()}
         order = sorted(liked, key=lambda handle: -liked[handle])
         ranking = [{"item": handle, "score": round(1 - place / 10, 1)} for place, handle in enumerate(order)]
         if len(order) == 1:  # nothing to compare with: the score says all
             ranking[0]["score"] = 0.5 + liked[order[0]] / 4
-        return {"reason": f"{order[0]} it is", "ranking": ranking}
+        deciding = {"claims": list(shown["claims"])[:1]} if shown["evidence"] and shown["claims"] else {}
+        return {"reason": f"{order[0]} it is", **deciding, "ranking": ranking}
 
     def describe(self, shown: Mapping[str, Any]) -> dict[str, Any]:
-        return {"profile": self.first}
+        return {"claims": [claim(self.first, shown, *list(shown["liked"])[-1:])]}
 
     def revise_profile(self, shown: Mapping[str, Any]) -> dict[str, Any]:
         number = self.count("revise_profile")
-        return {"lesson": f"lesson {number}", "profile": self.profiles[min(number, len(self.profiles)) - 1]}
+        text = self.profiles[min(number, len(self.profiles)) - 1]
+        return {"lesson": f"lesson {number}", "claims": [claim(text, shown, shown["chosen"])]}
 
     def revise_items(self, shown: Mapping[str, Any]) -> dict[str, Any]:
         text = self.semantics[min(self.count("revise_items"), len(self.semantics)) - 1]
@@ -70,8 +74,13 @@ class Person:
 
     @property
     def counts(self) -> dict[str, int]:
-        kinds = ("describe", "rank", "revise_profile", "revise_items")
+        kinds = ("describe", "assess", "revise_profile", "revise_items")
         return {kind: self.count(kind) for kind in kinds if self.count(kind)}
+
+
+def claim(text: str, shown: Mapping[str, Any], *handles: str) -> dict[str, Any]:
+    """A claim in a reply, with its evidence where that was asked for."""
+    return {"text": text, "evidence": list(handles)} if shown["evidence"] else {"text": text}
 
 
 class Diary(ListMemory):
@@ -86,8 +95,8 @@ class Diary(ListMemory):
         self.remembered += memos
         super().remember(memos)
 
-    def recall(self, owner: str, about: str, k: int, *, now: int, kinds: Sequence[Kind] = ()) -> list[Memo]:
-        found = super().recall(owner, about, k, now=now, kinds=kinds)
+    def recall(self, owner: str, about: str, k: int, *, now: int, **how: Any) -> list[Memo]:
+        found = super().recall(owner, about, k, now=now, **how)
         self.recalls.append((owner, now, tuple(found)))
         return found
 
@@ -123,4 +132,5 @@ async def walk(
 
 def of(**settings: Any) -> Setwise:
     """Four candidates in four overlapping pairs, with these settings changed."""
-    return Setwise(**{"candidates": 4, "set_size": 2, "stride": 1, "rounds": 2, "tau": 0.0, "notes": 3, **settings})
+    shape = {"candidates": 4, "set_size": 2, "stride": 1, "deal": "same", "merge": "rank"}
+    return Setwise(**{**shape, "rounds": 2, "tau": 0.0, "notes": 3, "half_life": 5.0, "forget_below": 0.0, **settings})

@@ -56,6 +56,8 @@ def test_every_protocol_leaves_values_a_table_and_a_picture_and_resumes_for_noth
     for name, table in report.tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name])
     told = runs_trace(study.name, str(report.outcomes["agentcf"].values["user_id"].iat[0]), study.out)
+    assert told["counts"]["claims"] > 0
+    assert any("claims were written, 0 dropped for citing nothing" in note for note in report.outcomes["agentcf"].notes)
     assert "STEP 1. The person took:" in told["text"]
     assert "mismatch" in told["text"]
     with pytest.raises(RunError, match="none of user 'nobody'"):
@@ -87,7 +89,7 @@ async def test_the_set_wise_agent_sees_no_canary() -> None:
     agent = SetwiseAgent(Setwise(walk=2, rounds=1))
     found, prompts = await searched(agent, split.train, 5, embed)
     assert found["value"].tolist() == [0] * 5
-    assert prompts > 5 * 10
+    assert prompts > 5 * 5
 
 
 @dataclass(frozen=True)
