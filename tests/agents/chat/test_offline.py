@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from recloop.agents.chat.handles import handles_for, ranking_reply
-from recloop.agents.chat.offline import AVERSION, Rarity, cosine, offline_chat, offline_version, words
+from recloop.agents.chat.likeness import Rarity, cosine, words
+from recloop.agents.chat.offline import offline_chat, offline_version
+from recloop.agents.chat.offline_setwise import AVERSION
 from recloop.agents.chat.structured import valid_reply
 from recloop.agents.chat.types import Facts, Message, Request
-from recloop.agents.setwise.machine import Profile, Reflection, descriptions
+from recloop.agents.setwise.replies import assessment_reply, descriptions_reply, profile_reply, reflection_reply
 from recloop.errors import ModelUnavailable
 
 from tests.agents.chat_contract import ChatContract
@@ -52,6 +54,29 @@ async def ranked(query: str, *texts: str, notes: tuple[str, ...] = ()) -> list[t
     return [(entry.item, entry.score) for entry in reply.ranking]
 
 
+async def described(texts: list[str], cap: int, evidence: bool = True) -> Any:
+    """The claims of a first profile of these texts, shown as H1, H2, ..."""
+    liked = {f"H{number}": text for number, text in enumerate(texts, 1)}
+    shown = {"liked": liked, "words": cap, "evidence": evidence}
+    return (await answer("describe", shown, profile_reply(tuple(liked) if evidence else ()))).claims
+
+
+async def revised(claims: dict[str, str], texts: list[str], cap: int, evidence: bool = True) -> Any:
+    """The reflection on a set whose first item was chosen though all others stood before it."""
+    handles = handles_for(len(texts))
+    shown = {"claims": claims, "options": options(*texts), "chosen": "A", "rejected": list(handles[1:])}
+    citable = (*claims, *handles) if evidence else ()
+    return await answer("revise_profile", {**shown, "words": cap, "evidence": evidence}, reflection_reply(citable))
+
+
+def handled(claims: Any) -> dict[str, str]:
+    return {f"P{number}": claim.text for number, claim in enumerate(claims, 1)}
+
+
+def text_of(claims: Any) -> str:
+    return "\n".join(claim.text for claim in claims)
+
+
 TEXTS = st.text(max_size=60) | st.sampled_from([*CATALOGUE, "", "Likes kite. Passes over felt.", "not for kites"])
 
 
@@ -64,14 +89,15 @@ async def test_whatever_is_shown_the_reply_is_of_the_form_asked_for(data: st.Dat
     texts = data.draw(st.lists(TEXTS, min_size=1, max_size=6))
     profile, handles, cap = data.draw(TEXTS), handles_for(len(texts)), data.draw(st.integers(5, 200))
     await ranked(profile, *texts, notes=tuple(data.draw(st.lists(TEXTS, max_size=3))))
-    await answer("describe", {"liked": texts, "words": cap}, Profile)
-    chosen, *rejected = texts
-    shown: dict[str, Any] = {"profile": profile, "chosen": chosen, "rejected": rejected, "words": cap}
-    await answer("revise_profile", shown, Reflection)
+    claims = {"P1": profile}
+    for evidence in (True, False):
+        shown: dict[str, Any] = {"claims": claims, "notes": [], "options": options(*texts), "evidence": evidence}
+        await answer("assess", shown, assessment_reply(handles, ("P1",) if evidence else ()))
+        await described(texts, cap, evidence)
+        await revised(claims, texts, cap, evidence)
     items = {handle: {"facts": text, "text": text} for handle, text in zip(handles, texts, strict=True)}
-    await answer(
-        "revise_items", {"profile": profile, "items": items, "chosen": "A", "words": cap}, descriptions(handles)
-    )
+    shown = {"claims": claims, "items": items, "chosen": "A", "words": cap}
+    await answer("revise_items", shown, descriptions_reply(handles))
 
 
 async def test_the_same_question_has_the_same_answer_from_every_instance() -> None:
@@ -84,8 +110,8 @@ async def test_the_same_question_has_the_same_answer_from_every_instance() -> No
 
 @pytest.mark.parametrize("kind", ["predict", ""])
 async def test_an_unknown_question_is_refused_with_the_known_ones(kind: str) -> None:
-    with pytest.raises(ModelUnavailable, match=r"cannot answer.*it answers: rank, describe"):
-        await offline_chat()(asked(kind, {}, Profile))
+    with pytest.raises(ModelUnavailable, match=r"cannot answer.*it answers: rank, assess, describe"):
+        await offline_chat()(asked(kind, {}, profile_reply(())))
 
 
 async def test_a_question_without_facts_is_refused() -> None:
@@ -144,41 +170,68 @@ def test_rare_words_weigh_more() -> None:
     assert cosine({"a": 2.0}, {"a": 5.0}) == pytest.approx(1.0)
 
 
-# --- rewrites ---------------------------------------------------------------------------------------------------------
+# --- claims and rewrites ----------------------------------------------------------------------------------------------
 
 
 async def test_a_first_profile_tells_its_items_from_others() -> None:
-    reply = await answer("describe", {"liked": CATALOGUE[:2], "words": 100}, Profile)
-    assert (await ranked(reply.profile, *CATALOGUE[2:], CATALOGUE[0]))[0][0] == "D"
+    claims = await described(CATALOGUE[:2], 100)
+    assert (await ranked(text_of(claims), *CATALOGUE[2:], CATALOGUE[0]))[0][0] == "D"
+
+
+async def test_a_claim_cites_the_choices_that_hold_its_words_and_no_others() -> None:
+    claims = await described([CATALOGUE[2], CATALOGUE[0], CATALOGUE[1]], 100)
+    assert len(claims) == 3
+    assert [claim.evidence for claim in claims if "honey" in claim.text] == [["H1"]]
+    assert [sorted(claim.evidence) for claim in claims if "kite" in claim.text] == [["H2", "H3"]] * 2
+
+
+async def test_an_assessment_names_the_claims_that_decided() -> None:
+    claims = {"P1": "Likes honey pot jar.", "P2": "Likes kite tail.", "P3": "Passes over kite."}
+    shown = {"claims": claims, "notes": [], "options": options(CATALOGUE[3], CATALOGUE[0]), "evidence": True}
+    reply = await answer("assess", shown, assessment_reply(("A", "B"), tuple(claims)))
+    assert (reply.ranking[0].item, reply.claims) == ("B", ["P2"])
+
+
+async def test_the_surest_claims_count_twice() -> None:
+    texts = (CATALOGUE[2], CATALOGUE[3])
+    for first, second, best in (("honey", "chess", "A"), ("chess", "honey", "B")):
+        claims = {"P1": f"Likes {first}.", "P2": f"Likes {first}.", "P3": f"Likes {second}."}
+        shown = {"claims": claims, "notes": [], "options": options(*texts), "evidence": True}
+        assert (await answer("assess", shown, assessment_reply(("A", "B"), tuple(claims)))).ranking[0].item == best
 
 
 async def test_a_reflection_turns_the_profile_towards_the_truth() -> None:
-    before = (await answer("describe", {"liked": [CATALOGUE[2]], "words": 100}, Profile)).profile
-    assert (await ranked(before, CATALOGUE[2], CATALOGUE[3]))[0][0] == "A"
-    shown = {"profile": before, "chosen": CATALOGUE[3], "rejected": [CATALOGUE[2]], "words": 100}
-    after = await answer("revise_profile", shown, Reflection)
-    score = dict(await ranked(before, CATALOGUE[2], CATALOGUE[3]))
-    rescored = dict(await ranked(after.profile, CATALOGUE[2], CATALOGUE[3]))
+    before = await described([CATALOGUE[2]], 100)
+    assert (await ranked(text_of(before), CATALOGUE[2], CATALOGUE[3]))[0][0] == "A"
+    after = await revised(handled(before), [CATALOGUE[3], CATALOGUE[2]], 100)
+    score = dict(await ranked(text_of(before), CATALOGUE[2], CATALOGUE[3]))
+    rescored = dict(await ranked(text_of(after.claims), CATALOGUE[2], CATALOGUE[3]))
     assert rescored["B"] > score["B"]
     assert "chess" in after.lesson
 
 
+async def test_a_reflection_cites_what_it_keeps_what_was_chosen_and_what_was_passed_over() -> None:
+    after = await revised({"P1": "Likes kite toy tail."}, [CATALOGUE[1], CATALOGUE[2]], 100)
+    assert sorted(claim.evidence for claim in after.claims) == [["A"], ["B"], ["P1", "A"]]
+    unlike = await revised({"P1": "Likes kite toy tail."}, [CATALOGUE[3], CATALOGUE[2]], 100)
+    assert ["P1"] in [claim.evidence for claim in unlike.claims]
+
+
 async def test_the_chosen_items_new_text_suits_the_profile() -> None:
-    profile = (await answer("describe", {"liked": [CATALOGUE[4]], "words": 100}, Profile)).profile
+    claims = await described([CATALOGUE[4]], 100)
     items = {h: {"facts": CATALOGUE[i], "text": CATALOGUE[i]} for h, i in (("A", 3), ("B", 2))}
-    shown = {"profile": profile, "items": items, "chosen": "A", "words": 50}
-    texts = await answer("revise_items", shown, descriptions(("A", "B")))
-    scores = dict(await ranked(profile, f"{CATALOGUE[3]} | {texts.A}", f"{CATALOGUE[2]} | {texts.B}"))
+    shown = {"claims": handled(claims), "items": items, "chosen": "A", "words": 50}
+    texts = await answer("revise_items", shown, descriptions_reply(("A", "B")))
+    scores = dict(await ranked(text_of(claims), f"{CATALOGUE[3]} | {texts.A}", f"{CATALOGUE[2]} | {texts.B}"))
     assert scores["A"] > scores["B"]
 
 
-@pytest.mark.parametrize("cap", [40, 100, 180])
+@pytest.mark.parametrize("cap", [5, 40, 100, 180])
 async def test_a_profile_keeps_to_the_words_it_is_allowed(cap: int) -> None:
-    profile = (await answer("describe", {"liked": CATALOGUE * 5, "words": cap}, Profile)).profile
+    claims = await described(CATALOGUE * 5, cap)
     for chosen in CATALOGUE * 4:
-        assert 0 < len(profile.split()) <= cap
-        shown = {"profile": profile, "chosen": chosen, "rejected": CATALOGUE, "words": cap}
-        profile = (await answer("revise_profile", shown, Reflection)).profile
+        assert 0 < len(text_of(claims).split()) <= cap
+        claims = (await revised(handled(claims), [chosen, *CATALOGUE], cap)).claims
 
 
 # --- version ----------------------------------------------------------------------------------------------------------
@@ -188,5 +241,7 @@ async def test_the_version_tells_catalogues_apart_and_is_the_replys_model() -> N
     versions = {offline_version(c) for c in ([], CATALOGUE, CATALOGUE[:4], CATALOGUE[::-1], ["".join(CATALOGUE)])}
     assert len(versions) == 5
     assert offline_version(CATALOGUE) == offline_version(tuple(CATALOGUE))
-    reply = await offline_chat(CATALOGUE)(asked("describe", {"liked": [], "words": 50}, Profile))
+    reply = await offline_chat(CATALOGUE)(
+        asked("describe", {"liked": {}, "words": 50, "evidence": True}, profile_reply(()))
+    )
     assert reply.model == offline_version(CATALOGUE)

@@ -1,0 +1,182 @@
+"""The discriminator: which rows to judge beside which history, the machine that judges, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from langgraph.graph.state import CompiledStateGraph
+
+from ...errors import ConfigError
+from ...recsys.data import Dataset
+from ...recsys.data.dataset import Longs
+from ...recsys.data.groups import head_of
+from ..agent import Later, Records, Task, Tools
+from ..catalogue import item_texts
+from ..chat.types import Sampling
+from ..fusion import fused, is_generated, plain
+from ..generator.agent import among, drawn
+from ..generator.evidence import stable
+from .calibration import Bools, Calibration, calibration_of
+from .config import Discriminate
+from .fold import fold, told
+from .machine import NAME, Role, Row, Setup, Sitting, State, machine
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """Judges real and generated rows of every user. Keys: `calibrate:<user_id>`, then `user:<user_id>`."""
+
+    config: Discriminate = Discriminate()
+    sampling: Sampling = Sampling()
+    wording: Path | None = None
+    """A folder of prompts that come before those shipped."""
+    seed: int = 0
+    part: Literal["all", "calibrate", "judge"] = "all"
+    """Which of its tasks, where a log is judged in parts."""
+    counts: Longs | None = None
+    """(n_items,) interactions in the whole log, where `tasks` is given a part of it."""
+    only: frozenset[int | str] | None = None
+    """The users (their ids) whose real rows are judged, where somebody else has drawn them."""
+    calibration: Calibration | None = None
+    """Where it was made of other records than `fold` is given."""
+    name: ClassVar[str] = NAME
+
+    def __post_init__(self) -> None:
+        if self.config.confidence == "votes" and self.sampling.temperature == 0:
+            raise ConfigError(
+                "discriminate.confidence: votes at temperature 0 are all the same vote; set llm.temperature above 0"
+            )
+
+    def tasks(self, data: Dataset) -> Iterator[Task]:
+        """Calibration first, then one task a user with rows to judge, in order of user code."""
+        texts = _Texts(data)
+        generated = is_generated(data)
+        real = np.bincount(data.user[~generated], minlength=data.n_users)
+        ids = data.users["user_id"]
+        counts = self._counts(data)
+        if self.part != "judge":
+            able = np.flatnonzero(real > self.config.calibration_rows)
+            for user in drawn(data, able, self.config.calibration_users, self.seed):
+                make = partial(self._calibrated, data, user, texts, counts, generated)
+                yield Task(f"calibrate:{plain(ids.iat[user])}", Later(make))
+        if self.part == "calibrate":
+            return
+        made = np.bincount(data.user[generated], minlength=data.n_users)
+        wanted = np.zeros(data.n_users, bool)
+        if "real" in self.config.judge:
+            wanted[self._heard(data, np.flatnonzero(real >= 2))] = True
+        open_ = wanted | ((made > 0) & (real >= 1) if "generated" in self.config.judge else False)
+        for user in np.flatnonzero(open_).tolist():
+            make = partial(self._judged, data, user, texts, generated, real=bool(wanted[user]))
+            yield Task(f"user:{plain(ids.iat[user])}", Later(make))
+
+    def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
+        return self._machine
+
+    def fold(self, data: Dataset, records: Records) -> Dataset:
+        """The data without the generated rows that do not convince, real noise down-weighted, within `fuse`."""
+        return fused(self.adopted(data, records), self.config.fuse)
+
+    def adopted(self, data: Dataset, records: Records) -> Dataset:
+        """The same, whatever quota and share allow."""
+        return fold(data, records, self._calibration(records), self.config)
+
+    def report(self, data: Dataset, records: Records) -> dict[str, Any]:
+        """AUC, calibration error, cut, and acceptance by head and tail and by origin."""
+        head = head_of(self._counts(data), self.config.head)
+        return told(data, records, self._calibration(records), self.config, head)
+
+    def _counts(self, data: Dataset) -> Longs:
+        """(n_items,) real interactions: what is generated makes no item popular."""
+        if self.counts is not None:
+            return self.counts
+        return np.bincount(data.item[~is_generated(data)], minlength=data.n_items).astype(np.int64)
+
+    def _calibration(self, records: Records) -> Calibration:
+        return self.calibration if self.calibration is not None else calibration_of(records, self.config)
+
+    @cached_property
+    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
+        return machine(Setup(self.config, self.sampling, self.wording))
+
+    def _heard(self, data: Dataset, able: npt.NDArray[np.int64]) -> list[int]:
+        if self.only is not None:
+            return among(data, able, self.only)
+        return drawn(data, able, self.config.users, self.seed)
+
+    def _judged(self, data: Dataset, user: int, texts: _Texts, generated: Bools, *, real: bool) -> State:
+        """A user's rows, dealt into sets so that each set takes its real rows from all over the history."""
+        ident = plain(data.users["user_id"].iat[user])
+        span = np.arange(data.indptr[user], data.indptr[user + 1])
+        own, made = span[~generated[span]], span[generated[span]]
+        asked = own[-self.config.real :] if self.config.real else own
+        rows = [_row(data, at, "real") for at in asked] if real and len(own) >= 2 else []
+        if "generated" in self.config.judge:
+            rows += [_row(data, at, "generated") for at in made]
+        # A set never holds the whole history: something must be left to judge by.
+        sets = max(-(-len(rows) // self.config.set_size), 2 if real and len(asked) == len(own) else 1)
+        sets = min(sets, len(rows))
+        sittings = [
+            self._sitting(data.item[own], rows[at::sets], stable(f"{self.seed}:{ident}:{at}")) for at in range(sets)
+        ]
+        return self._state(ident, "judge", sittings, texts)
+
+    def _calibrated(self, data: Dataset, user: int, texts: _Texts, counts: Longs, generated: Bools) -> State:
+        """Real rows that are held out of the history shown, and items that the user never had."""
+        ident = plain(data.users["user_id"].iat[user])
+        rng = np.random.default_rng(stable(f"{self.seed}:calibrate:{ident}"))
+        span = np.arange(data.indptr[user], data.indptr[user + 1])
+        own = span[~generated[span]]
+        size = self.config.calibration_rows
+        held = np.sort(rng.choice(own, size, replace=False))
+        open_ = np.flatnonzero(counts > 0)
+        open_ = open_[~np.isin(open_, data.item[span])]
+        odds = counts[open_] / counts[open_].sum() if self.config.negatives == "popularity" else None
+        others = rng.choice(open_, min(size, len(open_)), replace=False, p=odds)
+        rows = [_row(data, at, "real") for at in held]
+        rows += [Row(item=int(item), role="negative", weight=0.0) for item in others]
+        sets = max(1, round(len(rows) / self.config.set_size))
+        sittings = [
+            self._sitting(
+                data.item[np.setdiff1d(own, held)], rows[at::sets], stable(f"{self.seed}:calibrate:{ident}:{at}")
+            )
+            for at in range(sets)
+        ]
+        return self._state(ident, "calibrate", sittings, texts)
+
+    def _sitting(self, history: npt.NDArray[np.int32], rows: Sequence[Row], draw: int) -> Sitting:
+        judged = {row["item"] for row in rows}
+        left = [int(item) for item in history if int(item) not in judged][-self.config.history :]
+        shuffled = [rows[at] for at in np.random.default_rng(draw).permutation(len(rows))]
+        return Sitting(history=left, rows=shuffled)
+
+    def _state(
+        self, ident: int | str, purpose: Literal["judge", "calibrate"], sittings: list[Sitting], texts: _Texts
+    ) -> State:
+        shown = {item for one in sittings for item in one["history"]}
+        shown |= {row["item"] for one in sittings for row in one["rows"]}
+        facts = {item: texts[item] for item in sorted(shown)}
+        return {"user": ident, "purpose": purpose, "sittings": sittings, "facts": facts}
+
+
+class _Texts:
+    """The items' texts, made when the first is asked for: a resume looks at none."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._made: dict[int, str] | None = None
+
+    def __getitem__(self, item: int) -> str:
+        if self._made is None:
+            self._made = item_texts(self._data)
+        return self._made[item]
+
+
+def _row(data: Dataset, at: int, role: Role) -> Row:
+    return Row(item=int(data.item[at]), role=role, weight=float(data.weight[at]))

@@ -1,0 +1,163 @@
+"""Fusion of real and synthetic interactions: how many generated rows stay, what they weigh, and how all is undone.
+
+A generated row has `origin` generated; the agent, its confidence and its record stand beside it. Real rows keep their
+place: one that is held to be noise is down-weighted or has weight 0, never deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from ..recsys.data import Dataset
+from .agent import Records
+
+Bools = npt.NDArray[np.bool_]
+GENERATED, REWEIGHTED, REMOVED = "generated", "reweighted", "removed"
+
+
+class Fusion(BaseModel):
+    """What generated rows count beside real ones. Without any setting: the union, each row like a real one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: Literal["one", "confidence"] = "one"
+    """What a generated row counts in training: as much as a real one, or its confidence."""
+    quota: PositiveInt | None = None
+    """Most generated rows of one item, the surest first."""
+    share: float | None = Field(None, ge=0)
+    """Most generated rows for each real one in all, the surest first: 0.2 adds at most a fifth."""
+
+
+def added(data: Dataset, rows: pd.DataFrame, agent: str) -> Dataset:
+    """`data` with generated rows: columns user, item (codes), confidence and record; at the user's last moment.
+
+    A pair that the data holds already is passed over; of equal new ones the surest stays. The value is the user's
+    median one.
+    """
+    frame = with_provenance(data.interactions)
+    new = rows.sort_values(["user", "item", "confidence", "record"], ascending=[True, True, False, True])
+    new = new.drop_duplicates(["user", "item"])
+    held = pd.MultiIndex.from_arrays([data.user, data.item])
+    new = new[~pd.MultiIndex.from_frame(new[["user", "item"]]).isin(held)]
+    if not len(new):
+        return data.with_(interactions=frame)
+    users = new["user"].to_numpy(np.int64)
+    by_user = data.interactions.groupby("user", sort=True)
+    last, value = by_user["timestamp"].max(), by_user["value"].median()
+    whole = pd.DataFrame(
+        {
+            "user": users.astype(np.int32),
+            "item": new["item"].to_numpy(np.int32),
+            "timestamp": last.reindex(users).fillna(int(last.max())).to_numpy(np.int64),
+            "value": value.reindex(users).fillna(1).to_numpy(np.float32),
+            "weight": np.ones(len(new), np.float32),
+            "origin": GENERATED,
+            "agent": agent,
+            "confidence": new["confidence"].to_numpy(np.float32),
+            "record": new["record"].to_numpy(object),
+        }
+    )
+    for column in frame.columns.difference(whole.columns, sort=False):
+        whole[column] = -1 if frame[column].dtype.kind in "iu" else None
+    return data.with_(interactions=pd.concat([frame, whole[list(frame.columns)]], ignore_index=True))
+
+
+def fused(data: Dataset, fusion: Fusion) -> Dataset:
+    """`data` with its generated rows cut to quota and share, and weighed."""
+    frame = with_provenance(data.interactions)
+    generated = (frame["origin"] == GENERATED).to_numpy()
+    rows = pd.DataFrame(
+        {
+            "user": data.users["user_id"].to_numpy()[data.user[generated]],
+            "item": data.item[generated],
+            "confidence": frame["confidence"].to_numpy()[generated],
+        }
+    )
+    kept = within(rows, int((~generated).sum()), fusion)
+    frame = weighed(frame, fusion)
+    stays = np.ones(len(frame), bool)
+    stays[np.flatnonzero(generated)[~kept]] = False
+    return data.with_(interactions=frame[stays].reset_index(drop=True))
+
+
+def within(rows: pd.DataFrame, real: int, fusion: Fusion) -> Bools:
+    """(len(rows),) which generated rows (user id, item, confidence) stay, beside so many real ones; surest first.
+
+    Rows equally sure are taken by a hash of the user's id, so that the order in which users stand does not matter.
+    """
+    ties = pd.util.hash_array(rows["user"].astype(str).to_numpy(object))
+    sure = rows["confidence"].fillna(0).to_numpy()
+    order = np.lexsort((rows["item"].to_numpy(), ties, -sure))
+    kept = np.ones(len(rows), bool)
+    if fusion.quota is not None:
+        place = rows.iloc[order].groupby("item").cumcount().to_numpy()
+        kept[order[place >= fusion.quota]] = False
+    if fusion.share is not None:
+        kept[order[kept[order]][int(fusion.share * real) :]] = False
+    return kept
+
+
+def weighed(frame: pd.DataFrame, fusion: Fusion) -> pd.DataFrame:
+    """The frame with what its generated rows count."""
+    generated = (frame["origin"] == GENERATED).to_numpy()
+    sure = frame["confidence"].fillna(0).to_numpy(np.float32)
+    counts = np.ones(len(frame), np.float32) if fusion.weight == "one" else sure
+    return frame.assign(weight=np.where(generated, counts, frame["weight"].to_numpy()).astype(np.float32))
+
+
+def undone(data: Dataset, agent: str, records: Records) -> Dataset:
+    """`data` without what the records of `agent` changed: its rows gone, the weights it changed as they were.
+
+    A row that it rejected comes back by folding the step before again.
+    """
+    frame = data.interactions
+    if "origin" not in frame:
+        return data
+    mine = (frame["agent"] == agent).to_numpy()
+    changed = mine & frame["origin"].isin([REWEIGHTED, REMOVED]).to_numpy()
+    before = {}
+    for payload in records.loc[(records["agent"] == agent) & (records["status"] == "ok"), "payload"]:
+        told = json.loads(payload)
+        for row in told.get("rows", ()):
+            if "weight" in row:
+                before[told["user"], row["item"]] = row["weight"]
+    users = data.users["user_id"].to_numpy()
+    weight = frame["weight"].to_numpy(np.float32, copy=True)
+    for row in np.flatnonzero(changed):
+        weight[row] = before[plain(users[data.user[row]]), int(data.item[row])]
+    frame = frame.assign(weight=weight)
+    frame.loc[changed, ["origin", "agent", "record"]] = ["raw", "", ""]
+    frame.loc[changed, "confidence"] = np.nan
+    return data.with_(interactions=frame[~(mine & (frame["origin"] == GENERATED).to_numpy())].reset_index(drop=True))
+
+
+def with_provenance(frame: pd.DataFrame) -> pd.DataFrame:
+    """A copy that has every provenance column; what was not said is raw."""
+    frame = frame.copy()
+    for column, blank in (("origin", "raw"), ("agent", ""), ("confidence", np.float32(np.nan)), ("record", "")):
+        if column not in frame:
+            frame[column] = pd.Series(blank, index=frame.index, dtype=np.float32 if column == "confidence" else object)
+    return frame
+
+
+def is_generated(data: Dataset) -> Bools:
+    """(n,) true for rows that an agent has added."""
+    if "origin" not in data.interactions:
+        return np.zeros(len(data), bool)
+    return (data.interactions["origin"] == GENERATED).to_numpy()
+
+
+def real_rows(data: Dataset) -> Dataset:
+    """`data` without them."""
+    return data.rows(~is_generated(data)) if "origin" in data.interactions else data
+
+
+def plain(ident: object) -> int | str:
+    """An id of the data as JSON can hold it."""
+    return int(ident) if isinstance(ident, int | np.integer) else str(ident)

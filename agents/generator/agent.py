@@ -1,0 +1,206 @@
+"""The generator: which users and items to ask about, the machine that proposes, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from langgraph.graph.state import CompiledStateGraph
+
+from ...recsys.data import Dataset
+from ...recsys.data.dataset import Longs
+from ...recsys.data.groups import head_of
+from ..agent import Later, Records, Task, Tools
+from ..catalogue import item_texts
+from ..chat.types import Sampling
+from ..fusion import fused, plain, real_rows
+from ..grounding import Grounder
+from ..memory.memory import Embedder
+from .audience import Audience
+from .config import Generate
+from .evidence import Evidence, evidence_of, recent_of, stable
+from .fold import fold, told
+from .machine import NAME, Candidate, Setup, State, machine
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Asks for interactions that the long tail lacks. A task's key is `user:<user_id>` or `item:<item_id>`."""
+
+    config: Generate = Generate()
+    embed: Embedder | None = None
+    """Of the catalogue's texts: what is plausible by content, and the last way to ground a title."""
+    sampling: Sampling = Sampling()
+    wording: Path | None = None
+    """A folder of prompts that come before those shipped."""
+    seed: int = 0
+    evidence: Evidence | None = None
+    """Of a whole log, where `tasks` is given a part of it; else it is read from the data."""
+    only: frozenset[int | str] | None = None
+    """The users (their ids) to ask about, where somebody else has drawn them."""
+    name: ClassVar[str] = NAME
+
+    def tasks(self, data: Dataset) -> Iterator[Task]:
+        """One task a user in order of user code; for cold_item one a tail item, the least known first."""
+        known = _once(lambda: self._known(data))
+        if self.config.mode == "cold_item":
+            ids = data.items["item_id"].tolist()
+            audience = _once(lambda: Audience.of(data, known()[0], self.config))
+            for item in self._targets(data):
+                yield Task(f"item:{ids[item]}", Later(partial(self._item_state, data, item, known, audience)))
+            return
+        titles = _once(lambda: self._titles(data, known()[0]))
+        for user in self._users(data):
+            ident = plain(data.users["user_id"].iat[user])
+            yield Task(f"user:{ident}", Later(partial(self._user_state, data, user, known, titles)))
+
+    def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
+        return self._machine
+
+    def fold(self, data: Dataset, records: Records) -> Dataset:
+        """The data with generated rows, within `fuse`, or with preference pairs."""
+        return fused(self.adopted(data, records), self.config.fuse)
+
+    def adopted(self, data: Dataset, records: Records) -> Dataset:
+        """The data with every generated row, whatever quota and share allow; rows of users not in it are left out."""
+        return fold(data, records)
+
+    def report(self, data: Dataset, records: Records) -> dict[str, Any]:
+        """What was proposed, how it was grounded, and what was dropped, in counts."""
+        return told(data, records, self._tail(data))
+
+    @cached_property
+    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
+        return machine(Setup(self.config, self.sampling, self.wording))
+
+    def _known(self, data: Dataset) -> tuple[Evidence, dict[int, str]]:
+        texts = item_texts(data)
+        if self.evidence is not None:
+            return self.evidence, texts
+        if self.embed is None:
+            raise ValueError("the generator compares the items' texts: give it an embedder")
+        real = real_rows(data)
+        return evidence_of(real, self.embed, texts, self.config.head, unseen=self.config.unseen), texts
+
+    def _counts(self, data: Dataset) -> Longs:
+        if self.evidence is not None:
+            return self.evidence.counts
+        return data.item_counts if "origin" not in data.interactions else real_rows(data).item_counts
+
+    def _tail(self, data: Dataset) -> npt.NDArray[np.bool_]:
+        return ~head_of(self._counts(data), self.config.head)
+
+    def _targets(self, data: Dataset) -> list[int]:
+        counts = self._counts(data)
+        open_ = self._tail(data) if self.config.unseen else self._tail(data) & (counts > 0)
+        items = np.flatnonzero(open_)
+        return [int(item) for item in items[np.argsort(counts[items], kind="stable")][: self.config.items]]
+
+    def _users(self, data: Dataset) -> list[int]:
+        able = np.flatnonzero(real_rows(data).user_counts >= self.config.min_history)
+        if self.only is not None:
+            return among(data, able, self.only)
+        return drawn(data, able, self.config.users, self.seed)
+
+    def _titles(self, data: Dataset, evidence: Evidence) -> Grounder:
+        titles = data.items["title"]
+        open_ = {item: str(titles.iat[item]) for item in np.flatnonzero(evidence.known).tolist() if titles.iat[item]}
+        return Grounder(open_, self.config.grounding, self.embed)
+
+    def _user_state(
+        self,
+        data: Dataset,
+        user: int,
+        known: Callable[[], tuple[Evidence, dict[int, str]]],
+        titles: Callable[[], Grounder],
+    ) -> State:
+        (evidence, texts), config = known(), self.config
+        ident = plain(data.users["user_id"].iat[user])
+        recent = recent_of(data, user, config.history)
+        seen = np.unique(data.history(user))
+        state: State = {
+            "user": ident,
+            "draw": stable(f"{self.seed}:{ident}"),
+            "recent": recent.tolist(),
+            "seen": seen.tolist(),
+        }
+        if config.free:
+            tail = np.flatnonzero(evidence.tail & evidence.known)
+            facts = {int(item): texts[int(item)] for item in recent}
+            return {**state, "pool": [], "tail": tail.tolist(), "catalogue": titles(), "facts": facts}
+        pool = pool_of(evidence, recent, seen, config)
+        shown = {*recent.tolist(), *(one["item"] for one in pool)}
+        return {**state, "pool": pool, "facts": {item: texts[item] for item in sorted(shown)}}
+
+    def _item_state(
+        self,
+        data: Dataset,
+        item: int,
+        known: Callable[[], tuple[Evidence, dict[int, str]]],
+        audience: Callable[[], Audience],
+    ) -> State:
+        texts = known()[1]
+        people = audience().likeliest(item, self.config.shown)
+        shown = {item, *(i for person in people for i in person["recent"])}
+        return {"item": item, "people": people, "facts": {i: texts[i] for i in sorted(shown)}}
+
+
+def pool_of(
+    evidence: Evidence, recent: npt.NDArray[np.integer], seen: npt.NDArray[np.integer], config: Generate
+) -> list[Candidate]:
+    """The most plausible items that the user has not had: `pool` of the tail, then as many of the head.
+
+    pairs: the first `shown` of the base model, an ItemKNN by cosine. Equally plausible items in order of need.
+    """
+    open_ = evidence.known.copy()
+    open_[seen] = False
+    if config.mode == "pairs":
+        fit = evidence.by_neighbours(recent)
+        groups = [(open_, config.shown)]
+    else:
+        fit = evidence.fit(recent, config.content)
+        groups = [(open_ & evidence.tail, config.pool), (open_ & ~evidence.tail, config.pool)]
+    found: list[Candidate] = []
+    for mask, size in groups:
+        items = np.flatnonzero(mask)
+        order = np.lexsort((items, -evidence.need[items], -fit[items]))[:size]
+        found += [
+            Candidate(item=int(i), fit=round(float(fit[i]), 6), tail=bool(evidence.tail[i])) for i in items[order]
+        ]
+    return found
+
+
+def drawn(data: Dataset, able: npt.NDArray[np.int64], count: int | None, seed: int) -> list[int]:
+    """`count` of the users `able` (codes), ascending: those whose ids draw the smallest lots, whoever else there is."""
+    if count is not None and count < len(able):
+        able = np.sort(able[np.argsort(lots(data.users["user_id"].iloc[able], seed), kind="stable")[:count]])
+    return [int(user) for user in able]
+
+
+def among(data: Dataset, able: npt.NDArray[np.int64], only: frozenset[int | str]) -> list[int]:
+    """The users `able` (codes) whose ids are in `only`."""
+    wanted = data.users["user_id"].isin(list(only)).to_numpy()
+    return [int(user) for user in able[wanted[able]]]
+
+
+def lots(ids: pd.Series, seed: int) -> npt.NDArray[np.uint64]:
+    """A random number of each id; the same for the same seed wherever the id stands."""
+    return pd.util.hash_array(ids.astype(str).to_numpy(object), hash_key=f"{seed:016d}"[-16:])
+
+
+def _once(make: Callable[[], Any]) -> Callable[[], Any]:
+    """`make`, called when it is first asked for and not again."""
+    made: list[Any] = []
+
+    def get() -> Any:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get

@@ -1,0 +1,77 @@
+"""What the generator's records add to the data: interactions, or preference pairs; and what they say in counts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...recsys.data import Dataset
+from ..agent import Records
+from ..fusion import added, is_generated, plain
+from .machine import NAME
+
+
+def fold(data: Dataset, records: Records) -> Dataset:
+    """A new Dataset with what the ok records say; `data` itself is not touched.
+
+    The value of a generated row is the user's median, its time the user's last. Records of other agents, and rows of
+    users that the data does not know, are passed over.
+    """
+    codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
+    rows: list[tuple[int, int, float, str]] = []
+    pairs: list[tuple[int, int, int, float, str, str]] = []
+    for key, payload in payloads(records):
+        mine = [row for row in payload["rows"] if row["user"] in codes]
+        rows += [(codes[row["user"]], row["item"], row["score"], key) for row in mine]
+        if payload.get("user") in codes:
+            user = codes[payload["user"]]
+            pairs += [(user, pair["preferred"], pair["other"], 1.0, NAME, key) for pair in payload.get("pairs", ())]
+    if rows:
+        data = added(data, pd.DataFrame(rows, columns=["user", "item", "confidence", "record"]), NAME)
+    if pairs:
+        found = pd.DataFrame(pairs, columns=["user", "preferred", "other", "weight", "agent", "record"])
+        found = found.astype({"user": np.int32, "preferred": np.int32, "other": np.int32, "weight": np.float32})
+        data = data.with_(pairs=pd.concat([data.pairs, found], ignore_index=True) if len(data.pairs) else found)
+    return data
+
+
+def told(data: Dataset, records: Records, tail: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Counts of a run: proposals by how they were grounded, what was dropped and why, rows, pairs, tail items helped.
+
+    data: the train side that was asked about. tail: (n_items,).
+    """
+    matched: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    pairs = 0
+    for _, payload in payloads(records):
+        matched.update(payload["matched"])
+        dropped.update(payload["dropped"])
+        pairs += len(payload.get("pairs", ()))
+    folded = fold(data, records)
+    before = np.bincount(data.item[is_generated(data)], minlength=data.n_items)
+    new = np.bincount(folded.item[is_generated(folded)], minlength=data.n_items) - before
+    return {
+        "tasks": len(records),
+        "proposals": sum(matched.values()),
+        "grounded": {how: matched[how] for how in ("handle", "exact", "fuzzy", "embedding") if matched[how]},
+        "not_grounded": {how: matched[how] for how in ("ambiguous", "unmatched") if matched[how]},
+        "dropped": dict(sorted(dropped.items())),
+        "rows": int(new.sum()),
+        "pairs": pairs,
+        "rows_of_tail_items": int(new[tail].sum()),
+        "tail_items": int(tail.sum()),
+        "tail_items_with_new_rows": int((new[tail] > 0).sum()),
+    }
+
+
+def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Key and payload of the generator's ok records, by key."""
+    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
+    for key, payload in zip(ok["key"], ok["payload"], strict=True):
+        yield key, json.loads(payload)

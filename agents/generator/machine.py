@@ -1,0 +1,323 @@
+"""The generator as a state machine: choose a slate by need, propose, ground, check, record.
+
+                +-> pick_items   (next_item)        \\
+    choose -----+-> name_titles  (next_item, free)   +--> ground -> check -> record
+                +-> ask_users    (cold_item)         |
+                +-> compare      (pairs)            /
+
+A task is a user, or for `cold_item` an item of the long tail. What a record holds names users by the data's own ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from ... import prompts
+from ..agent import Tools
+from ..chat.handles import handles_for, judgement_reply
+from ..chat.structured import ask
+from ..chat.types import Facts, Sampling
+from ..grounding import Grounder
+from .config import Generate
+from .replies import extremes_reply, picks_reply, titles_reply
+
+NAME = "generate"
+PROMPTS = ("generate/next_item", "generate/name_titles", "generate/users", "generate/pair")
+_TITLES_KEPT = 20
+"""Unmatched titles that a record tells; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every node of one machine shares."""
+
+    config: Generate = Generate()
+    sampling: Sampling = Sampling()
+    wording: Path | None = None
+    """A folder of prompts that come before those shipped."""
+
+
+# --- state ------------------------------------------------------------------------------------------------------------
+
+
+class Candidate(TypedDict):
+    """An item that a user could hold, or, for `cold_item`, a user who could hold the item."""
+
+    item: int
+    fit: float
+    """How plausible, in [0, 1]."""
+    tail: bool
+
+
+class Person(TypedDict):
+    """A user, as `cold_item` shows one."""
+
+    user: int | str
+    recent: list[int]
+
+
+class Proposal(TypedDict):
+    """What the model said of one item or user, by its place in the slate, or, named freely, by a title."""
+
+    place: int
+    title: str
+    score: float
+
+
+class State(TypedDict, total=False):
+    """What the nodes pass on. `user` is the data's own id; items are codes."""
+
+    user: int | str
+    item: int
+    """cold_item: the target."""
+    draw: int
+    """Names the random stream of this task's slate."""
+    recent: list[int]
+    seen: list[int]
+    """All items of the user."""
+    pool: list[Candidate]
+    people: list[Person]
+    """cold_item: the most plausible users, the best first."""
+    tail: list[int]
+    """free: items that a title may be grounded to and that are tail."""
+    catalogue: Grounder
+    """free: where titles are looked up."""
+    facts: dict[int, str]
+    slate: list[int]
+    """next_item, pairs: items shown; cold_item: places in `people`."""
+    proposals: list[Proposal]
+    grounded: list[dict[str, Any]]
+    matched: dict[str, int]
+    unmatched: list[str]
+    kept: list[dict[str, Any]]
+    dropped: dict[str, int]
+    payload: dict[str, Any]
+
+
+# --- nodes ------------------------------------------------------------------------------------------------------------
+
+
+async def choose(setup: Setup, state: State) -> State:
+    """The slate: by plausibility and need, then shuffled, so that a place tells nothing."""
+    config = setup.config
+    if config.mode == "cold_item":
+        return {"slate": list(range(len(state["people"])))[: config.shown]}
+    if config.free:
+        return {"slate": []}
+    chosen = slate_of(state["pool"], config)
+    return {"slate": [int(item) for item in np.random.default_rng(state["draw"]).permutation(chosen)]}
+
+
+async def pick_items(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+    """The user's likely next items, by handle."""
+    history = [state["facts"][item] for item in state["recent"]]
+    names = handles_for(len(state["slate"]))
+    options = {h: state["facts"][item] for h, item in zip(names, state["slate"], strict=True)}
+    most = min(setup.config.proposals, len(names))
+    reply: Any = await ask(
+        runtime.context,
+        prompts.load("generate/next_item", setup.wording).render(history=history, options=options, most=most),
+        picks_reply(names, most),
+        facts=Facts("pick", {"history": history, "options": options, "most": most}),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    places = {h: place for place, h in enumerate(names)}
+    return {"proposals": [Proposal(place=places[p.item], title="", score=p.score) for p in reply.picks]}
+
+
+async def name_titles(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+    """The user's likely next items in the model's own words."""
+    history = [state["facts"][item] for item in state["recent"]]
+    most = setup.config.proposals
+    reply: Any = await ask(
+        runtime.context,
+        prompts.load("generate/name_titles", setup.wording).render(history=history, most=most),
+        titles_reply(most),
+        facts=Facts("name", {"history": history, "most": most}),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    return {"proposals": [Proposal(place=-1, title=named.title, score=named.score) for named in reply.titles]}
+
+
+async def ask_users(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+    """Would they take the item? Yes or no, set by set; calls run side by side."""
+    item, size = state["facts"][state["item"]], setup.config.set_size
+
+    async def one(places: Sequence[int]) -> list[Proposal]:
+        names = handles_for(len(places))
+        people = {
+            h: [state["facts"][i] for i in state["people"][p]["recent"]] for h, p in zip(names, places, strict=True)
+        }
+        reply: Any = await ask(
+            runtime.context,
+            prompts.load("generate/users", setup.wording).render(item=item, people=people),
+            judgement_reply(names),
+            facts=Facts("would_take", {"item": item, "people": people}),
+            sampling=setup.sampling,
+            agent=NAME,
+        )
+        said = {entry.item: entry for entry in reply.judgements}
+        return [
+            Proposal(place=p, title="", score=said[h].confidence)
+            for h, p in zip(names, places, strict=True)
+            if said[h].answer == "yes"
+        ]
+
+    sets = [state["slate"][at : at + size] for at in range(0, len(state["slate"]), size)]
+    # All calls end before one's error is raised: a record's counts must not depend on which call failed first.
+    outcomes = await asyncio.gather(*(one(places) for places in sets), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return {"proposals": [p for outcome in outcomes if isinstance(outcome, list) for p in outcome]}
+
+
+async def compare(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+    """The favourite and the least favourite of what a base model would show."""
+    history = [state["facts"][item] for item in state["recent"]]
+    names = handles_for(len(state["slate"]))
+    options = {h: state["facts"][item] for h, item in zip(names, state["slate"], strict=True)}
+    reply: Any = await ask(
+        runtime.context,
+        prompts.load("generate/pair", setup.wording).render(history=history, options=options),
+        extremes_reply(names),
+        facts=Facts("extremes", {"history": history, "options": options}),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    places = {h: place for place, h in enumerate(names)}
+    both = (places[reply.favourite], 1.0), (places[reply.least], 0.0)
+    return {"proposals": [Proposal(place=place, title="", score=score) for place, score in both]}
+
+
+async def ground(setup: Setup, state: State) -> State:
+    """Every proposal as an item (cold_item: a user): a handle is one by construction, a title must be found."""
+    matched: Counter[str] = Counter()
+    grounded: list[dict[str, Any]] = []
+    unmatched: list[str] = []
+    for proposal in state["proposals"]:
+        if proposal["place"] >= 0:
+            matched["handle"] += 1
+            grounded.append({"target": state["slate"][proposal["place"]], "score": proposal["score"]})
+            continue
+        match = state["catalogue"](proposal["title"])
+        matched[match.how] += 1
+        if match.item is None:
+            unmatched.append(match.title)
+        else:
+            grounded.append({"target": match.item, "score": proposal["score"], "title": match.title, "how": match.how})
+    return {"grounded": grounded, "matched": dict(matched), "unmatched": unmatched}
+
+
+async def check(setup: Setup, state: State) -> State:
+    """What is new and needed: not held already, not said twice, not popular anyway."""
+    seen, tail = set(state.get("seen", ())), set(state.get("tail", ()))
+    tail |= {one["item"] for one in state.get("pool", ()) if one["tail"]}
+    kept: list[dict[str, Any]] = []
+    dropped: Counter[str] = Counter()
+    for one in state["grounded"]:
+        if setup.config.mode != "next_item":
+            kept.append(one)
+        elif one["target"] in seen:
+            dropped["seen"] += 1
+        elif any(one["target"] == other["target"] for other in kept):
+            dropped["duplicate"] += 1
+        elif setup.config.popular == "drop" and one["target"] not in tail:
+            dropped["popular"] += 1
+        else:
+            kept.append(one)
+    return {"kept": kept, "dropped": dict(dropped)}
+
+
+async def record(setup: Setup, state: State) -> State:
+    """What the record keeps."""
+    payload: dict[str, Any] = {
+        "mode": setup.config.mode,
+        "shown": len(state["slate"]),
+        "matched": state["matched"],
+        "dropped": state["dropped"],
+    }
+    kept = state["kept"]
+    if setup.config.mode == "pairs":
+        [favourite, least] = [one["target"] for one in kept]
+        payload |= {"user": state["user"], "pairs": [{"preferred": favourite, "other": least}], "rows": []}
+    elif setup.config.mode == "cold_item":
+        rows = [
+            {"user": state["people"][one["target"]]["user"], "item": state["item"], "score": one["score"]}
+            for one in kept
+        ]
+        payload |= {"item": state["item"], "rows": rows}
+    else:
+        rows = [
+            {"user": state["user"], "item": one["target"], "score": one["score"]}
+            | {name: one[name] for name in ("title", "how") if name in one}
+            for one in kept
+        ]
+        payload |= {"user": state["user"], "rows": rows, "unmatched": state["unmatched"][:_TITLES_KEPT]}
+    return {"payload": payload}
+
+
+# --- edges ------------------------------------------------------------------------------------------------------------
+
+Way = Literal["pick_items", "name_titles", "ask_users", "compare"]
+WAYS: dict[str, Way] = {"next_item": "pick_items", "cold_item": "ask_users", "pairs": "compare"}
+
+
+def way(setup: Setup, state: State) -> Way:
+    """How this mode proposes."""
+    return "name_titles" if setup.config.free else WAYS[setup.config.mode]
+
+
+def machine(setup: Setup) -> CompiledStateGraph[State, Tools, State, State]:
+    """The compiled graph; one user, or one item, is one invocation."""
+    graph = StateGraph(State, context_schema=Tools)
+    graph.add_node("choose", partial(choose, setup))
+    graph.add_node("pick_items", partial(pick_items, setup))
+    graph.add_node("name_titles", partial(name_titles, setup))
+    graph.add_node("ask_users", partial(ask_users, setup))
+    graph.add_node("compare", partial(compare, setup))
+    graph.add_node("ground", partial(ground, setup))
+    graph.add_node("check", partial(check, setup))
+    graph.add_node("record", partial(record, setup))
+    graph.add_edge(START, "choose")
+    ways: list[Way] = ["pick_items", "name_titles", "ask_users", "compare"]
+    graph.add_conditional_edges("choose", partial(way, setup), list(ways))
+    for proposing in ways:
+        graph.add_edge(proposing, "ground")
+    graph.add_edge("ground", "check")
+    graph.add_edge("check", "record")
+    graph.add_edge("record", END)
+    return graph.compile()
+
+
+# --- the slate --------------------------------------------------------------------------------------------------------
+
+
+def slate_of(pool: Sequence[Candidate], config: Generate) -> list[int]:
+    """At most `shown` items of the pool: by plausibility times alpha or beta, or with a quota kept for the tail.
+
+    pairs: the base model's own order, whatever is tail. Equal candidates keep the order of the pool.
+    """
+    if config.mode == "pairs":
+        return [one["item"] for one in sorted(pool, key=lambda one: -one["fit"])[: config.shown]]
+    if config.quota is None:
+        weight = {True: config.alpha, False: config.beta}
+        return [one["item"] for one in sorted(pool, key=lambda one: -one["fit"] * weight[one["tail"]])[: config.shown]]
+    places = round(config.quota * config.shown)
+    by_fit = sorted(pool, key=lambda one: -one["fit"])
+    tail = [one["item"] for one in by_fit if one["tail"]][:places]
+    head = [one["item"] for one in by_fit if not one["tail"]][: config.shown - len(tail)]
+    return tail + head

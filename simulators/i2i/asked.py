@@ -1,0 +1,92 @@
+"""What the agents of an item study make of the train side: all rows they propose, and what each filter leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...agents.agent import Records, Reporting
+from ...agents.discriminator import Discriminator, calibration_of
+from ...agents.discriminator.config import Noise
+from ...agents.discriminator.fold import confidences
+from ...agents.fusion import is_generated
+from ...errors import RunError
+from ...recsys.data import Dataset
+from ..asking import Asking, asking
+from ..atomic import write_text
+from ..progress import Watcher
+from ..records import read_records
+from ..report import defined
+from ..run import TOLD
+from ..steps import make_agent
+from ..study import Study
+from ..summary import Summary
+
+
+@dataclass(frozen=True)
+class Refined:
+    """generated: the raw rows and every row proposed. discriminated: without those below the cut. both: real rows that
+    are taken for noise count less, or nothing, besides.
+
+    rows: the generated ones: user, item (codes), confidence as the model gave it, the calibrated one (both NaN where
+    nothing was said), kept.
+    real: the raw rows' confidence as given, in their order; NaN where not judged.
+    said, asked: what the agents report, and what they asked, by step.
+    """
+
+    generated: Dataset
+    discriminated: Dataset
+    both: Dataset
+    rows: pd.DataFrame
+    real: npt.NDArray[np.float64]
+    said: Mapping[str, Mapping[str, Any]]
+    asked: Mapping[str, Summary]
+
+
+async def refined(study: Study, train: Dataset, watch: Watcher) -> Refined:
+    """Asks the study's two steps of the train side alone; resumes what is there.
+
+    Raises RunError where a spent budget or a refused key ended it; the same call goes on from there.
+    """
+    (_, generate), (name, discriminate) = (next(iter(entry.items())) for entry in study.steps)
+    said: dict[str, dict[str, Any]] = {}
+    async with asking(study, train, watch) as opened:
+        maker, made = await _step(opened, "generate", generate, train, study.folder / "agents" / "0", said)
+        generated = maker.fold(train, made)
+        judge, judged = await _step(opened, name, discriminate, generated, study.folder / "agents" / "1", said)
+        assert isinstance(judge, Discriminator)
+        # What becomes of real rows is settled after the records are made: no question is asked twice for it.
+        silent = {**discriminate, "noise": Noise(action="keep").model_dump()}
+        alone = make_agent(name, silent, opened.around)
+        kept = alone.fold(generated, judged)
+        both = judge.fold(generated, judged)
+        asked = dict(opened.totals)
+    sure, _, _ = confidences(generated, judged)
+    new = is_generated(generated)
+    stays = set(zip(kept.user[is_generated(kept)], kept.item[is_generated(kept)], strict=True))
+    rows = pd.DataFrame({"user": generated.user[new], "item": generated.item[new], "confidence": sure[new]})
+    rows["calibrated"] = np.nan
+    said_of = rows["confidence"].notna()
+    rows.loc[said_of, "calibrated"] = calibration_of(judged, judge.config)(rows["confidence"][said_of])
+    rows["kept"] = [pair in stays for pair in zip(rows["user"], rows["item"], strict=True)]
+    return Refined(generated, kept, both, rows, sure[~new], said, asked)
+
+
+async def _step(
+    opened: Asking, name: str, settings: Mapping[str, Any], data: Dataset, below: Path, said: dict[str, dict[str, Any]]
+) -> tuple[Any, Records]:
+    agent, folder = await opened.step(name, settings, data, below)
+    if opened.totals[folder.name].stopped:
+        raise RunError(f"{name} stopped: {opened.totals[folder.name].stopped}; the same call goes on from there")
+    records = read_records(folder)
+    if isinstance(agent, Reporting):
+        said[name] = defined(agent.report(data, records))
+        write_text(folder / TOLD, json.dumps(said[name], indent=2) + "\n")
+    return agent, records

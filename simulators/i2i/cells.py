@@ -1,0 +1,110 @@
+"""Additions x models x seeds: each trained on what was added, and asked with the users' real history."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...recsys.data import Dataset, Split
+from ...recsys.evaluation import evaluate, group_masks, read_values, write_values
+from ...recsys.models import Circumstances, model
+from ...recsys.training import TrainingConfig
+from ..atomic import write_text
+from ..study import digest
+from ..variants import Variant
+from .config import ItemStudy
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every training of one study shares."""
+
+    config: ItemStudy
+    split: Split
+    folder: Path
+    say: Say
+
+    def trained(self, variants: Sequence[Variant], labels: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
+        """Tidy per-user values (model, variant, seed, user, group, metric, value) of every cell, from disk where it was
+        trained before. A model without randomness on a variant without randomness is trained once."""
+        parts = [
+            read_values(self._cell(variant, label, seed))
+            for label in labels
+            for variant in variants
+            for seed in self._seeds(variant, label, seeds)
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def _seeds(self, variant: Variant, label: str, seeds: Sequence[int]) -> Iterator[int]:
+        [(name, settings)] = self.config.models[label].items()
+        fresh = model(name, **settings)
+        drawn = isinstance(fresh.config, TrainingConfig) or getattr(fresh, "starts_at_random", False)
+        yield from seeds if drawn or variant.by_seed else seeds[:1]
+
+    def _cell(self, variant: Variant, label: str, seed: int) -> Path:
+        train = variant.train(seed)
+        settings = self.config.models[label]
+        study = self.config.study
+        rests_on = [
+            train.fingerprint, self.split.train.fingerprint, self.split.valid.fingerprint, self.split.test.fingerprint,
+            settings, study.train.device, study.train.threads, study.seed, self.config.users, version("recloop"),
+            study.evaluate.model_dump(mode="json", exclude={"controls", "draws"}),
+        ]  # fmt: skip
+        stem = self.folder / f"{variant.name}-{label}-s{seed}-{digest(rests_on)}"
+        file, sidecar = stem.with_name(stem.name + ".parquet"), stem.with_name(stem.name + ".json")
+        # The sidecar is written last: a cell without one was cut off and is trained again.
+        if not sidecar.exists():
+            told = self._train(train, variant.name, label, settings, seed, file)
+            write_text(sidecar, json.dumps(told, indent=2, sort_keys=True) + "\n")
+        return file
+
+    def _train(
+        self, train: Dataset, variant: str, label: str, settings: Mapping[str, Any], seed: int, file: Path
+    ) -> dict[str, Any]:
+        study, chosen = self.config.study, self.config.study.evaluate
+        [(name, hyperparameters)] = settings.items()
+        fresh = model(name, **hyperparameters)
+        began = time.monotonic()
+        fresh.fit(train, self.split.valid, Circumstances(seed, study.train.device, study.train.threads))
+        fitted = time.monotonic()
+        items, users = group_masks(chosen.groups, self.split.train, head_items=chosen.head, cold_users=chosen.cold)
+        judged = evaluate(
+            fresh, self.split, metrics=chosen.metrics, users=self.judged, item_groups=items, user_groups=users
+        )
+        write_values(judged, file, model=label, variant=variant, seed=seed)
+        metric = judged.metrics[0]
+        self.say(
+            f"trained {label} on {variant}, seed {seed}: {metric} {judged.mean(metric):.4f} "
+            f"({fitted - began:.1f} s, judged in {time.monotonic() - fitted:.1f} s)"
+        )
+        return {
+            "model": label,
+            "variant": variant,
+            "seed": seed,
+            "rows": len(train),
+            "fit_seconds": round(fitted - began, 3),
+            "hyperparameters": fresh.config.model_dump(mode="json"),
+            "beyond": dict(judged.beyond),
+            "protocol": dict(judged.protocol),
+        }
+
+    @property
+    def judged(self) -> np.ndarray | None:
+        """The users who are judged: those with something held out, or so many of them, drawn by the seed."""
+        if self.config.users is None:
+            return None
+        able = np.flatnonzero(self.split.test.user_counts)
+        if len(able) <= self.config.users:
+            return able.astype(np.int32)
+        rng = np.random.default_rng([self.config.study.seed, 1])
+        return np.sort(rng.choice(able, self.config.users, replace=False)).astype(np.int32)

@@ -1,0 +1,86 @@
+"""The two curves as PNG: what a growing part of the generated rows is worth, taken at random and surest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from .study import CONFIDENCE, VOLUME
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LINES = {VOLUME: ("#7f8c8d", "at random"), CONFIDENCE: ("#c0392b", "surest first")}
+GROUPS = ("all", "head", "tail", "cold", "warm")
+
+
+def volume_curve(curve: pd.DataFrame, metric: str, title: str, path: Path) -> Path:
+    """A panel a model: the difference to raw at each share of the generated rows, a line a group; bars are 95 %."""
+    some = curve[(curve["order"] == VOLUME) & (curve["metric"] == metric)]
+    colours = dict(zip(GROUPS, ("#17202a", "#2471a3", "#c0392b", "#1e8449", "#b9770e"), strict=True))
+
+    def draw(axis: Axes, part: pd.DataFrame) -> None:
+        here = [group for group in GROUPS if group in set(part["group"])]
+        for place, group in enumerate(here):
+            # Set apart by a hair, so that no bar hides another.
+            _line(axis, part[part["group"] == group], colours[group], group, 0.012 * (place - (len(here) - 1) / 2))
+
+    return _drawn(some, draw, metric, f"{title}: volume", "share of the generated rows added, a random part", path)
+
+
+def confidence_curve(curve: pd.DataFrame, metric: str, title: str, path: Path, group: str = "all") -> Path:
+    """A panel a model: the surest part of the generated rows against a random part of the same size; bars are 95 %."""
+    some = curve[(curve["metric"] == metric) & (curve["group"] == group)]
+
+    def draw(axis: Axes, part: pd.DataFrame) -> None:
+        for place, (order, (colour, label)) in enumerate(LINES.items()):
+            line = part[part["order"] == order]
+            _line(axis, line, colour, label, 0.016 * (place - 0.5))
+            if order == CONFIDENCE:
+                for row in line[line["cut"].notna()].itertuples():
+                    axis.annotate(f"{row.cut:.2f}", (row.share, row.high), (0, 2), textcoords="offset points",
+                                  fontsize=6, color=colour, ha="center")  # fmt: skip
+
+    return _drawn(
+        some,
+        draw,
+        metric,
+        f"{title}: confidence, {group}",
+        "share of the generated rows added (numbers: the cut)",
+        path,
+    )
+
+
+def _line(axis: Axes, part: pd.DataFrame, colour: str, label: str, aside: float) -> None:
+    part = part.sort_values("share")
+    below, above = part["difference"] - part["low"], part["high"] - part["difference"]
+    axis.errorbar(
+        part["share"] + aside, part["difference"], yerr=[below.clip(lower=0), above.clip(lower=0)],
+        color=colour, label=label, marker="o", markersize=3, linewidth=1.2, elinewidth=0.7, capsize=2,
+    )  # fmt: skip
+
+
+def _drawn(table: pd.DataFrame, draw: object, metric: str, title: str, below: str, path: Path) -> Path:
+    # The object interface alone: pyplot keeps figures alive and wants a display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    models: Sequence[str] = list(dict.fromkeys(table["model"]))
+    figure = Figure(figsize=(1 + 3.4 * max(len(models), 1), 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, max(len(models), 1), squeeze=False)[0]
+    for axis, name in zip(axes, models, strict=True):
+        draw(axis, table[table["model"] == name])  # type: ignore[operator]
+        axis.axhline(0, color="#17202a", linewidth=0.6, linestyle=":")
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel(below, fontsize=7)
+        axis.tick_params(labelsize=7)
+    axes[0].set_ylabel(f"{metric}, difference to raw", fontsize=8)
+    axes[-1].legend(fontsize=7, frameon=False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, format="png")
+    return path

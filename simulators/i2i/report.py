@@ -1,0 +1,101 @@
+"""An item study as Markdown, CSV and PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..atomic import write_text
+from ..report import facts_of
+from .plots import confidence_curve, volume_curve
+from .study import Worth
+
+TABLE, CURVE, REALPAIR, ROWS, REPORT = "table.csv", "curve.csv", "realpair.csv", "generated.parquet", "i2i.md"
+
+
+def write_worth(worth: Worth, folder: Path, title: str, metric: str) -> Path:
+    """Writes the tables, the two curves and the report into `folder`; gives the report's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in ((TABLE, worth.table), (CURVE, worth.curve), (REALPAIR, worth.realpair)):
+        table.to_csv(folder / name, index=False, float_format="%.6f")
+    worth.refined.rows.to_parquet(folder / ROWS, index=False)
+    volume_curve(worth.curve, metric, title, folder / "volume.png")
+    confidence_curve(worth.curve, metric, title, folder / "confidence.png")
+    write_text(folder / REPORT, markdown(worth, title, metric))
+    return folder / REPORT
+
+
+def markdown(worth: Worth, title: str, metric: str) -> str:
+    """Facts, what the agents say, the tables of `metric`, RealPair, both curves as tables, and the warnings."""
+    lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in worth.facts.items()), ""]
+    for step, told in worth.refined.said.items():
+        lines += [f"## What {step} says", "", *facts_of(told), ""]
+    lines += ["## Stop rule", "", *(worth.warnings or ["no model's head items or warm users fall below raw"]), ""]
+    lines += ["## RealPair", "", *realpair_lines(worth.realpair), ""]
+    lines += [f"## {metric}", "", "Differences with 95 % intervals, paired by user; p-values are in the CSV.", ""]
+    lines += [*difference_lines(worth.table[worth.table["metric"] == metric]), ""]
+    lines += ["## Curves", "", *curve_lines(worth.curve[worth.curve["metric"] == metric]), ""]
+    return "\n".join(lines)
+
+
+def difference_lines(table: pd.DataFrame) -> list[str]:
+    """A table of every variant against raw, by group, and one of the refined ones against each control, all users."""
+    groups = list(dict.fromkeys(table["group"]))
+    lines = ["| model | variant | mean | " + " | ".join(f"{g}, vs raw" for g in groups) + " |"]
+    lines.append("|---|---|--:|" + "---|" * len(groups))
+    for (model, variant), part in table.groupby(["model", "variant"], sort=False):
+        mean = part[(part["group"] == "all") & (part["against"] == "")]["mean"].iloc[0]
+        versus = part[part["against"] == "raw"].set_index("group")
+        cells = [difference(versus.loc[g]) if g in versus.index else "" for g in groups]
+        if variant == "raw":
+            alone = part[part["against"] == ""].set_index("group")
+            cells = [f"{alone.loc[g, 'mean']:.4f} ({alone.loc[g, 'n']:,} users)" for g in groups]
+        lines.append(f"| {model} | {variant} | {mean:.4f} | " + " | ".join(cells) + " |")
+    others = [name for name in dict.fromkeys(table["against"]) if name not in ("", "raw")]
+    if others:
+        lines += ["", "| model | variant, all users | " + " | ".join(f"vs {name}" for name in others) + " |"]
+        lines.append("|---|---|" + "---|" * len(others))
+        some = table[(table["group"] == "all") & table["against"].isin(others)]
+        for (model, variant), part in some.groupby(["model", "variant"], sort=False):
+            versus = part.set_index("against")
+            cells = [difference(versus.loc[name]) if name in versus.index else "" for name in others]
+            lines.append(f"| {model} | {variant} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def difference(row: pd.Series) -> str:
+    """`+0.0123 [+0.0020, +0.0226]`, or nothing where no user is defined."""
+    if pd.isna(row["difference"]):
+        return ""
+    return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+
+
+def realpair_lines(table: pd.DataFrame) -> list[str]:
+    lines = ["| variant | rows added | true | RealPair | 95 % | against random |", "|---|--:|--:|--:|---|---|"]
+    for row in table.to_dict("records"):
+        other = ""
+        if pd.notna(row.get("difference")):
+            other = f"{row['difference']:+.5f} [{row['difference_low']:+.5f}, {row['difference_high']:+.5f}]"
+        lines.append(
+            f"| {row['variant']} | {row['rows']:,.0f} | {row['true']:.1f} | {row['realpair']:.5f} | "
+            f"[{row['low']:.5f}, {row['high']:.5f}] | {other} |"
+        )
+    return lines
+
+
+def curve_lines(curve: pd.DataFrame) -> list[str]:
+    """A table an order and model, a row a share, a column a group."""
+    lines = []
+    for (order, model), part in curve.groupby(["order", "model"], sort=False):
+        groups = list(dict.fromkeys(part["group"]))
+        lines += [f"### {order}, {model}", "", "| share | rows | cut | " + " | ".join(groups) + " |"]
+        lines += ["|--:|--:|--:|" + "---|" * len(groups)]
+        for share, row in part.groupby("share", sort=True):
+            by_group = row.set_index("group")
+            cells = [difference(by_group.loc[g]) for g in groups]
+            cut = row["cut"].iloc[0]
+            shown = f"{cut:.3f}" if pd.notna(cut) else ""
+            lines.append(f"| {share:g} | {row['rows'].iloc[0]:,} | {shown} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return lines

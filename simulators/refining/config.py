@@ -1,0 +1,122 @@
+"""The settings of `recloop refine`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+
+from ...agents.chat.build import LLMConfig
+from ...agents.memory.embeddings import EmbedderConfig
+from ...errors import ConfigError
+from ...recsys.data.assemble import Twice
+from ...settings import checked, read_yaml, with_settings
+from ..steps import check_step
+
+STEPS = ("generate", "discriminate")
+"""What a log can be refined by."""
+
+
+class LogConfig(BaseModel):
+    """How the log is written, where its file does not tell."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: dict[str, str | int] = Field(default_factory=dict)
+    """Our name -> the file's, as {user_id: reviewer, value: stars}; a position from 0 in a file without header."""
+    time: str = "auto"
+    """s, ms, us, ns, iso, order, a format such as %d/%m/%Y, or auto."""
+    separator: str | None = None
+    """What stands between fields; told from the file's name unless given."""
+    encoding: str = "utf-8"
+    """Of the text."""
+    quoted: bool = False
+    """.inter: fields may stand in double quotes."""
+    header: tuple[str, ...] = ()
+    """.inter: `name:type` of each field of a file that has no header."""
+    items: Path | None = None
+    """The table of items: CSV, TSV, Parquet or `.item`; without it nothing is known of an item but its id."""
+    item_columns: dict[str, str | int] = Field(default_factory=dict)
+    """The same map for the table of items (item_id, title, categories)."""
+    duplicate_ids: Twice = "error"
+    """What becomes of an item that stands twice in its table with different contents."""
+
+
+class RefineConfig(BaseModel):
+    """What is asked, of whom, and how much of the log is held in memory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: LogConfig = LogConfig()
+    llm: LLMConfig = LLMConfig()
+    embedder: EmbedderConfig = EmbedderConfig()
+    prompts: Path | None = None
+    """A folder of your own wordings; a file there comes before the one shipped under the same name."""
+    steps: tuple[dict[str, dict[str, Any]], ...] = ({"generate": {}}, {"discriminate": {}})
+    """`generate` and `discriminate`, each with its settings, in order; each reads what the one before has left."""
+    seed: int = Field(0, ge=0)
+    """Of all that is drawn."""
+    block_mb: PositiveFloat = 64.0
+    """Size of the parts the log is worked in, in megabytes of the plain file. Another size gives the same result."""
+    sample_rows: PositiveInt = 2_000_000
+    """Interactions, of whole users drawn by a hash of their id, from which items' neighbours are counted, among whose
+    users cold items look for theirs, and on which confidence is calibrated. A smaller log is its own sample."""
+    provenance: bool = True
+    """Write weight, origin, agent, confidence and record beside each row; else new rows look like old ones and
+    weights are lost. The run folder has them in any case."""
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+            raise ValueError("write a list of steps, such as [generate, discriminate]")
+        steps: list[dict[str, dict[str, Any]]] = []
+        for entry in given:
+            named = {entry: {}} if isinstance(entry, str) else entry
+            if not isinstance(named, Mapping) or len(named) != 1 or next(iter(named)) not in STEPS:
+                named = next(iter(entry), "") if isinstance(entry, Mapping) else entry
+                raise ValueError(f"{named!r} is not a step; a log is refined by {' and '.join(STEPS)}")
+            [(name, settings)] = named.items()
+            try:
+                check_step(name, settings or {}, where=f"step {len(steps)}")
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+            steps.append({name: dict(settings or {})})
+        return steps
+
+
+def read_config(
+    config: RefineConfig | Path | str | None, steps: Sequence[str] | None, settings: Sequence[str]
+) -> RefineConfig:
+    """The settings of a file (or the defaults), with `key=value` settings made on them, and of `steps` those named.
+
+    A step that is named and stands in the file has the file's settings. Paths in the file are relative to its folder.
+    """
+    if isinstance(config, RefineConfig):
+        values = config.model_dump(mode="json")
+        where = "refine"
+    else:
+        values = read_yaml(Path(config)) if config is not None else {}
+        where = str(config) if config is not None else "refine"
+    values = with_settings(values, settings)
+    if config is not None and not isinstance(config, RefineConfig):
+        values = _beside(values, Path(config).parent)
+    found = checked(RefineConfig, values, where)
+    if steps is None:
+        return found
+    known: dict[str, list[dict[str, Any]]] = {}
+    for entry in found.steps:
+        [(name, given)] = entry.items()
+        known.setdefault(name, []).append(given)
+    chosen = [{name: (known.get(name) or [{}]).pop(0) if known.get(name) else {}} for name in steps]
+    return checked(RefineConfig, {**found.model_dump(mode="json"), "steps": chosen}, "--steps")
+
+
+def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    for section, key in ((values, "prompts"), ("data", "items"), ("llm", "prices"), ("llm", "replay")):
+        part = values.get(section) if isinstance(section, str) else section
+        if isinstance(part, dict) and isinstance(part.get(key), str):
+            part[key] = str(folder / part[key])
+    return values
