@@ -1,0 +1,63 @@
+"""The pair scorer: which users and candidates to ask about, the machine that scores them, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from langgraph.graph.state import CompiledStateGraph
+
+from ...recsys.data import Dataset
+from ..agent import Later, Records, Task, Tools
+from ..catalogue import item_texts
+from ..chat.types import Sampling
+from .candidates import covered
+from .config import ScorePairs
+from .machine import NAME, Setup, State, machine
+from .table import folded, told
+
+
+@dataclass(frozen=True)
+class PairScorer:
+    """Scores candidates of each covered user, from the last train interactions. A task's key is `user:<user_id>`."""
+
+    config: ScorePairs = ScorePairs()
+    sampling: Sampling = Sampling()
+    wording: Path | None = None
+    """A folder of prompts that come before those shipped."""
+    seed: int = 0
+    name: ClassVar[str] = NAME
+
+    def tasks(self, data: Dataset) -> Iterator[Task]:
+        """One task a covered user, in order of user code."""
+        texts = item_texts(data)
+        ids = data.users["user_id"].tolist()
+        for user, items in covered(data, self.config.coverage, self.seed).items():
+            yield Task(f"user:{ids[user]}", Later(partial(self._state, data, user, items, texts)))
+
+    def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
+        return self._machine
+
+    def fold(self, data: Dataset, records: Records) -> Dataset:
+        """The data with the scores, for models that are guided by them, and pairs for those that take only pairs."""
+        return folded(data, records, self.config)
+
+    def report(self, data: Dataset, records: Records) -> dict[str, Any]:
+        """How many pairs, draws, and how well the draws agree."""
+        return told(records)
+
+    @cached_property
+    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
+        return machine(Setup(self.config, self.sampling, self.wording, self.seed))
+
+    def _state(self, data: Dataset, user: int, items: list[int], texts: Mapping[int, str]) -> State:
+        history = [int(item) for item in data.history(user)][-self.config.history :]
+        shuffled = np.random.default_rng([self.seed, 4, user]).permutation(items)
+        count = -(-len(items) // self.config.list_size)
+        lists = [[int(item) for item in part] for part in np.array_split(shuffled, count)]
+        facts = {item: texts[item] for item in sorted({*history, *items})}
+        return {"user": user, "history": history, "lists": lists, "facts": facts}

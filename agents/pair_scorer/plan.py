@@ -1,0 +1,81 @@
+"""`plan`: what a coverage costs before anybody is asked: calls, tokens, dollars, for as many coverages as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ... import prompts
+from ...recsys.data import Dataset
+from ..catalogue import item_texts
+from ..chat.handles import handles_for
+from ..chat.prices import Price
+from ..chat.types import Usage
+from .candidates import covered
+from .config import Coverage, ScorePairs
+from .replies import scores_reply
+
+BYTES_A_TOKEN = 4
+"""Of English text."""
+SAMPLE = 20
+"""Users whose prompts are rendered to see how long they are."""
+REASON = "In a sentence or two: the person likes this kind of thing and has lately turned to that one. " * 2
+COLUMNS = ("coverage", "users", "pairs", "calls", "most_calls", "prompt_tokens", "completion_tokens", "usd", "most_usd")
+
+
+def plan(
+    data: Dataset, coverages: Mapping[str, Coverage], config: ScorePairs = ScorePairs(), price: Price | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """One row a coverage, `COLUMNS`: what scoring it takes with `config`'s list size and draws.
+
+    data: the train side. Lengths are those of `SAMPLE` users' prompts, drawn by the seed, and of a typical reply;
+    tokens are counted as bytes / 4 and do not include the reply's schema. `most_` is the case that all draws disagree.
+    Dollars are NaN without a price.
+    """
+    texts = item_texts(data)
+    rows = []
+    for name, coverage in coverages.items():
+        lists = covered(data, coverage, seed)
+        calls = {user: -(-len(items) // config.list_size) for user, items in lists.items()}
+        once = sum(calls.values())
+        users = np.random.default_rng([seed, 5]).permutation(sorted(lists))[:SAMPLE].tolist()
+        asked = [_lengths(data, user, lists[user], calls[user], texts, config) for user in users]
+        shown, answered = (
+            (float(np.mean(side)) if asked else 0.0 for side in zip(*asked, strict=True)) if asked else (0.0, 0.0)
+        )
+        tokens = Usage(round(once * config.draws * shown), round(once * config.draws * answered))
+        usd = price.of(tokens) if price is not None else None
+        rows.append(
+            {
+                "coverage": name,
+                "users": len(lists),
+                "pairs": sum(len(items) for items in lists.values()),
+                "calls": once * config.draws,
+                "most_calls": once * (config.most_draws if config.draws > 1 else 1),
+                "prompt_tokens": tokens.prompt_tokens,
+                "completion_tokens": tokens.completion_tokens,
+                "usd": np.nan if usd is None else usd,
+                "most_usd": np.nan
+                if usd is None
+                else usd * (config.most_draws / config.draws if config.draws > 1 else 1),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _lengths(
+    data: Dataset, user: int, items: list[int], calls: int, texts: Mapping[int, str], config: ScorePairs
+) -> tuple[float, float]:
+    """Tokens of one of a user's prompts and of its reply."""
+    shown = items[: -(-len(items) // calls)]
+    names = handles_for(len(shown))
+    options = {handle: texts[item] for handle, item in zip(names, shown, strict=True)}
+    history = [texts[int(item)] for item in data.history(user)][-config.history :]
+    prompt = prompts.load("score_pairs/score").render(history=history, options=options)
+    ranking = [{"item": name, "score": round(place / len(names), 2)} for place, name in enumerate(names)]
+    reply = scores_reply(names).model_validate({"reason": REASON, "ranking": ranking})
+    asked = len((prompt.system + prompt.user).encode())
+    return asked / BYTES_A_TOKEN, len(reply.model_dump_json().encode()) / BYTES_A_TOKEN

@@ -1,0 +1,88 @@
+"""Records to scores: the table that recommenders are guided by, and preference pairs for those that take only pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...recsys.data import Dataset
+from ...recsys.data.dataset import PAIR_COLUMNS, SCORE_COLUMNS
+from ...recsys.guidance import PairScores
+from ...recsys.guidance.pairs import widest_pairs
+from ..agent import Records
+from .config import ScorePairs
+from .machine import NAME
+
+
+def scored_rows(records: Records) -> pd.DataFrame:
+    """One row a scored pair of the ok records, `SCORE_COLUMNS`; `spread` is NaN where one draw was taken."""
+    parts = [
+        pd.DataFrame({name: payload[name] for name in ("user", "items", "scores")}).assign(
+            spread=payload["spread"] if payload["spread"] is not None else np.nan, agent=NAME, record=key
+        )
+        for key, payload in payloads(records)
+    ]
+    if not parts:
+        return pd.DataFrame({name: np.empty(0) for name in SCORE_COLUMNS})
+    rows = pd.concat(parts, ignore_index=True).rename(columns={"items": "item", "scores": "score"})
+    kinds = {"user": np.int32, "item": np.int32, "score": np.float32, "spread": np.float32}
+    return rows.astype(kinds)[list(SCORE_COLUMNS)]
+
+
+def pair_scores(records: Records) -> PairScores:
+    """The table of all ok records; `write_scores` keeps it as Parquet."""
+    return PairScores.of(scored_rows(records))
+
+
+def folded(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
+    """`data` with the scores, and with the widest gaps as preference pairs, which weigh as much as they are wide."""
+    rows = scored_rows(records)
+    if rows.empty:
+        return data
+    table = PairScores.of(rows)
+    found = widest_pairs(table, data.n_users, config.pairs, config.pair_gap)
+    key_of = dict(zip(rows["user"], rows["record"], strict=True))
+    users = table.user[found.better]
+    pairs = pd.DataFrame(
+        {
+            "user": users,
+            "preferred": table.item[found.better],
+            "other": table.item[found.worse],
+            "weight": found.gap,
+            "agent": NAME,
+            "record": [key_of[user] for user in users.tolist()],
+        },
+        columns=list(PAIR_COLUMNS),
+    )
+    known = [frame for frame in (data.scores, rows) if len(frame)]
+    stated = [frame for frame in (data.pairs, pairs) if len(frame)]
+    return data.with_(
+        scores=pd.concat(known, ignore_index=True),
+        pairs=pd.concat(stated, ignore_index=True) if stated else data.pairs,
+    )
+
+
+def told(records: Records) -> dict[str, Any]:
+    """Figures of the records: pairs, draws a user, how well draws agree, how the scores spread."""
+    every = [payload for _, payload in payloads(records)]
+    agreed = [payload["agreement"] for payload in every if payload["agreement"] is not None]
+    scores = np.concatenate([payload["scores"] for payload in every]) if every else np.empty(0)
+    return {
+        "users": len(every),
+        "pairs": len(scores),
+        "draws_a_user": float(np.mean([payload["draws"] for payload in every])) if every else float("nan"),
+        "agreement": float(np.mean(agreed)) if agreed else float("nan"),
+        "score_mean": float(scores.mean()) if len(scores) else float("nan"),
+        "score_deviation": float(scores.std()) if len(scores) else float("nan"),
+    }
+
+
+def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Key and payload of the pair scorer's ok records, by key."""
+    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
+    for key, payload in zip(ok["key"], ok["payload"], strict=True):
+        yield key, json.loads(payload)
