@@ -10,8 +10,15 @@ from typing import Any
 
 VERBS = {
     "run": "simulators.run",
+    "refine": "simulators.refine",
     "fidelity": "simulators.fidelity.suite",
     "estimate": "simulators.estimate",
+    "tune": "recsys.tuning.tune",
+    "train": "recsys.serving.train",
+    "evaluate": "recsys.serving.evaluate",
+    "recommend": "recsys.serving.recommend",
+    "similar": "recsys.serving.similar",
+    "vectors": "recsys.serving.vectors",
     "data_info": "simulators.datasets",
     "data_convert": "simulators.datasets",
     "runs_list": "simulators.runs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -43,6 +44,8 @@ class Verdict:
     stopped: str = ""
     usage: Mapping[str, Spent] = field(default_factory=dict)
     """Agent -> what all runs of this study have paid for it so far, failed attempts included."""
+    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Step -> what its agent reports of its records, where it does."""
 
     @property
     def complete(self) -> bool:
@@ -61,6 +64,7 @@ class Verdict:
             "edits": dict(self.edits),
             "steps": {step: summary.as_json() for step, summary in self.asked.items()},
             "usage": {agent: asdict(spent) for agent, spent in self.usage.items()},
+            "said": {step: defined(told) for step, told in self.said.items()},
             "metric": self.metric,
             "conclusions": conclusions(self.table, self.metric),
             "table": rows.to_dict("records"),
@@ -102,6 +106,8 @@ def markdown(verdict: Verdict, settings: str) -> str:
     lines += [f"Model asked: {verdict.llm}", ""]
     lines += [f"- {key}: {value}" for key, value in verdict.facts.items()]
     lines += ["", "## Asked of the model", "", *_asked(verdict.asked), ""]
+    for step, told in verdict.said.items():
+        lines += [f"## What {step} says", "", *facts_of(told), ""]
     if verdict.edits:
         lines += ["## Edits, refined against raw", "", *(f"- {kind}: {n}" for kind, n in verdict.edits.items()), ""]
     lines += ["## Conclusions", "", f"{verdict.metric}, all users, full ranking with seen items masked.", ""]
@@ -144,6 +150,28 @@ def show(verdict: Verdict, console: Console) -> None:
         console.print(paid(verdict.usage))
     if verdict.llm.startswith("offline"):
         console.print(f"\n{NO_LLM}", highlight=False, markup=False)
+
+
+def facts_of(told: Mapping[str, Any], above: str = "") -> list[str]:
+    """A line a figure, the nested ones by their path."""
+    lines = []
+    for name, value in told.items():
+        if isinstance(value, Mapping):
+            lines += facts_of(value, f"{above}{name}.") if value else [f"- {above}{name}: none"]
+        else:
+            figures = value if isinstance(value, list) else [value]
+            shown = ", ".join(f"{one:.4f}" if isinstance(one, float) else str(one) for one in figures)
+            lines.append(f"- {above}{name}: {'undefined' if value is None else shown}")
+    return lines
+
+
+def defined(value: Any) -> Any:
+    """Undefined figures as None: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {key: defined(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [defined(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _asked(asked: Mapping[str, Summary]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from ..agents.agent import Reporting
 from ..agents.catalogue import item_texts
 from ..agents.memory.embeddings import embedder
 from ..errors import RunError
@@ -23,12 +25,14 @@ from .atomic import write_text
 from .grid import train_all
 from .progress import Silent, Watcher
 from .records import read_records
-from .report import Verdict, markdown
+from .report import Verdict, defined, markdown
 from .study import Study, read_study
 from .summary import Summary
 from .variants import size_of, variants
 
 STUDY, REPORT, TABLE = "study.yaml", "report.md", "table.csv"
+TOLD = "report.json"
+"""In a step's folder: what its agent reports of the records."""
 
 
 def run(
@@ -56,7 +60,8 @@ def run(
     folder = study.folder
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / STUDY, study_text(study))
-    refined, asked, stopped = asyncio.run(_ask(study, split.train, retry_failed, watch))
+    said: dict[str, dict[str, Any]] = {}
+    refined, asked, stopped = asyncio.run(_ask(study, split.train, retry_failed, watch, said))
     facts, llm = _facts(split), f"{study.llm.provider} {study.llm.model}".strip()
     metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
     if stopped or (refined is None and study.steps):
@@ -72,7 +77,8 @@ def run(
         draws=study.evaluate.draws,
     )
     edits = size_of(split.train, refined) if refined is not None else {}
-    verdict = Verdict(study.name, str(folder), llm, facts, edits, asked, table, grid.cells, metric, usage=usage(folder))
+    paid = usage(folder)
+    verdict = Verdict(study.name, str(folder), llm, facts, edits, asked, table, grid.cells, metric, "", paid, said)
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))
     return verdict
@@ -86,9 +92,12 @@ def study_text(study: Study) -> str:
 
 
 async def _ask(
-    study: Study, train: Dataset, retry_failed: bool, watch: Watcher
+    study: Study, train: Dataset, retry_failed: bool, watch: Watcher, said: dict[str, dict[str, Any]]
 ) -> tuple[Dataset | None, dict[str, Summary], str]:
-    """The refined train side (None where no agent ran to its end), what each step asked, and why it stopped."""
+    """The refined train side (None where no agent ran to its end), what each step asked, and why it stopped.
+
+    What agents report of their records goes into `said`, by the name of the step's folder.
+    """
     if not study.steps:
         return None, {}, ""
     data = train
@@ -98,7 +107,11 @@ async def _ask(
             agent, folder = await opened.step(name, settings, data, study.folder / "agents" / str(place))
             if opened.totals[folder.name].stopped:
                 return None, opened.totals, opened.totals[folder.name].stopped
-            data = agent.fold(data, read_records(folder))
+            records = read_records(folder)
+            if isinstance(agent, Reporting):
+                said[folder.name] = defined(agent.report(data, records))
+                write_text(folder / TOLD, json.dumps(said[folder.name], indent=2) + "\n")
+            data = agent.fold(data, records)
     return data, opened.totals, ""
 
 

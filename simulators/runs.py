@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..agents.setwise.telling import counts_of
 from ..errors import RunError
 from .accounts import usage
 from .manifest import read_manifest
-from .records import totals
+from .records import read_records, totals
 from .run import REPORT, STUDY, TABLE
 from .summary import SUMMARY, Summary
 
@@ -22,6 +23,7 @@ def runs_list(out: Path | str = "runs") -> list[dict[str, Any]]:
 
 def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
     """One run: its study, manifests, summaries, report, and `usage`, what was paid by agent, failed attempts included.
+    A set-wise step also has `claims`: how many were written, dropped without evidence, forgotten, and so on.
 
     Raises RunError where there is no such run.
     """
@@ -30,8 +32,12 @@ def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
         known = ", ".join(entry["name"] for entry in runs_list(out)) or "none"
         raise RunError(f"no run {name!r} in {out}; there are: {known}")
     report = folder / REPORT
+    entry = _entry(folder)
+    for step in _steps(folder):
+        told = counts_of(read_records(step))
+        entry["steps"][step.name] |= {"claims": told} if told else {}
     return {
-        **_entry(folder),
+        **entry,
         "study": (folder / STUDY).read_text(encoding="utf-8"),
         "usage": {agent: asdict(spent) for agent, spent in usage(folder).items()},
         "manifests": {step.name: read_manifest(step) for step in _steps(folder)},

@@ -13,7 +13,13 @@ from pydantic import BaseModel
 
 from ..agents.agent import Agent
 from ..agents.chat.types import Sampling
+from ..agents.discriminator import Discriminate, Discriminator
+from ..agents.discriminator.machine import PROMPTS as DISCRIMINATE_PROMPTS
+from ..agents.generator import Generate, Generator
+from ..agents.generator.machine import PROMPTS as GENERATE_PROMPTS
 from ..agents.memory.memory import Embedder
+from ..agents.pair_scorer import PairScorer, ScorePairs
+from ..agents.pair_scorer.machine import PROMPTS as SCORE_PAIRS_PROMPTS
 from ..agents.setwise import Fold, Setwise, SetwiseAgent
 from ..agents.setwise.machine import PROMPTS as SETWISE_PROMPTS
 from ..errors import ConfigError
@@ -51,7 +57,29 @@ def _setwise(settings: SetwiseStep, around: Surroundings) -> SetwiseAgent:
     return SetwiseAgent(config, settings.fold, around.embed, around.sampling, around.wording, around.seed)
 
 
-AGENTS: dict[str, Step] = {"setwise": Step(SetwiseStep, _setwise, SETWISE_PROMPTS, frozenset({"fold"}))}
+def _generate(settings: Generate, around: Surroundings) -> Generator:
+    return Generator(settings, around.embed, around.sampling, around.wording, around.seed)
+
+
+def _discriminate(settings: Discriminate, around: Surroundings) -> Discriminator:
+    return Discriminator(settings, around.sampling, around.wording, around.seed)
+
+
+def _score_pairs(settings: ScorePairs, around: Surroundings) -> PairScorer:
+    return PairScorer(settings, around.sampling, around.wording, around.seed)
+
+
+AGENTS: dict[str, Step] = {
+    "setwise": Step(SetwiseStep, _setwise, SETWISE_PROMPTS, frozenset({"fold"})),
+    "generate": Step(Generate, _generate, GENERATE_PROMPTS, frozenset({"fuse"})),
+    "discriminate": Step(
+        Discriminate,
+        _discriminate,
+        DISCRIMINATE_PROMPTS,
+        frozenset({"calibrator", "folds", "head", "cut", "noise", "fuse"}),
+    ),
+    "score_pairs": Step(ScorePairs, _score_pairs, SCORE_PAIRS_PROMPTS, frozenset({"pairs", "pair_gap"})),
+}
 """Agents by name; one of your own is named "package.module:step", a `Step`."""
 
 

@@ -14,9 +14,9 @@ from ..agents.chat.build import LLMConfig
 from ..agents.memory.embeddings import EmbedderConfig
 from ..errors import ConfigError
 from ..recsys.data.groups import ColdConfig, HeadConfig
-from ..recsys.data.sources import DataConfig
+from ..recsys.data.sources import DataConfig, beside
 from ..recsys.evaluation import parse
-from ..recsys.models import model
+from ..recsys.models.chosen import TrainConfig
 from ..settings import checked, read_yaml, with_settings
 from .fidelity.config import FidelityConfig
 from .steps import check_step
@@ -65,42 +65,6 @@ class BatchConfig(BaseModel):
     def workers(self) -> int:
         """How many work at the same time."""
         return min(self.shards, self.at_once or self.shards)
-
-
-class TrainConfig(BaseModel):
-    """What is trained on every variant."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    models: tuple[dict[str, dict[str, Any]], ...] = ({"popularity": {}}, {"itemknn": {}}, {"bpr": {}}, {"sasrec": {}})
-    """Names of models, each alone or with its hyperparameters: `- sasrec: {max_length: 20}`."""
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
-    epochs: PositiveInt | None = None
-    """Most epochs of every model that trains in epochs; None leaves each model's own."""
-    device: str = "cpu"
-    """cpu, cuda, cuda:1 ..."""
-    threads: PositiveInt = 1
-    """CPU threads of torch. The numbers of a run depend on it in the last digits, so it is part of a result's name."""
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _named(cls, given: Any) -> Any:
-        if not isinstance(given, Sequence) or isinstance(given, str):
-            raise ValueError("write a list of models, such as [popularity, itemknn, sasrec]")
-        named = [{entry: {}} if isinstance(entry, str) else entry for entry in given]
-        for entry in named:
-            if not isinstance(entry, Mapping) or len(entry) != 1:
-                raise ValueError(f"{entry!r} is not a model; write its name, or one name with its hyperparameters")
-            [(name, hyperparameters)] = entry.items()
-            try:
-                model(name, **(hyperparameters or {}))
-            except ConfigError as error:
-                raise ValueError(str(error)) from None
-        names = [name for entry in named for name in entry]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} twice: the table has one line a model; make two studies of it")
-        return [{name: dict(settings or {})} for entry in named for name, settings in entry.items()]
 
 
 class EvaluateConfig(BaseModel):
@@ -207,16 +171,8 @@ def digest(value: Any) -> str:
 
 def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """`values` with the paths of data, prompts, prices and replay taken from the study file's folder."""
-    data = values.get("data")
-    if isinstance(data, dict):
-        for key in ("path", "metadata", "items", "users"):
-            if isinstance(data.get(key), str):
-                data[key] = str(folder / data[key])
-        split = data.get("split")
-        sides = split.get("given") if isinstance(split, dict) else None
-        for key in ("valid_path", "test_path"):
-            if isinstance(sides, dict) and isinstance(sides.get(key), str):
-                sides[key] = str(folder / sides[key])
+    if isinstance(values.get("data"), dict):
+        values["data"] = beside(values["data"], folder)
     llm = values.get("llm")
     for section, key in ((values, "prompts"), (llm, "prices"), (llm, "replay")):
         if isinstance(section, dict) and isinstance(section.get(key), str):

@@ -1,0 +1,45 @@
+"""`recloop tune`: a search for hyperparameters."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from .cli_options import Json, Set, example
+from .cli_output import console, print_json
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("recloop tune examples/tune/ml-100k.yaml --set tune.trials=10 --best found.yaml"))
+def tune(
+    search: Annotated[Path, typer.Argument(help="A search file (YAML): data, train, tune.")],
+    settings: Set = None,
+    best: Annotated[Path | None, typer.Option(help="A second place for best.yaml, the study file it makes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search hyperparameters on the validation side, within a budget. The same command resumes."""
+    from .recsys.tuning import tune as search_for
+
+    found = search_for(search, settings or [], best=best, progress=lambda line: print(line, file=sys.stderr))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        table = Table("model", f"{found.metric}, validation", "defaults", "trial", "of", "failed", "hyperparameters")
+        for name, told in found.best.items():
+            table.add_row(name, *_figures(told), ", ".join(f"{k}: {v}" for k, v in told["hyperparameters"].items()))
+        console(160).print(table)
+        print(f"Every trial: {found.folder}/trials.csv; a study with the best of each model: {found.folder}/best.yaml")
+    missing = set(found.table["model"]) - set(found.best)
+    if missing:
+        print(f"no trial of {', '.join(sorted(missing))} succeeded; trials.csv says why", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _figures(told: dict[str, Any]) -> list[str]:
+    defaults = "-" if told["defaults"] is None else f"{told['defaults']:.4f}"
+    return [f"{told['value']:.4f}", defaults, str(told["trial"]), str(told["trials"]), str(told["failed"])]
