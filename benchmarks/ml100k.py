@@ -37,6 +37,7 @@ SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
     "ease": ("ease", {}),
     "ials": ("ials", {}),
     "bpr": ("bpr", {}),
+    "bpr-256": ("bpr", {"embedding_size": 256, "learning_rate": 1e-3}),
     "lightgcn": ("lightgcn", {}),
     "gru4rec": ("gru4rec", {}),
     "sasrec": ("sasrec", {}),

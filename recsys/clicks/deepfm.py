@@ -42,6 +42,7 @@ class DeepFM(ClickModel[DeepFMConfig]):
 
     name: ClassVar[str] = "deepfm"
     Config: ClassVar[type[ClickConfig]] = DeepFMConfig
+    weighed: ClassVar[bool] = True
 
     def body(self, fields: Fields) -> nn.Module:
         return DeepMachine(fields.n_fields * self.config.embedding_size, self.config)

@@ -38,8 +38,8 @@ class Rows:
 class Embedded:
     """n rows as numbers. f fields of d numbers, of which those of the item stand together.
 
-    weights (n, f): the weight of each field's value; vectors (n, f, d); item (n, i * d): the item's fields side by
-    side; history (r, i * d): the same of the r real places of `real` (n, length), row by row.
+    weights (n, f): the weight of each field's value, (n, 0) for a model without; vectors (n, f, d); item (n, i * d):
+    the item's fields side by side; history (r, i * d): the same of the r real places of `real` (n, length), row by row.
     """
 
     weights: Tensor
@@ -60,16 +60,17 @@ class Fields(nn.Module):
     item_codes: Tensor
     unknown: Tensor
 
-    def __init__(self, codes: Arrays, n_codes: int, size: int) -> None:
+    def __init__(self, codes: Arrays, n_codes: int, size: int, weighed: bool) -> None:
         super().__init__()
         for name, array in codes.items():
             self.register_buffer(name, torch.as_tensor(array))
         self.n_lists = sum(name.startswith("list_") for name in codes)
-        self.weights = nn.Parameter(torch.zeros(n_codes, 1))
+        self.weights = nn.Parameter(torch.zeros(n_codes, 1)) if weighed else None
         self.vectors = nn.Parameter(torch.randn(n_codes, size) * 0.05) if size else None
 
     @classmethod
-    def of(cls, table: FeatureTable, size: int) -> Fields:
+    def of(cls, table: FeatureTable, size: int, weighed: bool) -> Fields:
+        """Vectors of `size` numbers, none where it is 0; and weights, where the model is to have them."""
         first = 1 + np.cumsum([0, *table.sizes])
         n_users, n_items, n_lists = table.users.shape[1], table.items.shape[1], len(table.lists)
         codes: Arrays = {
@@ -80,13 +81,14 @@ class Fields(nn.Module):
         for number, values in enumerate(table.lists):
             offset = first[n_users + n_items + number]
             codes[f"list_{number}"] = np.where(values < 0, PADDING, values + offset)
-        return cls({name: array.astype(np.int32) for name, array in codes.items()}, int(first[-1]), size)
+        return cls({name: array.astype(np.int32) for name, array in codes.items()}, int(first[-1]), size, weighed)
 
     @classmethod
     def from_state(cls, state: Arrays) -> Fields:
         """Fields of the form of saved ones; the weights are to be loaded yet."""
         codes = {name: a for name, a in state.items() if name not in ("weights", "vectors")}
-        return cls(codes, len(state["weights"]), state["vectors"].shape[1] if "vectors" in state else 0)
+        size = state["vectors"].shape[1] if "vectors" in state else 0
+        return cls(codes, len(state["vectors" if size else "weights"]), size, "weights" in state)
 
     @property
     def n_items(self) -> int:
@@ -127,8 +129,10 @@ class Fields(nn.Module):
         lists = self._lists(rows.items)
         parts = users.shape[1], items.shape[1], context.shape[1]
         codes = torch.cat([users, items, context], 1)
-        user, item, moment = F.embedding(codes, self.weights)[..., 0].split(parts, 1)
-        weights = torch.cat([user, item, *(_means(values, self.weights) for values in lists), moment], 1)
+        weights = self.unknown.new_empty(len(users), 0, dtype=torch.float32)
+        if self.weights is not None:
+            user, item, moment = F.embedding(codes, self.weights)[..., 0].split(parts, 1)
+            weights = torch.cat([user, item, *(_means(values, self.weights) for values in lists), moment], 1)
         if self.vectors is None:
             nothing = weights.new_empty(len(weights), 0)
             return Embedded(weights, nothing, nothing, nothing, nothing)

@@ -37,6 +37,7 @@ class FM(ClickModel[FMConfig]):
 
     name: ClassVar[str] = "fm"
     Config: ClassVar[type[ClickConfig]] = FMConfig
+    weighed: ClassVar[bool] = True
 
     def body(self, fields: Fields) -> nn.Module:
         return Machine()

@@ -31,6 +31,7 @@ class Logistic(ClickModel[LogisticConfig]):
     name: ClassVar[str] = "logistic"
     accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs"})
     Config: ClassVar[type[ClickConfig]] = LogisticConfig
+    weighed: ClassVar[bool] = True
 
     def body(self, fields: Fields) -> nn.Module:
         return Linear()

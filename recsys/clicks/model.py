@@ -83,6 +83,8 @@ class ClickModel(Generic[Told]):
     name: ClassVar[str]
     accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
     Config: ClassVar[type[ClickConfig]]
+    weighed: ClassVar[bool] = False
+    """Whether the body adds up a weight of each value beside what it makes of the vectors."""
 
     def __init__(self, config: Told | None = None) -> None:
         self.config: Told = config or cast(Told, self.Config())
@@ -103,7 +105,8 @@ class ClickModel(Generic[Told]):
 
     def build(self, train: Dataset) -> ClickNetwork:
         table = FeatureTable.fitted(train, self.config.fields, self.config.context)
-        fields = Fields.of(table, self.config.embedding_size if isinstance(self.config, EmbeddingConfig) else 0)
+        size = self.config.embedding_size if isinstance(self.config, EmbeddingConfig) else 0
+        fields = Fields.of(table, size, self.weighed)
         fields.start_from(train)
         wanted, threshold = self.config.labels, self.config.threshold
         rated = wanted == "ratings" or (wanted == "auto" and has_ratings(train, threshold))

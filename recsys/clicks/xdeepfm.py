@@ -73,6 +73,7 @@ class XDeepFM(ClickModel[XDeepFMConfig]):
 
     name: ClassVar[str] = "xdeepfm"
     Config: ClassVar[type[ClickConfig]] = XDeepFMConfig
+    weighed: ClassVar[bool] = True
 
     def body(self, fields: Fields) -> nn.Module:
         return ExtremeMachine(fields.n_fields, self.config)

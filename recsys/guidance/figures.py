@@ -83,7 +83,7 @@ def draw_reliability(tables: Mapping[str, pd.DataFrame], path: Path) -> Path:
                 part["decile"], part["agreement"], error, color=colour, label=name, capsize=2, marker="o", ms=3
             )
         axis.axhline(0.5, color="#bbbbbb", linewidth=0.8, linestyle=":")
-        axis.set(title=f"agreement with what was taken, by {by}", xlabel=f"decile of {by}", ylim=(0, 1))
+        axis.set(title=f"agreement by {by}", xlabel=f"decile of {by}", ylim=(0, 1))
         axis.legend(frameon=False, fontsize=8)
     return _saved(figure, path)
 

@@ -64,9 +64,11 @@ class Graph(nn.Module):
             return self.users, self.items
         self.graph = self.graph.to(self.users.device)
         total = layer = torch.cat([self.users, self.items])
-        for _ in range(self.layers):
-            layer = _Spread.apply(self.graph, layer)
-            total = total + layer
+        # torch has no sparse product in bf16 on a CPU; propagation stays in fp32 under autocast too.
+        with torch.autocast(layer.device.type, enabled=False):
+            for _ in range(self.layers):
+                layer = _Spread.apply(self.graph, layer)
+                total = total + layer
         users, items = (total / (self.layers + 1)).split([len(self.users), len(self.items)])
         return users, items
 

@@ -44,8 +44,8 @@ def test_a_normalised_gate_keeps_its_mean_whatever_it_learns():
         gate.weight.copy_(torch.tensor([2.0, -3.0]))
         gate.bias.fill_(-4.0)
     heard = gate.heard(gate(torch.arange(40)))
-    assert abs(float(heard.mean()) - 0.3) < 1e-6
-    assert float(heard.std()) > 0.05
+    assert abs(heard.mean().item() - 0.3) < 1e-6
+    assert heard.std().item() > 0.05
 
 
 def test_a_word_that_is_right_half_the_time_is_not_heard():
