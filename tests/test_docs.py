@@ -21,6 +21,7 @@ from recloop.agents.agent import Agent
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Request
 from recloop.recsys.models.contract import RecommenderContract
+from recloop.recsys.tuning import Tuning
 from recloop.simulators.study import Study
 
 from tests.agents.contract import AgentContract
@@ -123,7 +124,7 @@ def test_there_are_blocks_to_check() -> None:
 def test_every_study_file_is_valid(block: Block, plug_ins: Path) -> None:
     values = yaml.safe_load(block.text)
     if isinstance(values, dict) and "name" in values:
-        Study.model_validate(values)
+        (Tuning if "tune" in values else Study).model_validate(values)
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)
