@@ -8,7 +8,8 @@ Parts, each resumable and ended by `--minutes`:
     python benchmarks/selective.py taste         # recorded scores of a real LLM, 80 users of ml-latest-small
     python benchmarks/selective.py tune          # lambda and epochs, on the validation side
     python benchmarks/selective.py table         # 8 models x 7 rows x 3 seeds, `offline` as the LLM, two data sets
-    python benchmarks/selective.py report        # the table and the reliability of `offline`, from what is kept
+    python benchmarks/selective.py report        # that table, from what is kept
+    python benchmarks/selective.py reliability   # how often `offline` and the recorded LLM are right, by decile
 
 Everything is kept in `--out`; a second call goes on where the first one ended. Machine readable results lie beside.
 """
@@ -27,16 +28,19 @@ from pathlib import Path
 import torch
 from selective_cells import DATA, MODELS, ROWS, SHARED, TABLE, Cell, offline_scores, train_cell
 from selective_parts import bazaar, collapse, overhead
-from selective_report import report
+from selective_report import reliabilities, report
 from selective_taste import taste
 
+PARTS = ("collapse", "bazaar", "overhead", "taste", "tune", "table", "report", "reliability")
 WEIGHT = 0.1
 WEIGHTS = (0.03, 0.1, 0.3, 1.0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["collapse", "bazaar", "overhead", "taste", "tune", "table", "report"])
+    parser.add_argument(
+        "part", choices=["collapse", "bazaar", "overhead", "taste", "tune", "table", "report", "reliability"]
+    )
     parser.add_argument("--shared", type=Path, default=SHARED, help="folder with ml-100k and ml-latest-small")
     parser.add_argument("--out", type=Path, default=Path("runs/selective"))
     parser.add_argument("--figures", type=Path, default=Path(__file__).parent / "figures")
@@ -58,10 +62,11 @@ def main() -> None:
         "collapse": lambda: collapse(chosen.shared, chosen.out, chosen.figures),
         "bazaar": lambda: bazaar(chosen.figures, chosen.seeds, until),
         "overhead": lambda: overhead(chosen.shared, chosen.out, chosen.models),
-        "taste": lambda: taste(chosen.shared, chosen.figures, lambdas["ml-latest-small"], chosen.seeds, until),
+        "taste": lambda: taste(chosen.shared, lambdas["ml-latest-small"], chosen.seeds, until),
         "tune": lambda: tune(chosen, began),
         "table": lambda: table(chosen, began),
-        "report": lambda: report(chosen.shared, chosen.out, chosen.figures, lambdas),
+        "report": lambda: report(chosen.shared, chosen.out, lambdas),
+        "reliability": lambda: reliabilities(chosen.shared, chosen.out, chosen.figures),
     }[chosen.part]()
     print(f"\n{time.perf_counter() - began:.0f} s")
 

@@ -13,24 +13,31 @@ from recloop.recsys.evaluation import holm, paired
 from recloop.recsys.guidance.figures import draw_reliability
 from recloop.recsys.guidance.reliability import reliability
 from recloop.recsys.guidance.truth import truth_pairs
-from selective_cells import MODELS, ROWS, offline_scores, split_of
+from selective_cells import DATA, MODELS, ROWS, offline_scores, split_of
+from selective_taste import taken_and_others
 
 COLUMNS = ("ndcg", "ndcg cold", "ndcg tail", "ndcg head", "auc", "logloss")
 
 
-def report(shared: Path, out: Path, figures: Path, weights: dict[str, float]) -> None:
-    drawn = {}
+def report(shared: Path, out: Path, weights: dict[str, float]) -> None:
     for name, weight in weights.items():
-        split = split_of(name, shared)
         cells = kept(out, name, weight)
-        if not cells:
-            continue
-        drawn[name] = reliability_of(name, split, shared, out)
-        print(f"\n### {name}, lambda {weight:g}\n")
-        print(described(cells))
-        differences(cells, split)
-    if drawn:
-        print(draw_reliability(drawn, figures / "selective-reliability-offline.png"))
+        if cells:
+            print(f"\n### {name}, lambda {weight:g}\n\n{described(cells)}")
+            differences(cells, split_of(name, shared))
+
+
+def reliabilities(shared: Path, out: Path, figures: Path) -> None:
+    """`offline` against validation and test side of both data sets together, and the recorded LLM against its ten."""
+    drawn = {}
+    for name in DATA:
+        split, scores = split_of(name, shared), offline_scores(name, shared, out)
+        pairs = truth_pairs(scores, split.train, together(split.valid, split.test))
+        drawn[f"offline, {name}"] = lines_of(f"`offline`, {name}", reliability(pairs, scores, split.train))
+    told, train, held, _ = taken_and_others(shared)
+    pairs = truth_pairs(told, train, held)
+    drawn["recorded LLM, 80 users"] = lines_of("the recorded LLM, 80 users", reliability(pairs, told, train))
+    print(f"\n{draw_reliability(drawn, figures / 'selective-reliability.png').name}")
 
 
 def kept(out: Path, name: str, weight: float) -> dict[tuple[str, str, int], tuple[pd.DataFrame, dict]]:
@@ -113,12 +120,9 @@ def values(cells: dict, model: str, row: str, seeds: list[int], column: str, gro
     return np.stack(found)
 
 
-def reliability_of(name: str, split: Split, shared: Path, out: Path) -> pd.DataFrame:
-    """`offline` against validation and test together: the recommenders' test side decides nothing here."""
-    scores = offline_scores(name, shared, out)
-    pairs = truth_pairs(scores, split.train, together(split.valid, split.test))
-    lines = reliability(pairs, scores, split.train)
-    print(f"\n### How often `offline` is right, {name}\n")
+def lines_of(name: str, lines: pd.DataFrame) -> pd.DataFrame:
+    """Prints the deciles, and gives them back."""
+    print(f"\n### How often the order is right: {name}\n")
     print("| by | decile | from | to | users | pairs | agreement |\n|---|--:|--:|--:|--:|--:|---|")
     for row in lines.itertuples():
         ends = "- | -" if row.by == "all" else f"{row.lowest:.0f} | {row.highest:.0f}"

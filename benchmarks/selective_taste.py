@@ -18,9 +18,6 @@ import pandas as pd
 from recloop.recsys.data import Dataset, Split, leave_last_out, read_movielens
 from recloop.recsys.evaluation import evaluate, user_auc
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores, random_scores, shuffled_scores
-from recloop.recsys.guidance.figures import draw_reliability
-from recloop.recsys.guidance.reliability import reliability
-from recloop.recsys.guidance.truth import truth_pairs
 from recloop.recsys.models import Circumstances
 from selective_parts import shown
 
@@ -40,27 +37,24 @@ ROWS = {
 }
 
 
-def taste(shared: Path, figures: Path, weight: float, seeds: int, until: float) -> None:
+def taken_and_others(shared: Path) -> tuple[PairScores, Dataset, Dataset, Dataset]:
+    """The recorded scores, train, the last rows of those 80 users, and the last rows of all others."""
     data = read_movielens(shared / "ml-latest-small" / "ml-latest-small.zip")
     split = leave_last_out(data, valid=0, test=HELD)
     told = recorded(shared.parent / "replies" / "ml_latest_small_taste.jsonl", data)
     of_them = np.isin(split.test.user, told.user)
-    held, chooses = split.test.rows(of_them), split.test.rows(~of_them)
-    print(f"{len(np.unique(told.user))} users, {len(told)} scores, {of_them.sum()} held-out rows of theirs.\n")
-    lines = reliability(truth_pairs(told, split.train, held), told, split.train)
-    print("| by | decile | from | to | users | pairs | agreement |\n|---|--:|--:|--:|--:|--:|---|")
-    for row in lines.itertuples():
-        ends = "- | -" if row.by == "all" else f"{row.lowest:.0f} | {row.highest:.0f}"
-        agreed = f"{row.agreement:.3f} [{row.low:.3f}, {row.high:.3f}]"
-        print(f"| {row.by} | {row.decile or '-'} | {ends} | {row.users} | {row.pairs} | {agreed} |")
-    draw_reliability({"recorded LLM": lines}, figures / "selective-reliability-llm.png")
+    return told, split.train, split.test.rows(of_them), split.test.rows(~of_them)
 
+
+def taste(shared: Path, weight: float, seeds: int, until: float) -> None:
+    told, train, held, chooses = taken_and_others(shared)
+    split = Split(train, train.rows(np.zeros(len(train), bool)), held)
     rng = np.random.default_rng(1)
     scores = {"told": told, "random": random_scores(told, rng), "shuffled": shuffled_scores(told, rng)}
     users = np.unique(told.user)
     halves = np.random.default_rng(0).permutation(users)
     right = pd.MultiIndex.from_arrays([told.user, told.item]).isin(pd.MultiIndex.from_arrays([held.user, held.item]))
-    alone = np.nanmean(user_auc(told.user, right, told.score, data.n_users))
+    alone = np.nanmean(user_auc(told.user, right, told.score, train.n_users))
     print(f"\nAUC within the 20 items, the LLM alone: {alone:.3f}. Lambda {weight:g}, {seeds} seeds.\n")
     print("| model | row | AUC within the 20 | row - none | NDCG@10, full ranking | row - none | row - shuffled |")
     print("|---|---|--:|---|--:|---|---|")
