@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -38,13 +39,16 @@ def runs_show(
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """One run: its report, or, before there is one, its study and counts."""
+    """One run: its report, or, before there is one, its study and counts; and what was paid for it, by agent."""
     from .simulators import runs
+    from .simulators.report import paid
 
     shown = runs.runs_show(name, out)
     if as_json:
         return print_json(shown)
     print(shown["report"] or f"{shown['study']}\n{json.dumps(shown['steps'], indent=2)}\nno table yet: run it again")
+    if shown["usage"]:
+        Console(width=None if sys.stdout.isatty() else 160).print(paid(shown["usage"]))
 
 
 @app.command("trace", epilog=example("recloop runs trace bazaar 17"))

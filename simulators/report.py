@@ -186,12 +186,13 @@ def _asked(asked: Mapping[str, Summary]) -> list[str]:
     return lines or ["- nothing: no step"]
 
 
-def paid(usage: Mapping[str, Spent]) -> Table:
+def paid(usage: Mapping[str, Spent | Mapping[str, Any]]) -> Table:
     """What was paid, a row an agent, for a terminal. Not in the report: a run that found its replies paid nothing."""
     table = Table(title="Paid so far, all runs of this study")
     for column in ("agent", "calls", "lost", "prompt tokens", "completion tokens", "USD", "calls without a price"):
         table.add_column(column, justify="left" if column == "agent" else "right")
     for agent, spent in sorted(usage.items()):
+        spent = spent if isinstance(spent, Spent) else Spent(**spent)
         figures = (spent.calls, spent.lost_calls, spent.prompt_tokens, spent.completion_tokens)
         table.add_row(agent, *map(str, figures), f"{spent.usd:.4f}", str(spent.unpriced_calls))
     return table
