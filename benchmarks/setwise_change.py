@@ -19,8 +19,8 @@ from recloop.simulators.study import Study
 
 BEFORE, AFTER = 10, 6
 ROWS = {
-    "nothing forgotten": {"forget_below": 0.0},
     "as shipped (half-life 10)": {},
+    "nothing forgotten": {"forget_below": 0.0},
     "half-life 5": {"half_life": 5.0},
     "half-life 2": {"half_life": 2.0},
     "nothing forgotten, no reflection": {"forget_below": 0.0, "rounds": 0},
@@ -49,7 +49,7 @@ def spliced(config: DataConfig) -> Dataset:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--movielens", metavar="ZIP", type=Path)
-    parser.add_argument("--users", type=int, default=150)
+    parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     options = parser.parse_args()
     world = "bazaar" if options.movielens is None else "movielens"

@@ -148,15 +148,17 @@ def _setwise(outcome: Outcome, table: pd.DataFrame) -> Figure:
     figure, axes = _panels(2, table["row"].nunique(), width=6.0)
     part = table[table["metric"].eq("ndcg@10")]
     dots(axes[0], part, "NDCG@10", "ndcg@10")
-    costs = pd.DataFrame(list(outcome.costs)).assign(all=lambda c: c["tokens"] + c["walk_tokens"])
-    order = [row for row in part.sort_values("mean")["row"] if row in set(costs["row"])]
-    chosen = costs.set_index("row").loc[order]
-    places = np.arange(len(order))
-    axes[1].barh(places, chosen["walk_tokens"], color="#e6b0aa", label="walking the history")
-    axes[1].barh(places, chosen["tokens"], left=chosen["walk_tokens"], color="#c0392b", label="ranking one list")
-    axes[1].set_yticks(places, order, fontsize=8)
+    # The bars stand on the lines of the dots, so that what a setting is worth and what it costs can be read across.
+    costs = pd.DataFrame(list(outcome.costs)).set_index("row")
+    lines = {row: place for place, row in enumerate(part.dropna(subset=["mean"]).sort_values("mean")["row"])}
+    costs = costs.loc[[row for row in lines if row in costs.index]]
+    places = [lines[row] for row in costs.index]
+    axes[1].barh(places, costs["walk_tokens"], color="#e6b0aa", label="walking the history")
+    axes[1].barh(places, costs["tokens"], left=costs["walk_tokens"], color="#c0392b", label="ranking one list")
+    axes[1].set_yticks(range(len(lines)), [""] * len(lines))
+    axes[1].set_ylim(axes[0].get_ylim())
     axes[1].set_title("tokens a user", fontsize=9, loc="left")
-    axes[1].legend(fontsize=7, frameon=False, loc="lower right")
+    axes[1].legend(fontsize=7, frameon=False, loc="upper right")
     axes[1].xaxis.set_major_formatter(lambda value, _: f"{value / 1000:.0f}k")
     _legend(figure, table)
     return figure
