@@ -51,7 +51,7 @@ def runs_show(
         Console(width=None if sys.stdout.isatty() else 160).print(paid(shown["usage"]))
 
 
-@app.command("trace", epilog=example("recloop runs trace bazaar 17"))
+@app.command("trace", epilog=example("recloop runs trace bazaar u0003"))
 def runs_trace(
     name: Annotated[str, typer.Argument(help="The run's name, as `runs list` has it.")],
     user: Annotated[str, typer.Argument(help="The data's own user id.")],

@@ -38,15 +38,17 @@ def runs_trace(name: str, user: str, out: Path | str = "runs") -> dict[str, Any]
     # Its paths have been taken from the study file's folder already.
     study = checked(Study, read_yaml(folder / STUDY), str(folder / STUDY))
     key = f"user:{user}"
-    known = 0
+    known, some = 0, ""
     for step in _walks(folder):
         records = read_records(step)
         known += len(records)
+        some = some or next((found.partition(":")[2] for found in records["key"]), "")
         own = records[records["key"].eq(key)]
         if len(own):
             texts = item_texts(load_split(study.data).train)
             return {"run": name, "step": step.name, "user": user, **_told(own.iloc[0], texts)}
-    raise RunError(f"run {name!r} holds {known} set-wise walks and none of user {user!r}; ids are the data's own")
+    such = f", such as {some!r}" if some else ""
+    raise RunError(f"run {name!r} holds {known} set-wise walks and none of user {user!r}; ids are the data's own{such}")
 
 
 def _walks(folder: Path) -> Iterator[Path]:
