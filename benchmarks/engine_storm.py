@@ -31,6 +31,7 @@ from urllib.parse import quote
 
 from engine_world import Clock, served, verdict, world
 from recloop.agents.chat.replies import Replies, read_replay
+from recloop.errors import RecloopError
 from recloop.logs import set_up_logs
 from recloop.simulators.asking import CACHE, asking
 from recloop.simulators.records import read_records
@@ -130,7 +131,7 @@ def refused(url: str, out: Path) -> str:
                 await opened.step("setwise", TASK, world(1), asked.folder / "agents" / "0")
 
         asyncio.run(run())
-    except Exception:
+    except RecloopError:
         return traceback.format_exc()
     finally:
         os.environ[VARIABLE] = right

@@ -17,6 +17,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=ROWS)
     options.add_argument("--batch-size", type=int, default=BATCH)
     options.add_argument("--evaluate", action="store_true", help="rank 5,000 users' test items with what was learnt")
-    options.add_argument("--folder", type=Path, default=Path("/tmp/recloop-scale"), help="where the log is kept")
+    kept = Path(tempfile.gettempdir()) / "recloop-scale"
+    options.add_argument("--folder", type=Path, default=kept, help="where the log is kept")
     options.add_argument("--step", choices=["make", "load", "bpr"], help="one step, in this process")
     chosen = options.parse_args()
     file = chosen.folder / f"log-{chosen.rows}.csv"

@@ -15,6 +15,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
+from . import similarity
 from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
 from .space import Among, Range, Space
 
@@ -67,16 +68,13 @@ class ItemKNN:
         return normalize(tfidf_weight(by_item) if self.config.weighting == "tfidf" else by_item).T.tocsr()
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        scores = interactions_matrix(history)[users] @ fitted(self.name, self.similarity)
-        return np.asarray(scores.toarray(), np.float32)
+        return similarity.history_scores(fitted(self.name, self.similarity), users, history)
 
     def item_weights(self, items: Ints) -> Floats:
-        return np.asarray(fitted(self.name, self.similarity)[items].toarray(), np.float32)
+        return similarity.rows(fitted(self.name, self.similarity), items)
 
     def state(self) -> Arrays:
-        s = fitted(self.name, self.similarity)
-        return {"data": s.data, "indices": s.indices, "indptr": s.indptr}
+        return similarity.as_arrays(fitted(self.name, self.similarity))
 
     def restore(self, state: Arrays) -> None:
-        n = len(state["indptr"]) - 1
-        self.similarity = csr_matrix((state["data"], state["indices"], state["indptr"]), shape=(n, n))
+        self.similarity = similarity.from_arrays(state)

@@ -24,7 +24,8 @@ from scipy.sparse import csr_matrix
 
 from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
-from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+from . import similarity
+from .recommender import Circumstances, ModelConfig, fitted, learnt_from
 from .space import Range, Space
 
 Indices = npt.NDArray[np.integer]
@@ -73,20 +74,17 @@ class Swing:
         self.similarity = swings(strengths(data), self.config, circumstances.seed)
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        scores = interactions_matrix(history)[users] @ fitted(self.name, self.similarity)
-        return np.asarray(scores.toarray(), np.float32)
+        return similarity.history_scores(fitted(self.name, self.similarity), users, history)
 
     def item_weights(self, items: Ints) -> Floats:
         """(n, n_items): what item j of a history adds to every item."""
-        return np.asarray(fitted(self.name, self.similarity)[items].toarray(), np.float32)
+        return similarity.rows(fitted(self.name, self.similarity), items)
 
     def state(self) -> Arrays:
-        s = fitted(self.name, self.similarity)
-        return {"data": s.data, "indices": s.indices, "indptr": s.indptr}
+        return similarity.as_arrays(fitted(self.name, self.similarity))
 
     def restore(self, state: Arrays) -> None:
-        n = len(state["indptr"]) - 1
-        self.similarity = csr_matrix((state["data"], state["indices"], state["indptr"]), shape=(n, n))
+        self.similarity = similarity.from_arrays(state)
 
 
 def strengths(data: Dataset) -> csr_matrix:

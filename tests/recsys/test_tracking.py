@@ -19,7 +19,6 @@ def fitted(folder, *track, epochs=3, **settings):
 
 
 def test_tensorboard_gets_the_losses_and_what_validation_was_worth(tmp_path):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = fitted(tmp_path, "tensorboard", evaluate_every=2)
@@ -31,7 +30,6 @@ def test_tensorboard_gets_the_losses_and_what_validation_was_worth(tmp_path):
 
 
 def test_mlflow_gets_one_run_that_a_resumed_training_goes_on_with(tmp_path, monkeypatch):
-    pytest.importorskip("mlflow")
     from mlflow.tracking import MlflowClient
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -46,7 +44,6 @@ def test_mlflow_gets_one_run_that_a_resumed_training_goes_on_with(tmp_path, monk
 
 
 def test_a_training_that_fails_closes_what_watches_it(tmp_path, monkeypatch):
-    pytest.importorskip("tensorboard")
     from recloop.recsys import tracking
 
     closed = []

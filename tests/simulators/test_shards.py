@@ -118,7 +118,8 @@ def test_a_wrong_setting_is_named(toy, tmp_path, factory, backend, said):
 
 @pytest.mark.slow
 def test_ray_has_the_records_of_a_serial_run_though_a_worker_is_killed(serial, tmp_path):
-    ray = pytest.importorskip("ray")
+    import ray
+
     grave = tmp_path / "grave"
     config = {**TROUBLE, "die_once_at": 40, "grave": str(grave)}
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)

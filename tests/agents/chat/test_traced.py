@@ -14,7 +14,7 @@ from recloop.logs import set_up_logs
 
 @pytest.fixture
 def spans():
-    sdk = pytest.importorskip("opentelemetry.sdk.trace")
+    from opentelemetry.sdk import trace as sdk
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 

@@ -1,0 +1,31 @@
+"""What the models that learn one sparse item-to-item matrix share: scores from a history, rows, and the way to disk."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from ..checkpoints import Arrays
+from ..data.dataset import Dataset, Floats, Ints
+from .recommender import interactions_matrix
+
+
+def history_scores(similarity: csr_matrix, users: Ints, history: Dataset) -> Floats:
+    """(n, n_items) sums over each user's history of weight x similarity. similarity (n_items, n_items)."""
+    return np.asarray((interactions_matrix(history)[users] @ similarity).toarray(), np.float32)
+
+
+def rows(similarity: csr_matrix, items: Ints) -> Floats:
+    """(n, n_items): what each of these items adds to every item where a history holds it."""
+    return np.asarray(similarity[items].toarray(), np.float32)
+
+
+def as_arrays(similarity: csr_matrix) -> Arrays:
+    """The matrix as arrays by name, without the zeros."""
+    return {"data": similarity.data, "indices": similarity.indices, "indptr": similarity.indptr}
+
+
+def from_arrays(state: Arrays) -> csr_matrix:
+    """The matrix that `as_arrays` was given."""
+    n = len(state["indptr"]) - 1
+    return csr_matrix((state["data"], state["indices"], state["indptr"]), shape=(n, n))
