@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,14 +16,17 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError
 from . import checkpoints
-from .batches import Batch, part_of_pairs
-from .data.dataset import Dataset, Floats, Ints, Split, together
-from .evaluation.ranking import evaluate
+from .batches import Batch
+from .data.dataset import Dataset, Split, together
+from .judging import Judge, Scorer, judged, judges
 from .lazy_adam import LazyAdam
 from .models.recommender import Circumstances, ModelConfig, counted
 from .processes import Processes
 from .progress import Epoch, Log, Network, Progress
+from .terms import Term, pairs
 from .tracking import Tracker, trackers
+
+__all__ = ["Batch", "Judge", "Learner", "Log", "Term", "TrainingConfig", "fit", "pairs", "restore", "state", "threads"]
 
 
 class TrainingConfig(ModelConfig):
@@ -53,25 +55,8 @@ class TrainingConfig(ModelConfig):
     """Largest norm of the gradient; 0 does not clip."""
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One summand of the loss: its batches of one epoch, and the loss of a batch.
-
-    The arrays of a batch reach `loss` as tensors on the network's device, in the same order. The first term of a
-    learner sets the length of an epoch; the others must be able to go on for ever.
-    """
-
-    batches: Callable[[np.random.Generator], Iterable[Batch]]
-    loss: Callable[..., Tensor]
-    part: Callable[[Batch, int, int], tuple[Batch, float]] | None = None
-    """(batch, which, of how many): what one of several processes takes of a batch, and what share of the batch's loss
-    the loss of it is. The shares of all parts add up to 1, or to 0 where nothing counts. None: not to be parted."""
-
-
-class Learner(Protocol[Network]):
+class Learner(Scorer[Network], Protocol[Network]):
     """What a network's model tells the loop; the loop keeps the network and the weights."""
-
-    name: ClassVar[str]
 
     @property
     def config(self) -> TrainingConfig: ...
@@ -81,20 +66,6 @@ class Learner(Protocol[Network]):
 
     def terms(self, network: Network, train: Dataset) -> list[Term]:
         """The loss, main term first."""
-
-    def scores(self, network: Network, users: Ints, history: Dataset) -> Floats:
-        """(len(users), n_items), as `Recommender.score`; called without gradients and in evaluation mode."""
-
-
-Judged = TypeVar("Judged", bound=nn.Module, contravariant=True)
-
-
-@runtime_checkable
-class Judge(Protocol[Judged]):
-    """A learner that says itself what its validation side is worth; of every other one it is NDCG@10."""
-
-    def judged(self, network: Judged, train: Dataset, valid: Dataset, ranked: Callable[[], float]) -> float:
-        """A figure, the higher the better; called without gradients and in evaluation mode. `ranked` gives NDCG@10."""
 
 
 def fit(
@@ -135,43 +106,6 @@ def fit(
     return network.eval(), log
 
 
-def pairs(
-    train: Dataset, weight: float, batch_size: int, prefer: Callable[[Tensor, Tensor, Tensor], Tensor]
-) -> list[Term]:
-    """The extra BPR term of preference pairs, or nothing where `train` has none or `weight` is 0.
-
-    prefer: (users, preferred, other), all (n,) codes, to x_u,preferred - x_u,other (n,).
-    Every step takes its share of the pairs, so that over an epoch each is seen about once, and scales their loss so
-    that a pair of weight 1 counts as `weight` interactions do. A step's pairs are all those of a few users: a sequence
-    model needs a state a user, which is by far the dearest part of it.
-    """
-    table = train.pairs[train.pairs["weight"] > 0].sort_values("user", kind="stable")
-    if weight == 0 or table.empty:
-        return []
-    columns = tuple(table[c].to_numpy(np.int64) for c in ("user", "preferred", "other"))
-    counts = table["weight"].to_numpy(np.float32)
-    share = len(table) / max(len(train), 1)
-    size = int(np.clip(round(share * batch_size), 1, len(table)))
-
-    first = np.flatnonzero(np.diff(columns[0], prepend=-1))
-    last = np.append(first[1:], len(table))
-
-    def batches(rng: np.random.Generator) -> Iterator[Batch]:
-        while True:
-            order = rng.permutation(len(first))
-            rows = np.concatenate([np.arange(first[user], last[user]) for user in order])
-            # Cut between two users, at the one nearest to a multiple of the batch's size.
-            ends = np.cumsum((last - first)[order])
-            cuts = np.unique(ends[np.searchsorted(ends, np.arange(size, len(rows), size))])
-            for part in np.split(rows, cuts[cuts < len(rows)]):
-                yield *(column[part] for column in columns), counts[part]
-
-    def loss(users: Tensor, preferred: Tensor, other: Tensor, count: Tensor) -> Tensor:
-        return weight * share * (-nn.functional.logsigmoid(prefer(users, preferred, other)) * count).mean()
-
-    return [Term(batches, loss, part_of_pairs)]
-
-
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
     """Lets torch use `count` CPU threads inside the block; None changes nothing."""
@@ -205,7 +139,7 @@ def _train(
     progress = Progress(network, optimizer, circumstances.folder, stem, identity, processes)
     progress.resume()
     processes.agree(network)
-    users = _judges(valid, config.valid_users, circumstances.seed)
+    users = judges(valid, config.valid_users, circumstances.seed)
     sides = Split(train, valid, valid) if valid is not None else None
 
     while not progress.finished(epochs, config.patience):
@@ -221,12 +155,12 @@ def _train(
                 f"{learner.name}: the loss of epoch {epoch} is {loss}; "
                 f"lower learning_rate (now {config.learning_rate:g})"
             )
-        judged = float("nan")
+        figure = float("nan")
         if sides is not None and len(users) and (epoch % config.evaluate_every == 0 or epoch == epochs):
             network.eval()
             with torch.no_grad():
-                judged = _judged(learner, network, sides, users, processes, device)
-        progress.add(Epoch(epoch, loss, seconds, judged))
+                figure = judged(learner, network, sides, users, processes, device)
+        progress.add(Epoch(epoch, loss, seconds, figure))
         for tracker in watching:
             tracker.epoch(stem, progress.epochs[-1])
     return progress.result()
@@ -237,30 +171,6 @@ def _adam(network: nn.Module, learning_rate: float, device: torch.device) -> tor
     if getattr(network, "lazy", False):
         return LazyAdam(weights, learning_rate)
     return torch.optim.Adam(weights, lr=learning_rate, fused=device.type in ("cpu", "cuda"))
-
-
-def _judged(
-    learner: Learner[Network],
-    network: Network,
-    sides: Split,
-    users: Ints,
-    processes: Processes,
-    device: torch.device,
-) -> float:
-    """What the validation side is worth. Processes rank a part of the users each, and take the first one's figure."""
-
-    def ranked() -> float:
-        part = users[processes.rank :: processes.count]
-        ranking = evaluate(_InTraining(learner, network), sides, metrics=["ndcg@10"], side="valid", users=part)
-        values = ranking.values("ndcg@10")
-        defined = values[~np.isnan(values)]
-        total = torch.tensor([defined.sum(), len(defined)], dtype=torch.float64).to(device)
-        processes.add_up([total])
-        figure, count = total.tolist()
-        return figure / count if count else float("nan")
-
-    figure = learner.judged(network, sides.train, sides.valid, ranked) if isinstance(learner, Judge) else ranked()
-    return processes.from_first(lambda: figure)
 
 
 def _epoch(
@@ -319,30 +229,6 @@ def _identity(learner: Learner[Network], train: Dataset, valid: Dataset | None, 
         "seed": circumstances.seed,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _judges(valid: Dataset | None, most: int, seed: int) -> Ints:
-    if valid is None:
-        return np.empty(0, np.int32)
-    users = np.flatnonzero(valid.user_counts).astype(np.int32)
-    if len(users) > most:
-        users = np.sort(np.random.default_rng([seed, 0]).choice(users, most, replace=False))
-    return users
-
-
-@dataclass(frozen=True, slots=True)
-class _InTraining(Generic[Network]):
-    """A network in the middle of its training, as evaluation sees it."""
-
-    learner: Learner[Network]
-    network: Network
-
-    @property
-    def name(self) -> str:
-        return self.learner.name
-
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.learner.scores(self.network, users, history)
 
 
 def _mixed(seed: int, epoch: int, rank: int) -> int:

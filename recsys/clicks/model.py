@@ -6,6 +6,7 @@ training loop is the one of all recommenders.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Generic, Literal, TypeVar, cast
 
@@ -74,7 +75,7 @@ class EmbeddingConfig(ClickConfig):
 Told = TypeVar("Told", bound=ClickConfig)
 
 
-class ClickModel(Generic[Told]):
+class ClickModel(ABC, Generic[Told]):
     """Scores are log-odds of a click; `predict` gives chances.
 
     With choices for labels a chance is that of the sampled world: one choice among `negatives` + 1 rows.
@@ -91,9 +92,9 @@ class ClickModel(Generic[Told]):
         self.network: ClickNetwork | None = None
         self.log: training.Log | None = None
 
+    @abstractmethod
     def body(self, fields: Fields) -> nn.Module:
         """From `Embedded` rows to (n,) log-odds."""
-        raise NotImplementedError
 
     @property
     def history_length(self) -> int:

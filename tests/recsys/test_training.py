@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from recloop.errors import ConfigError, DataError
-from recloop.recsys import training
+from recloop.recsys import judging, training
 from recloop.recsys.batches import shuffled
 from recloop.recsys.data.dataset import PAIR_COLUMNS, Dataset, together
 from recloop.recsys.models import Circumstances, model
@@ -221,7 +221,7 @@ def test_threads_are_set_inside_and_put_back():
 
 
 def test_a_large_validation_side_is_sampled_by_the_seed(split):
-    users = [training._judges(split.valid, 7, seed) for seed in (0, 0, 1)]
+    users = [judging.judges(split.valid, 7, seed) for seed in (0, 0, 1)]
     assert [len(u) for u in users] == [7, 7, 7]
     assert (users[0] == users[1]).all()
     assert (users[0] != users[2]).any()
