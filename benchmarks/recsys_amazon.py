@@ -41,7 +41,7 @@ def measured(name: str, file: Path, seed: int, threads: int, epochs: int | None)
 
     split = load_split(DataConfig(source="atomic", path=file))
     kind, settings = SETTINGS[name]
-    learner = model(kind, **settings, **({"epochs": epochs} if epochs and "batch_size" in settings else {}))
+    learner = model(kind, **settings | ({"epochs": epochs} if epochs and "batch_size" in settings else {}))
     torch.set_num_threads(threads)
     began = time.perf_counter()
     learner.fit(split.train, split.valid, Circumstances(seed=seed, threads=threads))
