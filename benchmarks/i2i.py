@@ -55,7 +55,7 @@ def main() -> None:
         print(swing_speed(chosen.folder))
         return
     worth = study_i2i(study_of(chosen), watcher())
-    title = f"{chosen.data}, offline" if chosen.llm is None else f"{chosen.data}, {chosen.llm.stem}"
+    title = f"{chosen.data}, offline (no LLM)" if chosen.llm is None else f"{chosen.data}, {chosen.llm.stem}"
     folder = chosen.out / f"i2i-{chosen.data}"
     report = write_worth(worth, folder, title, "recall@10")
     print(report.read_text(encoding="utf-8"))

@@ -126,7 +126,7 @@ def _tables(log: Log) -> Iterator[pa.Table]:
                     column_names=list(log.names),
                     skip_rows=0 if log.form.names is not None else 1,
                     encoding=log.form.encoding.removesuffix("-sig"),
-                    block_size=8 << 20,
+                    block_size=2 << 20,
                     use_threads=False,
                 ),
                 parse_options=arrow_csv.ParseOptions(

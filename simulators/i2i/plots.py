@@ -40,16 +40,18 @@ def confidence_curve(curve: pd.DataFrame, metric: str, title: str, path: Path, g
             line = part[part["order"] == order]
             _line(axis, line, colour, label, 0.016 * (place - 0.5))
             if order == CONFIDENCE:
-                for row in line[line["cut"].notna()].itertuples():
-                    axis.annotate(f"{row.cut:.2f}", (row.share, row.high), (0, 2), textcoords="offset points",
-                                  fontsize=6, color=colour, ha="center")  # fmt: skip
+                cuts = line[line["cut"].notna()]
+                for share, cut in zip(cuts["share"].astype(float), cuts["cut"], strict=True):
+                    # In a strip of its own above the bars.
+                    axis.text(share, 0.985, f"{cut:.2f}", fontsize=7, color=colour, ha="center", va="top",
+                              transform=axis.get_xaxis_transform())  # fmt: skip
 
     return _drawn(
         some,
         draw,
         metric,
         f"{title}: confidence, {group}",
-        "share of the generated rows added (numbers: the cut)",
+        "share of the generated rows added (red: least confidence)",
         path,
     )
 
@@ -69,17 +71,19 @@ def _drawn(table: pd.DataFrame, draw: object, metric: str, title: str, below: st
     from matplotlib.figure import Figure
 
     models: Sequence[str] = list(dict.fromkeys(table["model"]))
-    figure = Figure(figsize=(1 + 3.4 * max(len(models), 1), 3.6), layout="constrained")
+    figure = Figure(figsize=(1.8 + 3.4 * max(len(models), 1), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, max(len(models), 1), squeeze=False)[0]
     for axis, name in zip(axes, models, strict=True):
         draw(axis, table[table["model"] == name])  # type: ignore[operator]
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high + 0.1 * (high - low))
         axis.axhline(0, color="#17202a", linewidth=0.6, linestyle=":")
         axis.set_title(name, fontsize=10)
         axis.set_xlabel(below, fontsize=7)
         axis.tick_params(labelsize=7)
     axes[0].set_ylabel(f"{metric}, difference to raw", fontsize=8)
-    axes[-1].legend(fontsize=7, frameon=False)
+    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside right upper", fontsize=7, frameon=False)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, format="png")

@@ -29,6 +29,8 @@ from ..atomic import write_text
 INDEX, ITEMS = "blocks.json", "items.parquet"
 UNPACKED = 6
 """About how many times larger a log is than its gzip or its Parquet file."""
+MOST = 500
+"""Blocks of a log at most: each is an open file while the log is cut. Of a log above 500 x block_mb they are larger."""
 _SEED = "recloop-blocks--"
 """Of the hash that deals users into blocks: 16 characters."""
 
@@ -61,33 +63,62 @@ def cut(log: Log, folder: Path, block_mb: float, identity: dict[str, Any]) -> Bl
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     size = log.file.path.stat().st_size * (UNPACKED if log.file.path.suffix in (".gz", ".parquet", ".pq") else 1)
-    count = max(1, math.ceil(size / (block_mb * 2**20)))
+    count = min(max(1, math.ceil(size / (block_mb * 2**20))), MOST)
     items: dict[Any, None] = {}
     rows = 0
     blocks = Blocks(folder, count, pd.Index([]), 0)
-    writers: dict[int, parquet.ParquetWriter] = {}
-    try:
+    with _Writers(blocks, int(block_mb * 2**20)) as writers:
         for chunk in chunks(log):
             rows += chunk.num_rows
             column = chunk["items"].combine_chunks().flatten() if "items" in chunk.column_names else chunk["item"]
             items.update(dict.fromkeys(column.unique().to_pylist()))
             for block, part in _dealt(chunk, count):
-                if block not in writers:
-                    writers[block] = parquet.ParquetWriter(blocks.path(block), part.schema, compression="zstd")
-                writers[block].write_table(part)
+                writers.take(block, part)
             del chunk
-    finally:
-        for writer in writers.values():
-            writer.close()
     if not rows:
         raise DataError(f"{log.file}: no interactions; the file holds no row under its header")
     # A block that no user fell into is not there: the others move up.
-    for place, block in enumerate(sorted(writers)):
+    for place, block in enumerate(sorted(writers.opened)):
         blocks.path(block).replace(blocks.path(place))
     ids = pd.Index(list(items))
     parquet.write_table(pa.table({"item_id": pa.array(list(items))}), folder / ITEMS)
-    write_text(index, json.dumps({"identity": identity, "count": len(writers), "rows": rows}) + "\n")
-    return Blocks(folder, len(writers), ids, rows)
+    write_text(index, json.dumps({"identity": identity, "count": len(writers.opened), "rows": rows}) + "\n")
+    return Blocks(folder, len(writers.opened), ids, rows)
+
+
+class _Writers:
+    """The blocks' files, open. Rows wait until `size` bytes are together: every write costs a Parquet file a row group,
+    whose description stays in memory to the end."""
+
+    def __init__(self, blocks: Blocks, size: int) -> None:
+        self.opened: dict[int, parquet.ParquetWriter] = {}
+        self._blocks, self._size = blocks, size
+        self._waiting: dict[int, list[pa.Table]] = {}
+        self._held = 0
+
+    def __enter__(self) -> _Writers:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._write()
+        for writer in self.opened.values():
+            writer.close()
+
+    def take(self, block: int, part: pa.Table) -> None:
+        self._waiting.setdefault(block, []).append(part)
+        self._held += part.nbytes
+        if self._held >= self._size:
+            self._write()
+
+    def _write(self) -> None:
+        for block in sorted(self._waiting):
+            whole = pa.concat_tables(self._waiting.pop(block))
+            if block not in self.opened:
+                path = self._blocks.path(block)
+                self.opened[block] = parquet.ParquetWriter(path, whole.schema, compression="zstd")
+            self.opened[block].write_table(whole)
+        self._held = 0
 
 
 def _dealt(chunk: pa.Table, count: int) -> Iterator[tuple[int, pa.Table]]:

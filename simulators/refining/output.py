@@ -10,7 +10,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
+from ...agents.denoiser.fold import REPLACED
 from ...agents.fusion import GENERATED, REMOVED
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PROVENANCE_COLUMNS
@@ -30,7 +31,8 @@ from .blocks import Blocks
 
 ADDED = ("weight", *PROVENANCE_COLUMNS)
 """Columns that are written beside each row."""
-_BATCH = 100_000
+_BATCH, _GROUP = 20_000, 100_000
+"""Rows merged at once, which all blocks share; rows of a group of a Parquet file."""
 _AT, _SEQ = "row:at", "row:seq"
 """Where a row goes: behind row `at` of the file, as number `seq` (0: that row itself)."""
 
@@ -47,30 +49,41 @@ def block_rows(log: Log, blocks: Blocks, block: int, data: Dataset, provenance: 
     known = raw["row"].to_numpy()
     kept = raw.take(pa.array(np.searchsorted(known, real["row"].to_numpy())))
     copied = raw.take(pa.array(np.searchsorted(known, made["at"].to_numpy())))
-    ids = data.items["item_id"].to_numpy()[made["item"].to_numpy(np.int64)]
+    catalogue = data.items["item_id"].to_numpy()
+    ids = catalogue[made["item"].to_numpy(np.int64)]
     if log.kind == "lines":
         lines = [
-            *_marked_lines(log, kept["raw:line"], real, provenance),
+            *_marked_lines(log, kept["raw:line"], real, provenance, catalogue),
             *_new_lines(log, copied, made, ids, provenance),
         ]
         columns: dict[str, Any] = {"line": pa.array(lines, pa.string())}
     else:
-        columns = _columns(log, kept, copied, real, made, ids, provenance)
+        columns = _columns(log, kept, copied, real, made, ids, provenance, catalogue)
     at = np.concatenate([real["row"].to_numpy(np.int64), made["at"].to_numpy(np.int64)])
     seq = np.concatenate([np.zeros(len(real), np.int64), made["seq"].to_numpy(np.int64)])
     order = np.lexsort((seq, at))
     return pa.table({**columns, _AT: at, _SEQ: seq}).take(pa.array(order))
 
 
-def changes(data: Dataset) -> pa.Table:
-    """The rows of a block that an agent has made or changed: ids, weight, provenance, row of the file (-1: new)."""
+def changes(data: Dataset, reasons: Mapping[tuple[str, int], str] | None = None) -> pa.Table:
+    """The rows of a block that an agent has made or changed: ids, weight, provenance, row of the file (-1: new).
+
+    `was_id` is the item that a replaced row had, null elsewhere; `reason` what `reasons` says by record and item code.
+    """
     frame = data.interactions
     changed = frame[(frame["origin"] != "raw").to_numpy()]
+    ids = data.items["item_id"].to_numpy()
     found: dict[str, Any] = {
         "user_id": data.users["user_id"].to_numpy()[changed["user"]],
-        "item_id": data.items["item_id"].to_numpy()[changed["item"]],
+        "item_id": ids[changed["item"]],
     }
     found |= {name: changed[name].to_numpy() for name in ("row", *ADDED)}
+    was = changed["was"].to_numpy() if "was" in changed else np.full(len(changed), -1)
+    kind = pa.int64() if data.items["item_id"].dtype.kind in "iu" else pa.string()
+    found["was_id"] = pa.array([plain(ids[item]) if item >= 0 else None for item in was], kind)
+    old = np.where(was >= 0, was, changed["item"].to_numpy())
+    told = [(reasons or {}).get(about, "") for about in zip(changed["record"], old.tolist(), strict=True)]
+    found["reason"] = pa.array(told, pa.string())
     return pa.table(found)
 
 
@@ -123,7 +136,14 @@ def _placed(frame: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns(
-    log: Log, kept: pa.Table, copied: pa.Table, real: pd.DataFrame, made: pd.DataFrame, ids: Any, provenance: bool
+    log: Log,
+    kept: pa.Table,
+    copied: pa.Table,
+    real: pd.DataFrame,
+    made: pd.DataFrame,
+    ids: Any,
+    provenance: bool,
+    catalogue: Any,
 ) -> dict[str, Any]:
     """Column of the file -> the real rows' fields as they were, then the new rows'."""
     ours = {theirs: name for name, theirs in log.places.items()}
@@ -135,6 +155,7 @@ def _columns(
                 pass
             case "item_id":
                 new = pa.chunked_array([pa.array(ids.tolist(), old.type)])
+                old = _with_replaced(old, real, catalogue)
             case "value":
                 new = _like(new, made["value"].to_numpy(np.float32))
             case _:
@@ -179,12 +200,28 @@ def _new_lines(log: Log, copied: pa.Table, made: pd.DataFrame, ids: Any, provena
     return found
 
 
-def _marked_lines(log: Log, lines: pa.ChunkedArray, real: pd.DataFrame, provenance: bool) -> list[str]:
+def _with_replaced(fields: pa.ChunkedArray, real: pd.DataFrame, catalogue: Any) -> pa.ChunkedArray:
+    """The real rows' item fields as they were, but where another item stands in the row now."""
+    replaced = np.flatnonzero((real["origin"] == REPLACED).to_numpy())
+    if not len(replaced):
+        return fields
+    values, items = fields.to_pylist(), real["item"].to_numpy(np.int64)
+    for at in replaced.tolist():
+        ident = plain(catalogue[items[at]])
+        values[at] = str(ident) if pa.types.is_string(fields.type) else ident
+    return pa.chunked_array([pa.array(values, fields.type)])
+
+
+def _marked_lines(log: Log, lines: pa.ChunkedArray, real: pd.DataFrame, provenance: bool, catalogue: Any) -> list[str]:
     texts: list[str] = lines.to_pylist()
-    if provenance:
-        for at in np.flatnonzero((real["origin"] != "raw").to_numpy()):
-            record = json.loads(texts[at]) | _provenance(real.iloc[at].to_dict())
-            texts[at] = json.dumps(record, ensure_ascii=False)
+    for at in np.flatnonzero((real["origin"] != "raw").to_numpy()):
+        row = real.iloc[at].to_dict()
+        if row["origin"] != REPLACED and not provenance:
+            continue
+        record = json.loads(texts[at])
+        if row["origin"] == REPLACED:
+            record[log.places["item_id"]] = plain(catalogue[int(row["item"])])
+        texts[at] = json.dumps(record | (_provenance(row) if provenance else {}), ensure_ascii=False)
     return texts
 
 
@@ -253,7 +290,7 @@ class _Sink:
     def write(self, table: pa.Table) -> None:
         if self.log.kind == "parquet":
             self.waiting.append(table)
-            self._groups(_BATCH)
+            self._groups(_GROUP)
             return
         if self.log.kind == "lines":
             self.bytes.write(

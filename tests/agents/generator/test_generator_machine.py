@@ -15,13 +15,15 @@ from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Chat, Request
 from recloop.agents.fusion import Fusion, undone
-from recloop.agents.generator import Generate, Generator
+from recloop.agents.generator import Evidence, Generate, Generator
+from recloop.agents.generator.agent import pool_of
 from recloop.agents.generator.machine import Candidate, slate_of
 from recloop.agents.memory import Embedder, tfidf_svd
 from recloop.recsys.data import Dataset
 from recloop.recsys.data.bazaar import world
 from recloop.recsys.data.groups import HeadConfig, head
 from recloop.recsys.data.splits import leave_last_out
+from scipy.sparse import csr_matrix
 
 from tests.agents.contract import ran
 
@@ -61,6 +63,28 @@ def generated(data: Dataset) -> list[tuple[str, str]]:
 # --- choosing ---------------------------------------------------------------------------------------------------------
 
 POOL = [Candidate(item=i, fit=fit, tail=i >= 10) for i, fit in [(1, 0.9), (2, 0.8), (3, 0.7), (11, 0.25), (12, 0.2)]]
+
+
+def test_the_pool_is_what_sorting_every_item_gives() -> None:
+    """Fits of a few values only, so that the border runs through equals, which need and then the code decide."""
+    rng = np.random.default_rng(3)
+    counts, tail = rng.integers(0, 6, 300), rng.random(300) < 0.7
+    vectors = np.eye(4, dtype=np.float32)[rng.integers(4, size=300)]
+    evidence = Evidence(counts, tail, counts > 0, vectors, csr_matrix((300, 300), dtype=np.float32))
+    recent, seen = np.array([7, 8, 9, 11]), np.array([7, 8, 9, 11, 40])
+    fit = evidence.fit(recent, 0.5)
+    open_ = [i for i in range(300) if counts[i] > 0 and i not in seen]
+    for pool in (1, 9, 50, 250):
+        found = pool_of(evidence, recent, seen, Generate(pool=pool))
+        right = [
+            item
+            for side in (True, False)
+            for item in sorted((i for i in open_ if tail[i] == side), key=lambda i: (-fit[i], -evidence.need[i], i))[
+                :pool
+            ]
+        ]
+        assert [one["item"] for one in found] == right
+        assert [one["tail"] for one in found] == [bool(tail[item]) for item in right]
 
 
 def test_alpha_brings_the_tail_before_what_fits_better() -> None:

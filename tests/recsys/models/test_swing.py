@@ -114,7 +114,7 @@ def test_figures_on_movielens_100k_are_what_an_independent_run_gives(shared_data
     swing.fit(split.train, split.valid)
     judged = evaluate(swing, split)
     assert judged.mean("recall@10") == pytest.approx(0.1145, abs=0.0005)
-    assert judged.mean("ndcg@10") == pytest.approx(0.0586, abs=0.002)
+    assert judged.mean("ndcg@10") == pytest.approx(0.0569, abs=0.0005)
 
 
 @pytest.mark.slow

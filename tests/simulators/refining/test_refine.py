@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,18 @@ ALL = [
 ]
 
 
+def without_haste(names: Sequence[str], fast: set[str]) -> list[Any]:
+    """Every name, those that are not in `fast` marked slow: each is a refine or two of some seconds."""
+    return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 def refined(path: Path, settings: list[str], out: str, **options: Any) -> Refined:
     done = refine(path, path.with_name(out), settings=settings, **options)
     assert done.complete, done.stopped
     return done
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", without_haste(FORMS, {"log.csv", "users.inter"}))
 def test_a_log_comes_back_in_its_own_form_with_every_real_row_as_it_was(name: str, tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, name)
     out = path.with_name(f"out-{name}")
@@ -74,11 +80,11 @@ def test_a_log_comes_back_in_its_own_form_with_every_real_row_as_it_was(name: st
         assert all("generated" in line for line in new_lines)
 
 
-@pytest.mark.parametrize("name", ["log.csv", "log.parquet", "users.inter", "log.jsonl"])
+@pytest.mark.parametrize("name", without_haste(["log.csv", "log.parquet", "users.inter", "log.jsonl"], {"log.csv"}))
 def test_the_size_of_the_parts_changes_no_byte(name: str, tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, name)
     whole = refined(path, [*settings, *ALL], f"whole-{name}")
-    parts = refined(path, [*settings, *ALL, "block_mb=0.001"], f"parts-{name}")
+    parts = refined(path, [*settings, *ALL, "block_mb=0.005"], f"parts-{name}")
     assert len(list(Path(parts.folder).glob("blocks-*/block-*"))) > 2
     assert len(list(Path(whole.folder).glob("blocks-*/block-*"))) == 1
     assert Path(parts.out).read_bytes() == Path(whole.out).read_bytes()
@@ -109,6 +115,7 @@ def test_another_cut_folds_anew_and_asks_nothing(tmp_path: Path) -> None:
     assert sum(summary.paid for summary in harder.asked.values()) == 0
 
 
+@pytest.mark.slow
 def test_removed_rows_are_left_out_and_kept_with_their_reason(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
     done = refined(path, [*settings, *ALL], "out.csv")
@@ -126,6 +133,7 @@ def test_removed_rows_are_left_out_and_kept_with_their_reason(tmp_path: Path) ->
     assert (changed.loc[changed["origin"] == "generated", "row"] == -1).all()
 
 
+@pytest.mark.slow
 def test_a_refined_log_can_be_read_and_refined_again(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
     once = refined(path, [*settings, *FEW], "once.csv")
@@ -147,6 +155,7 @@ def test_columns_that_nobody_knows_come_through_and_new_rows_leave_them_empty(tm
     assert (out.loc[out["origin"] == "generated", "note"] == "").all()
 
 
+@pytest.mark.slow
 def test_without_provenance_the_file_has_the_columns_it_had(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
     done = refined(path, [*settings, *FEW, "provenance=false"], "out.csv")
@@ -154,6 +163,7 @@ def test_without_provenance_the_file_has_the_columns_it_had(tmp_path: Path) -> N
     assert len(pd.read_csv(done.out)) == len(shop()) + done.rows["generated"]
 
 
+@pytest.mark.slow
 def test_a_sample_is_of_whole_users_and_small_enough(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
     done = refined(path, [*settings, *FEW, "sample_rows=100"], "out.csv")
@@ -190,6 +200,7 @@ def test_steps_are_named_and_take_the_settings_of_the_file(tmp_path: Path) -> No
     assert found.data.items == tmp_path / "items.csv"
     assert read_config(None, None, []) == RefineConfig()
     assert read_config(None, ["generate"], []).steps == ({"generate": {}},)
+    assert read_config(None, None, ["steps.1.discriminate.users=2"]).steps[1] == {"discriminate": {"users": 2}}
     with pytest.raises(ConfigError, match="'setwise' is not a step"):
         read_config(None, ["setwise"], [])
     with pytest.raises(ConfigError, match="did you mean 'block_mb'"):

@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.simulators.refining.logs import log_at
 from tests.simulators.study_files import recloop
 
 
+@pytest.mark.slow
 def test_a_refine_killed_at_random_moments_writes_what_one_let_alone_writes(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
     steps = "steps=[{generate: {shown: 8, fuse: {quota: 2}}}, {discriminate: {calibration_users: 40}}]"
