@@ -27,7 +27,8 @@ from pathlib import Path
 
 import torch
 from selective_cells import DATA, MODELS, ROWS, SHARED, TABLE, Cell, offline_scores, train_cell
-from selective_parts import bazaar, collapse, overhead
+from selective_overhead import overhead
+from selective_parts import bazaar, collapse
 from selective_report import reliabilities, report
 from selective_taste import taste
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/selective"))
     parser.add_argument("--figures", type=Path, default=Path(__file__).parent / "figures")
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--models", nargs="+", choices=[*MODELS, "lightgcn"], default=list(MODELS))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(TABLE))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=8.0, help="begin no further training after this")
@@ -60,12 +61,12 @@ def main() -> None:
     until, lambdas = began + 60 * chosen.minutes, weights_of(chosen)
     {
         "collapse": lambda: collapse(chosen.shared, chosen.out, chosen.figures),
-        "bazaar": lambda: bazaar(chosen.figures, chosen.seeds, until),
-        "overhead": lambda: overhead(chosen.shared, chosen.out, chosen.models),
+        "bazaar": lambda: bazaar(chosen.out, chosen.figures, chosen.seeds, until),
+        "overhead": lambda: overhead(chosen.shared, chosen.out, chosen.models, epochs=2),
         "taste": lambda: taste(chosen.shared, lambdas["ml-latest-small"], chosen.seeds, until),
         "tune": lambda: tune(chosen, began),
         "table": lambda: table(chosen, began),
-        "report": lambda: report(chosen.shared, chosen.out, lambdas),
+        "report": lambda: report(chosen.shared, chosen.out, chosen.figures, lambdas),
         "reliability": lambda: reliabilities(chosen.shared, chosen.out, chosen.figures),
     }[chosen.part]()
     print(f"\n{time.perf_counter() - began:.0f} s")
@@ -130,6 +131,10 @@ def work(cells: list[Cell], chosen: argparse.Namespace, began: float) -> None:
                 one.result()
     still = [cell for cell in waiting if not (chosen.out / "cells" / f"{cell.stem}.json").exists()]
     print(f"{len(waiting) - len(still)} trained, {len(still)} left.", flush=True)
+    if chosen.part == "table" and len(waiting) > len(still):
+        told = {"seconds": time.perf_counter() - began, "trained": len(waiting) - len(still), "workers": chosen.workers}
+        with (chosen.out / "runs.jsonl").open("a") as log:
+            log.write(json.dumps(told) + "\n")
     if still and chosen.part == "tune":
         raise SystemExit("not all are trained yet; run the same again")
 

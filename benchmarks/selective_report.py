@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,42 @@ import pandas as pd
 from recloop.recsys.data import Split, together
 from recloop.recsys.data.groups import cold, head
 from recloop.recsys.evaluation import holm, paired
-from recloop.recsys.guidance.figures import draw_reliability
+from recloop.recsys.evaluation.intervals import Interval
+from recloop.recsys.guidance.figures import draw_openings, draw_reliability
 from recloop.recsys.guidance.reliability import reliability
 from recloop.recsys.guidance.truth import truth_pairs
 from selective_cells import DATA, MODELS, ROWS, offline_scores, split_of
 from selective_taste import taken_and_others
 
+SEEDS = 100
+"""Seeds of the table; those from here on are of `tune`."""
+CONTROLS = {"global": "random", "held_out": "shuffled"}
+"""Rows, and the row of the same settings whose scores say nothing."""
 COLUMNS = ("ndcg", "ndcg cold", "ndcg tail", "ndcg head", "auc", "logloss")
 
 
-def report(shared: Path, out: Path, weights: dict[str, float]) -> None:
-    for name, weight in weights.items():
-        cells = kept(out, name, weight)
-        if cells:
-            print(f"\n### {name}, lambda {weight:g}\n\n{described(cells)}")
-            differences(cells, split_of(name, shared))
+def report(shared: Path, out: Path, figures: Path, weights: dict[str, float]) -> None:
+    every = {name: cells for name, weight in weights.items() if (cells := kept(out, name, weight))}
+    tested: list[Difference] = []
+    for name, cells in every.items():
+        tested += differences(name, cells, masks(split_of(name, shared)))
+    starred = holm([one.spread.p for one in tested])
+    for name, cells in every.items():
+        print(f"\n### {name}, lambda {weights[name]:g}\n\n{described(cells)}")
+        mine = [(one, p) for one, p in zip(tested, starred, strict=True) if one.data == name]
+        shown(cells, mine, masks(split_of(name, shared)))
+        drawn = {
+            model: (np.array(told[0], np.float64), *told[1:])
+            for (model, row, seed), (_, facts) in cells.items()
+            if row == "held_out" and seed == 0 and (told := facts["opens"])
+        }
+        if drawn:
+            print(f"\n{draw_openings(drawn, figures / f'selective-opens-{name}.png').name}")
+    print(f"\n{len(tested)} differences tested, {(starred < 0.05).sum()} of them below .05 after Holm's correction.")
+    if (out / "runs.jsonl").exists():
+        runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
+        wall = sum(run["seconds"] for run in runs) / 60
+        print(f"Wall clock of `table`: {wall:.0f} minutes in {len(runs)} run(s), {runs[-1]['workers']} processes.")
 
 
 def reliabilities(shared: Path, out: Path, figures: Path) -> None:
@@ -47,7 +69,7 @@ def kept(out: Path, name: str, weight: float) -> dict[tuple[str, str, int], tupl
         for row in ROWS:
             for file in sorted((out / "cells").glob(f"{name}-{model}-{row.replace(' ', '_')}-s*-w{weight:g}.json")):
                 seed = int(file.stem.split("-s")[-1].split("-w")[0])
-                if seed < 100:
+                if seed < SEEDS:
                     found[model, row, seed] = (
                         pd.read_parquet(file.with_suffix(".parquet")),
                         json.loads(file.read_text()),
@@ -56,49 +78,68 @@ def kept(out: Path, name: str, weight: float) -> dict[tuple[str, str, int], tupl
 
 
 def described(cells: dict) -> str:
-    seconds = sum(facts["seconds"] for _, facts in cells.values())
+    train, judge = (sum(facts[part] for _, facts in cells.values()) for part in ("train_cpu", "judge_cpu"))
     seeds = sorted({seed for _, _, seed in cells})
     return (
-        f"{len(cells)} trainings, seeds {', '.join(map(str, seeds))}, {seconds / 60:.0f} minutes of training in all.\n"
+        f"{len(cells)} trainings, seeds {', '.join(map(str, seeds))}; {train:.0f} CPU seconds of training and "
+        f"{judge:.0f} of judging.\n"
     )
 
 
-def differences(cells: dict, split: Split) -> None:
-    """A line a model and row: means, and differences from `none` with intervals over users and seeds.
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row held against another one of the same model, in one column."""
 
-    A star: below .05 after Holm's correction over all differences of this table (bootstrap p-values).
-    """
-    groups = masks(split)
-    lines, tested = [], []
+    data: str
+    model: str
+    row: str
+    against: str
+    column: str
+    spread: Interval
+
+
+def differences(data: str, cells: dict, groups: dict[str, np.ndarray]) -> list[Difference]:
+    """Every row against `none`, and two rows against the control of the same settings; over users and seeds."""
+    found = []
     for model in MODELS:
-        seeds = sorted({s for m, r, s in cells if m == model and r == "none"})
-        if not seeds:
-            continue
-        none = {column: values(cells, model, "none", seeds, column, groups) for column in COLUMNS}
-        for row in ROWS:
-            shared_seeds = [s for s in seeds if (model, row, s) in cells]
-            if not shared_seeds:
-                continue
-            gate = [cells[model, row, s][1]["gate"] for s in shared_seeds]
-            heard = np.mean([log[-1]["mean"] for log in gate if log]) if all(gate) else np.nan
-            line = [model, row, str(len(shared_seeds)), "-" if np.isnan(heard) else f"{heard:.2f}"]
-            for column in COLUMNS:
-                own = values(cells, model, row, shared_seeds, column, groups)
-                if row == "none":
-                    line.append(f"{np.nanmean(own):.4f}")
-                    continue
-                base = none[column][[seeds.index(s) for s in shared_seeds]]
-                spread = paired(own, base, np.random.default_rng(0), resample_seeds=len(shared_seeds) > 1)
-                tested.append((len(lines), len(line), spread.p))
-                line.append(f"{spread.mean:+.4f} [{spread.low:+.4f}, {spread.high:+.4f}]")
-            lines.append(line)
-    for (at, column, _), p in zip(tested, holm([p for *_, p in tested]), strict=True):
-        if p < 0.05:
-            lines[at][column] += " *"
-    print("| model | row | seeds | mean gate | NDCG@10 | cold users | tail items | head items | AUC | logloss |")
-    print("|---|---|--:|--:|---|---|---|---|---|---|")
-    for line in lines:
-        print("| " + " | ".join(line) + " |")
+        for row, against in [*((row, "none") for row in ROWS if row != "none"), *CONTROLS.items()]:
+            seeds = [s for s in range(SEEDS) if {(model, row, s), (model, against, s)} <= cells.keys()]
+            for column in COLUMNS if seeds else ():
+                one, other = (values(cells, model, which, seeds, column, groups) for which in (row, against))
+                spread = paired(one, other, np.random.default_rng(0), resample_seeds=len(seeds) > 1)
+                found.append(Difference(data, model, row, against, column, spread))
+    return found
+
+
+def shown(cells: dict, tested: list[tuple[Difference, float]], groups: dict[str, np.ndarray]) -> None:
+    """A line a model and row: what `none` reaches, and the differences from it; then those from the controls.
+
+    A star: below .05 after Holm's correction over all differences of all data sets (bootstrap p-values).
+    """
+    titles = "NDCG@10 | cold users | tail items | head items | AUC | logloss |"
+    lines: dict[tuple[str, str, str], list[str]] = {}
+    for one, p in tested:
+        spread = one.spread
+        cell = f"{spread.mean:+.4f} [{spread.low:+.4f}, {spread.high:+.4f}]{' *' if p < 0.05 else ''}"
+        lines.setdefault((one.model, one.row, one.against), []).append(cell)
+    print(f"| model | row | mean gate | {titles}\n|---|---|--:|---|---|---|---|---|---|")
+    for model in dict.fromkeys(model for model, _, _ in cells):
+        seeds = [s for m, row, s in cells if m == model and row == "none"]
+        means = [np.nanmean(values(cells, model, "none", seeds, column, groups)) for column in COLUMNS]
+        print(f"| {model} | none | - | " + " | ".join(f"{mean:.4f}" for mean in means) + " |")
+        for (of, row, against), told in lines.items():
+            if of == model and against == "none":
+                print(f"| {model} | {row} | {_opened(cells, model, row)} | " + " | ".join(told) + " |")
+    print(f"\n| model | row - control | {titles}\n|---|---|---|---|---|---|---|---|")
+    for (model, row, against), told in lines.items():
+        if against != "none":
+            print(f"| {model} | {row} - {against} | " + " | ".join(told) + " |")
+
+
+def _opened(cells: dict, model: str, row: str) -> str:
+    """Mean weight of the pairs in the last epoch, over the seeds."""
+    last = [f["gate"][-1]["mean"] for (m, r, _), (_, f) in cells.items() if (m, r) == (model, row) and f["gate"]]
+    return f"{np.mean(last):.2f}" if last else "-"
 
 
 def masks(split: Split) -> dict[str, np.ndarray]:

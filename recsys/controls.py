@@ -11,6 +11,7 @@ popularity. What both keep and what they draw afresh:
 | rows added                | same users and times, unseen random items | unseen items of the same bucket        |
 | weights changed           | the same weights on random rows           | on rows of the same bucket             |
 | preference pairs          | same users; own item before an unseen one | both items of the same buckets         |
+| scores of pairs           | same pairs, the scores dealt anew         | among pairs whose items share a bucket |
 | item vectors, `semantics` | moved to random items                     | to items of the same bucket            |
 | user vectors, `profile`   | moved to random users                     | to users of the same bucket            |
 
@@ -28,7 +29,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
-from .data.dataset import INTERACTION_COLUMNS, PAIR_COLUMNS, Dataset, Floats
+from .data.dataset import INTERACTION_COLUMNS, PAIR_COLUMNS, SCORE_COLUMNS, Dataset, Floats
 
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
@@ -63,8 +64,9 @@ def popularity_edit(raw: Dataset, refined: Dataset, rng: np.random.Generator) ->
 def edit_size(raw: Dataset, refined: Dataset) -> dict[str, int]:
     """How many edits lead from `raw` to `refined`, by kind.
 
-    `removed`, `added` rows (a replaced item is one of each), `reweighted` rows, `pairs` stated, and rows of
-    `item_vectors`, `user_vectors`, `semantics`, `profile` that differ. A row is known by user, item and timestamp.
+    `removed`, `added` rows (a replaced item is one of each), `reweighted` rows, `pairs` stated, `scores` given, and
+    rows of `item_vectors`, `user_vectors`, `semantics`, `profile` that differ. A row is known by user, item and
+    timestamp.
     """
     _same_codes(raw, refined)
     rows = _row_edits(raw, refined)
@@ -73,6 +75,7 @@ def edit_size(raw: Dataset, refined: Dataset) -> dict[str, int]:
         "added": int(len(rows.added) + (rows.replaced >= 0).sum()),
         "reweighted": int((~np.isnan(rows.weight)).sum()),
         "pairs": len(_new_pairs(raw, refined)),
+        "scores": len(_new_scores(raw, refined)),
     }
     for table, side in (("items", "item_vectors"), ("users", "user_vectors")):
         changed = _vectors_changed(len(getattr(raw, table)), getattr(raw, side), getattr(refined, side))
@@ -139,6 +142,10 @@ def _edited(
     if len(pairs):
         drawn = _drawn_pairs(name, raw, pairs, shop, rng)
         changes["pairs"] = pd.concat([raw.pairs, drawn], ignore_index=True) if len(raw.pairs) else drawn
+    scores = _new_scores(raw, refined)
+    if len(scores):
+        dealt = _dealt_scores(name, scores, item_bucket, rng)
+        changes["scores"] = pd.concat([raw.scores, dealt], ignore_index=True) if len(raw.scores) else dealt
     changes |= _moved("items", "item_vectors", raw, refined, _shuffled(item_bucket, rng))
     changes |= _moved("users", "user_vectors", raw, refined, _shuffled(user_bucket, rng))
     return raw.with_(**changes)
@@ -230,6 +237,18 @@ def _drawn_pairs(name: str, raw: Dataset, pairs: pd.DataFrame, shop: _Unseen, rn
         other.append(shop.show(user, left))
     columns = {"preferred": np.array(preferred, np.int32), "other": np.array(other, np.int32)}
     return pairs.assign(**columns, agent=name, record="")[list(PAIR_COLUMNS)].reset_index(drop=True)
+
+
+def _new_scores(raw: Dataset, refined: Dataset) -> pd.DataFrame:
+    old = _matches(raw.scores, refined.scores, ["user", "item", "score"])
+    return refined.scores.iloc[np.setdiff1d(np.arange(len(refined.scores)), old)]
+
+
+def _dealt_scores(name: str, scores: pd.DataFrame, bucket: Indices, rng: np.random.Generator) -> pd.DataFrame:
+    """The same pairs; which score goes to which is drawn among pairs whose items share a bucket."""
+    dealt = _shuffled(bucket[scores["item"].to_numpy()], rng)
+    told = {column: scores[column].to_numpy()[dealt] for column in ("score", "spread")}
+    return scores.assign(**told, agent=name, record="")[list(SCORE_COLUMNS)].reset_index(drop=True)
 
 
 def _moved(table: str, side: str, raw: Dataset, refined: Dataset, dealt: Indices) -> dict[str, object]:

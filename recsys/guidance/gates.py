@@ -16,7 +16,7 @@ The paper's form can only close: its loss is a sum of alpha * hinge with hinge >
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,13 +45,29 @@ class Gate(nn.Module):
         # Mean weight of the pairs, truth pairs, their agreement, bias, weights; a line an epoch, NaN: not reached.
         self.register_buffer("trace", torch.full((epochs, 4 + inputs.shape[1]), torch.nan))
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # A training may go on for more epochs than it was begun with; its trace then is longer than the kept one.
+        kept = state_dict.get(f"{prefix}trace")
+        if kept is not None and len(kept) != len(self.trace):
+            lines = min(len(kept), len(self.trace))
+            state_dict[f"{prefix}trace"] = torch.full_like(self.trace, torch.nan)
+            state_dict[f"{prefix}trace"][:lines] = kept[:lines]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def forward(self, rows: Tensor) -> Tensor:
         """(n,) sigmoids of these rows of the score table."""
+        return self._alpha(self.inputs[rows])
+
+    def every(self) -> Tensor:
+        """The sigmoids of all rows of the score table."""
+        return self._alpha(self.inputs)
+
+    def _alpha(self, inputs: Tensor) -> Tensor:
         if self.kind == "open":
-            return self.bias.new_ones(len(rows))
+            return self.bias.new_ones(len(inputs))
         if self.kind == "closed":
-            return self.bias.new_zeros(len(rows))
-        return torch.sigmoid(self.inputs[rows] @ self.weight + self.bias)
+            return self.bias.new_zeros(len(inputs))
+        return torch.sigmoid(inputs @ self.weight + self.bias)
 
     def heard(self, alpha: Tensor) -> Tensor:
         """(n,) what a loss is weighed by, from the mean sigmoids of the n pairs (or lists, or items) of a step."""

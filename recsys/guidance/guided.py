@@ -24,7 +24,7 @@ from .term import Guidance
 from .truth import apart
 
 AGENT = "score_pairs"
-"""Who writes the scores; preference pairs of the same agent are left to the guidance."""
+"""Who writes the scores. Preference pairs of whoever has written scores, a control too, are left to the guidance."""
 
 
 class GuidedConfig(Selective):
@@ -88,11 +88,13 @@ class Guided:
                     "gate held_out needs a validation side to be fitted to; give one, or take another gate"
                 )
             chooses, truth = apart(counted(valid), self.config.gate_users, self.config.seed)
-        train = train.with_(pairs=train.pairs[train.pairs["agent"] != AGENT])
+        writers = {AGENT, *train.scores["agent"]}
+        train = train.with_(pairs=train.pairs[~train.pairs["agent"].isin(writers)])
         self.guidance = Guidance.of(self.config, scores, counted(train), truth)
         learner: training.Learner[_Joint] = _Learner(self.base, self.guidance)
         joint, log = training.fit(learner, train, chooses, circumstances)
         self.base.network, self.base.log, self.gate = joint.recommender, log, joint.gate
+        self.guidance.end(self.base, joint.recommender, joint.gate, counted(train))
 
     def score(self, users: Ints, history: Dataset) -> Floats:
         return cast(Floats, self.base.score(users, history))
@@ -140,7 +142,8 @@ class _Learner:
 
     def __init__(self, base: Any, guidance: Guidance) -> None:
         self.base, self.guidance = base, guidance
-        told = hashlib.sha256(guidance.config.model_dump_json().encode())
+        # The recommender's own settings are no part of this: the loop looks at them itself, and not at `epochs`.
+        told = hashlib.sha256(guidance.config.model_dump_json(exclude={"settings"}).encode())
         for column in (guidance.scores.user, guidance.scores.item, guidance.scores.score):
             told.update(column.tobytes())
         # A training that was cut off goes on only with the same scores and settings.

@@ -59,8 +59,8 @@ class Selective(Config):
     """How often an epoch meets each user's pairs; null: once, of sequence models, where each user costs a whole state,
     once in five epochs. The term is a mean, so it is as strong either way."""
     every: PositiveInt | None = None
-    """The term acts in every so-manieth step, that much more strongly; null: in each, of LightGCN, where each costs a
-    whole propagation, in every fifth."""
+    """The term acts in every so-manieth step, that much more strongly; null: in each that has 32 users or more for it
+    (of BPR 96), else as seldom as it takes to have so many. A call of a network for few users costs nearly as much."""
     seed: int = Field(0, ge=0)
     """Of the users set apart for the gate."""
 

@@ -6,7 +6,7 @@ He et al. 2020, "LightGCN: Simplifying and Powering Graph Convolution Network fo
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -57,6 +57,8 @@ class Graph(nn.Module):
         self.users = nn.Parameter(torch.randn(n_users, size) * 0.1)
         self.items = nn.Parameter(torch.randn(n_items, size) * 0.1)
         self.layers, self.graph = layers, graph
+        # For a second loss of the same step: whoever sets `keeps` takes `kept` away before the next one.
+        self.keeps, self.kept = False, cast("tuple[Tensor, Tensor] | None", None)
 
     def propagated(self) -> tuple[Tensor, Tensor]:
         """(n_users, size), (n_items, size)."""
@@ -74,7 +76,10 @@ class Graph(nn.Module):
 
     def forward(self, users: Tensor, items: Tensor, others: Tensor) -> Tensor:
         """x_ui - x_uj, (n,)."""
-        return margins(*self.propagated(), users, items, others)
+        all_users, all_items = self.propagated()
+        if self.keeps:
+            self.kept = all_users, all_items
+        return margins(all_users, all_items, users, items, others)
 
     def with_norm(self, users: Tensor, items: Tensor, others: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
         """x_ui - x_uj, (n,), and the sum of share * (|u|^2 + |i|^2 + |j|^2) before propagation, which l2 shrinks."""

@@ -133,6 +133,7 @@ def test_the_sizes_count_each_kind(raw: Dataset) -> None:
         "added": 2,
         "reweighted": 3,
         "pairs": 1,
+        "scores": 0,
         "item_vectors": 0,
         "semantics": 3,
         "user_vectors": raw.n_users,
@@ -321,3 +322,25 @@ def test_a_user_who_has_everything_cannot_be_given_an_unseen_item() -> None:
 def test_datasets_over_other_items_are_refused(raw: Dataset) -> None:
     with pytest.raises(DataError, match="different item_ids"):
         random_edit(raw, bazaar(seed=0, users=120, items=170), np.random.default_rng(0))
+
+
+def test_a_control_deals_the_scores_of_pairs_anew_and_gives_as_many(raw: Dataset) -> None:
+    rng = np.random.default_rng(0)
+    asked = [(u, i) for u in range(raw.n_users) for i in rng.choice(raw.n_items, 8, replace=False)]
+    table = pd.DataFrame(asked, columns=["user", "item"]).astype(np.int32)
+    table["score"] = rng.random(len(table)).astype(np.float32)
+    table = table.assign(spread=(table["score"] / 10).astype(np.float32), agent="judge", record="why")
+    refined = raw.with_(scores=table)
+    bucket = popularity_buckets(raw.item_counts)[table["item"]]
+    assert edit_size(raw, refined)["scores"] == len(table)
+    for control in CONTROLS:
+        dealt = control(raw, refined, np.random.default_rng(1)).scores
+        assert dealt[["user", "item"]].equals(table[["user", "item"]])
+        assert sorted(dealt["score"]) == sorted(table["score"])
+        assert abs(np.corrcoef(dealt["score"], table["score"])[0, 1]) < 0.3
+        np.testing.assert_allclose(dealt["spread"], dealt["score"] / 10, rtol=1e-5)
+        assert (dealt["agent"] != "judge").all()
+        alike = [sorted(dealt["score"][bucket == b]) == sorted(table["score"][bucket == b]) for b in set(bucket)]
+        assert all(alike) == (control is popularity_edit)
+    # What an earlier step has scored already is no edit.
+    assert random_edit(refined, refined, rng) is refined

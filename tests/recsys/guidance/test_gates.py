@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recloop.recsys.data.dataset import Dataset
 from recloop.recsys.guidance import PairScores
@@ -14,6 +14,7 @@ from recloop.recsys.guidance.inputs import standardised, uncertainty
 from recloop.recsys.guidance.truth import apart, truth_pairs
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=20), st.floats(0, 5))
 def test_the_papers_loss_never_falls_when_a_pair_is_heard_more(differences, margin):
     """dL/dalpha = hinge / n >= 0 for every pair, whatever the scores: closing is all that the gate gains by."""

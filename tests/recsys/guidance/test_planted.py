@@ -16,7 +16,7 @@ COLD, HEAD = ColdConfig(value=0.3), HeadConfig(by="share", value=0.5)
 
 
 class Shop:
-    def __init__(self, users, anywhere=True):
+    def __init__(self, users, anywhere=True, candidates=60):
         truth = world(1, users=users)
         self.split = leave_last_out(truth.dataset)
         train = self.split.train
@@ -25,7 +25,9 @@ class Shop:
         rng, rows = np.random.default_rng(0), []
         for user in range(users):
             unseen = np.setdiff1d(np.arange(train.n_items), train.history(user))
-            rows += [(user, i, self.planted.score(user, i)) for i in rng.choice(unseen, 60, replace=False).tolist()]
+            rows += [
+                (user, i, self.planted.score(user, i)) for i in rng.choice(unseen, candidates, replace=False).tolist()
+            ]
         user, item, score = (np.array(column) for column in zip(*rows, strict=True))
         order = np.lexsort((item, user))
         user, item = user[order].astype(np.int32), item[order].astype(np.int32)
@@ -69,8 +71,12 @@ def test_the_papers_gate_closes_by_itself_however_good_the_llm_is():
 
 @pytest.mark.slow
 def test_hearing_it_there_beats_hearing_it_always_and_never_and_costs_head_users_nothing():
-    shop = Shop(1000)
-    values = {g: [shop.values(shop.trained(g, seed)) for seed in range(3)] for g in ("closed", "open", "held_out")}
+    shop = Shop(1000, candidates=120)
+    settings = {"learning_rate": 5e-3, "epochs": 120, "evaluate_every": 4, "patience": 4}
+    values = {
+        gate: [shop.values(shop.trained(gate, seed, **settings)) for seed in range(3)]
+        for gate in ("closed", "open", "held_out")
+    }
     overall, on_head = ({g: np.stack([v[part] for v in values[g]]) for g in values} for part in (0, 1))
     rng = np.random.default_rng(0)
     assert paired(overall["held_out"], overall["closed"], rng, resample_seeds=True).low > 0

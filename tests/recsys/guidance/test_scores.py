@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recloop.errors import DataError
 from recloop.recsys.data.bazaar import bazaar
@@ -66,6 +66,7 @@ def test_an_item_stands_in_no_more_pairs_than_allowed():
     assert len(pairs) == 8
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 40), st.floats(0.0, 0.5))
 def test_pairs_are_of_one_user_and_as_wide_as_asked(seed, most, least):
     scores = some(4, 7, seed)

@@ -1,0 +1,112 @@
+"""The scored pairs of an epoch, user by user: laid out at once, taken in steps, parted among processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..batches import stretch
+from ..data.dataset import Longs
+from ..training import Batch
+from .pairs import ScoredPairs
+from .scores import PairScores
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What a step takes as a whole: the scored items of one user, and which of them are held against each other.
+
+    List k is of user[k]. Its rows of the score table are row[first_row[k]:first_row[k + 1]], its pairs stand likewise
+    in better and worse, as places within its rows. Without pairs the forms of single items and of lists remain.
+    """
+
+    scores: PairScores
+    user: Longs
+    row: Longs
+    first_row: Longs
+    better: Longs
+    worse: Longs
+    first_pair: Longs
+
+    @classmethod
+    def of(cls, scores: PairScores, pairs: ScoredPairs | None) -> Lists:
+        """Every scored row, or those that stand in a pair, each once: a row is scored once whatever its pairs."""
+        nothing = np.empty(0, np.int64)
+        if pairs is None:
+            row, better, worse = np.arange(len(scores)), nothing, nothing
+        else:
+            row = np.unique(np.concatenate([pairs.better, pairs.worse]))
+            better, worse = (np.searchsorted(row, side) for side in (pairs.better, pairs.worse))
+        user, first_row, size = np.unique(scores.user[row], return_index=True, return_counts=True)
+        first_row = np.append(first_row, len(row))
+        of_pair = np.repeat(np.arange(len(user)), size)[better]
+        first_pair = np.searchsorted(of_pair, np.arange(len(user) + 1))
+        start = first_row[of_pair]
+        return cls(scores, user.astype(np.int64), row, first_row, better - start, worse - start, first_pair)
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def rows(self, chosen: Longs) -> Longs:
+        """The rows of the score table in these lists."""
+        return self.row[_spans(self.first_row, chosen)[0]]
+
+    def pairs(self, chosen: Longs) -> tuple[Longs, Longs]:
+        """The rows of the score table that these lists hold against each other: the better ones, the worse ones."""
+        start = self.first_row[np.repeat(chosen, np.diff(self.first_pair)[chosen])]
+        places = _spans(self.first_pair, chosen)[0]
+        return self.row[start + self.better[places]], self.row[start + self.worse[places]]
+
+    def steps(self, order: Longs, size: int) -> Iterator[Batch]:
+        """`size` lists at a time, in this order.
+
+        users (m,), one a list; place (n,), whose of them a row is; items, rows of the table and their scores, all (n,);
+        better and worse (p,), places in the n rows. All is laid out once; a step is a stretch of it.
+        """
+        rows, row_ends = _spans(self.first_row, order)
+        pairs, pair_ends = _spans(self.first_pair, order)
+        users, rows = self.user[order], self.row[rows]
+        place = np.repeat(np.arange(len(order)), np.diff(row_ends))
+        start = np.repeat(row_ends[:-1], np.diff(pair_ends))
+        better, worse = self.better[pairs] + start, self.worse[pairs] + start
+        items, told = self.scores.item[rows].astype(np.int64), self.scores.score[rows]
+        for first in range(0, len(order), size):
+            last = min(first + size, len(order))
+            r, p = slice(row_ends[first], row_ends[last]), slice(pair_ends[first], pair_ends[last])
+            yield (
+                users[first:last],
+                place[r] - first,
+                items[r],
+                rows[r],
+                told[r],
+                better[p] - r.start,
+                worse[p] - r.start,
+            )
+
+
+def nothing() -> Batch:
+    """A step in which the guidance is silent."""
+    empty = np.empty(0, np.int64)
+    return empty, empty, empty, empty, np.empty(0, np.float32), empty, empty
+
+
+def part_of_lists(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
+    """A stretch of a step's lists with all that is theirs, and its share of what the loss is a mean over: its pairs,
+    or its rows where there are none."""
+    users, place, items, rows, told, better, worse = batch
+    mine = stretch(len(users), which, parts)
+    first, last = np.searchsorted(place, [mine.start, mine.stop])
+    inside = (better >= first) & (better < last)
+    kept = (array[first:last] for array in (items, rows, told))
+    part = (users[mine], place[first:last] - mine.start, *kept, better[inside] - first, worse[inside] - first)
+    whole = len(better) or len(rows)
+    return part, (inside.sum() if len(better) else last - first) / max(whole, 1)
+
+
+def _spans(first: Longs, chosen: Longs) -> tuple[Longs, Longs]:
+    """Places first[k]:first[k + 1] for each chosen k, one stretch after the other, and (chosen + 1,) their ends."""
+    size = np.diff(first)[chosen]
+    ends = np.concatenate([[0], np.cumsum(size)])
+    return np.arange(ends[-1]) - np.repeat(ends[:-1] - first[chosen], size), ends
