@@ -1,4 +1,4 @@
-"""`recloop tune`: a search for hyperparameters."""
+"""`recloop tune`, a search for hyperparameters, and `recloop tune-lm`, the tuning of a language model."""
 
 from __future__ import annotations
 
@@ -38,6 +38,24 @@ def tune(
     if missing:
         print(f"no trial of {', '.join(sorted(missing))} succeeded; trials.csv says why", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command("tune-lm", epilog=example("recloop tune-lm examples/tune-lm.yaml models/denoiser --device cuda"))
+def tune_lm(
+    file: Annotated[Path, typer.Argument(help="A YAML file: data (or windows), tune_lm.")],
+    out: Annotated[Path, typer.Argument(help="The new folder for the adapter, or the model, and its card.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU where there is one.")] = "auto",
+    settings: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Tune a local language model on the train side's sequences. The same command resumes."""
+    from .agents.tuning import tune_lm as learn
+
+    tuned = learn(file, out, settings or [], device=device, progress=lambda line: print(line, file=sys.stderr))
+    if as_json:
+        return print_json(tuned.card)
+    kept = f"epoch {tuned.card['best_epoch']}, validation {tuned.card['valid_loss']:.4f} nats a token of the answers"
+    print(f"{kept}\nkept in {tuned.folder}; what it was made of: {tuned.folder}/card.md")
 
 
 def _figures(told: dict[str, Any]) -> list[str]:

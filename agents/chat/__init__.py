@@ -3,7 +3,8 @@
 Read `types.py` for the seam, `build.py` for how a chain is composed, `structured.py` for how a question is asked.
 """
 
-from .build import LLMConfig, build_chat
+from .build import LLMConfig, build_chat, build_likelihood
+from .likelihood import Likelihood, Question, Scored
 from .meter import Budget, Meter
 from .replies import Replies
 from .structured import ask
@@ -14,13 +15,17 @@ __all__ = [
     "Chat",
     "Facts",
     "LLMConfig",
+    "Likelihood",
     "Message",
     "Meter",
+    "Question",
     "Replies",
     "Reply",
     "Request",
     "Sampling",
+    "Scored",
     "Usage",
     "ask",
     "build_chat",
+    "build_likelihood",
 ]

@@ -10,13 +10,15 @@ repair turn is retried like any call, and cached outermost keeps a repaired repl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from ...errors import ConfigError
 from .cached import cached
+from .likelihood import Likelihood, Scoring
 from .limited import limited
 from .meter import Budget, Meter
 from .metered import metered
@@ -29,9 +31,13 @@ from .structured import repaired
 from .types import Chat, Sampling
 from .wire import Structured, endpoint_of
 
+if TYPE_CHECKING:
+    from .local.model import LocalModel
+
 _FREE = Price(prompt=0, completion=0)
 
-Provider = Literal["offline", "openai", "litellm", "replay"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Provider = Literal["offline", "openai", "litellm", "local", "replay"]
 
 
 class LLMConfig(BaseModel):
@@ -40,9 +46,18 @@ class LLMConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     provider: Provider = "offline"
-    """`offline` is no LLM; `openai` is any OpenAI-compatible server; `replay` answers from a file."""
+    """`offline` is no LLM; `openai` is any OpenAI-compatible server; `local` is a transformers model in a folder on
+    this machine; `replay` answers from a file."""
     model: str | None = None
-    """The server's name for the model (litellm: "vendor/name")."""
+    """The server's name for the model (litellm: "vendor/name"; local: the model's folder)."""
+    adapter: Path | None = None
+    """local: the folder of an adapter on the model, as `recloop tune-lm` makes it."""
+    device: str = "auto"
+    """local: cpu, cuda, cuda:1; auto is a GPU where there is one."""
+    dtype: Dtype = "auto"
+    """local: auto is the weights' own type on a GPU and float32 on a processor."""
+    scoring: Scoring = "prompt_logprobs"
+    """openai: how a server scores given texts, where an agent asks for that: by vLLM's field, or by echo."""
     base_url: str | None = None
     """The server's address up to and with /v1; None is the vendor's own."""
     api_key_env: str | None = None
@@ -83,7 +98,7 @@ class LLMConfig(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> LLMConfig:
-        if self.provider in ("openai", "litellm") and not self.model:
+        if self.provider in ("openai", "litellm", "local") and not self.model:
             raise ValueError(f"provider {self.provider} needs a model")
         if self.provider == "replay" and self.replay is None:
             raise ValueError("provider replay needs replay: the file that `recloop cache export` wrote")
@@ -114,8 +129,9 @@ def build_chat(
     """The Chat that `config` describes. `cache` keeps replies (None: nothing is kept), `meter` is the run's account,
     `catalogue` the item texts whose rare words `offline` goes by.
 
-    `offline` cannot be refused or cut off, so it is counted and cached, but neither limited nor retried; `replay` makes
-    no calls at all. Raises ConfigError for a missing key, price or meter, DataError for an unreadable replay file.
+    `offline` and `local` cannot be refused or cut off, so they are counted and cached, but neither limited nor retried;
+    `replay` makes no calls at all. Raises ConfigError for a missing key, price, model or meter, DataError for an
+    unreadable replay file.
     """
     prices = read_prices(config.prices) if config.prices else {}
     if config.provider == "replay":
@@ -124,6 +140,10 @@ def build_chat(
     who = asked_of(config, catalogue)
     if config.provider == "offline":
         return _kept(_counted(offline_chat(catalogue), config, meter, prices, "offline"), cache, who)
+    if config.provider == "local":
+        from .local.local_chat import local_chat
+
+        return _kept(repaired(_counted(local_chat(_local(config)), config, meter, prices, "local")), cache, who)
     assert config.model is not None
     chat = _counted(_provider(config), config, meter, prices, config.model)
     chat = limited(
@@ -142,8 +162,54 @@ def asked_of(config: LLMConfig, catalogue: Sequence[str] = ()) -> tuple[str, str
     """(endpoint, model): who is asked, as the cache's keys have it; `catalogue` as `build_chat` takes it."""
     if config.provider == "offline":
         return "offline", offline_version(catalogue)
+    if config.provider == "local":
+        from .local.model import fingerprint
+
+        assert config.model is not None
+        return "local", fingerprint(config.model, config.adapter)
     named = config.provider == "openai" or config.base_url
     return endpoint_of(config.base_url) if named else config.provider, config.model or ""
+
+
+def build_likelihood(config: LLMConfig) -> Likelihood:
+    """What scores given texts for `config`: a `local` model, or an OpenAI-compatible server that can (`scoring`).
+
+    ConfigError for the other providers, which have no log-probabilities of a text that they did not write.
+    """
+    if config.provider == "local":
+        from .local.scoring import local_likelihood
+
+        return local_likelihood(_local(config))
+    if config.provider == "openai":
+        from .served_likelihood import served_likelihood
+
+        assert config.model is not None
+        return served_likelihood(
+            config.model,
+            base_url=config.base_url,
+            api_key_env=config.key_variable,
+            scoring=config.scoring,
+            timeout=config.timeout,
+            connect_timeout=config.connect_timeout,
+            concurrency=config.concurrency,
+            attempts=config.attempts,
+        )
+    raise ConfigError(
+        f"llm.provider {config.provider} cannot score a given text; take local, or openai at a server that can (vLLM)"
+    )
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: str, adapter: Path | None, device: str, dtype: Dtype) -> LocalModel:
+    """One model in memory, however many ask for it."""
+    from .local.model import load_model
+
+    return load_model(folder, adapter, device=device, dtype=dtype)
+
+
+def _local(config: LLMConfig) -> LocalModel:
+    assert config.model is not None
+    return _loaded(config.model, config.adapter, config.device, config.dtype)
 
 
 def _provider(config: LLMConfig) -> Chat:
@@ -181,8 +247,8 @@ def _counted(chat: Chat, config: LLMConfig, meter: Meter | None, prices: Prices,
                 "llm.budget is set, but no meter keeps it: build_chat(config, meter=Meter(config.budget))"
             )
         return chat
-    if config.provider == "offline":
-        prices = {"offline": _FREE}
+    if config.provider in ("offline", "local"):
+        prices = {config.provider: _FREE}
     return metered(chat, meter, model=model, prices=prices)
 
 

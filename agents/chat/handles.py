@@ -48,6 +48,35 @@ def judgement_reply(names: tuple[str, ...]) -> type[BaseModel]:
     return _reply_over("Judgements", "judgements", entry, names, "Every item exactly once.")
 
 
+@lru_cache(maxsize=1024)
+def doubts_reply(names: tuple[str, ...]) -> type[BaseModel]:
+    """A reply with `reason: str` and `doubts: list of {item, reason, doubt}`, each of `names` exactly once.
+
+    `doubt` lies in [0, 1]; an item's own reason comes before it.
+    """
+    entry = create_model("Doubt", __config__=_CLOSED, item=(_one_of(names), ...), reason=(str, ...), doubt=(Share, ...))
+    return _reply_over("Doubts", "doubts", entry, names, "Every item exactly once.")
+
+
+@lru_cache(maxsize=1024)
+def fits_reply(names: tuple[str, ...]) -> type[BaseModel]:
+    """A reply with `reason: str` and `fits: list of {item, rating}`, each of `names` exactly once, ratings 1 to 10."""
+    rating: Any = Annotated[int, Field(ge=1, le=10)]
+    entry = create_model("Fit", __config__=_CLOSED, item=(_one_of(names), ...), rating=(rating, ...))
+    return _reply_over("Fits", "fits", entry, names, "Every item exactly once.")
+
+
+@lru_cache(maxsize=1024)
+def substitute_reply(names: tuple[str, ...]) -> type[BaseModel]:
+    """A reply with `reason: str`, `item`: one of `names` or null for none of them, and `fit` in [0, 1]."""
+    fields: dict[str, Any] = {
+        "reason": (str, Field(description="Why, in a sentence.")),
+        "item": (_one_of(names) | None, Field(description="null where none would fit.")),
+        "fit": (Share, ...),
+    }
+    return create_model("Substitute", __config__=_CLOSED, **fields)
+
+
 def _reply_over(
     title: str, field: str, entry: type[BaseModel], names: tuple[str, ...], description: str
 ) -> type[BaseModel]:

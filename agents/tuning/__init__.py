@@ -1,0 +1,19 @@
+"""A language model tuned on the train side's own sequences: what it is asked, its samples, the training, its card."""
+
+from .config import TuneLM
+from .tune_lm import TuneLMFile, tune_lm
+from .tune_on import Tuned, tune_on
+from .wording import doubt_question, find_question, next_prompt, taste_question, written
+
+__all__ = [
+    "TuneLM",
+    "TuneLMFile",
+    "Tuned",
+    "doubt_question",
+    "find_question",
+    "next_prompt",
+    "taste_question",
+    "tune_lm",
+    "tune_on",
+    "written",
+]

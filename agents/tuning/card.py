@@ -1,0 +1,102 @@
+"""The card beside a tuned model: what it was made of, how, and what was measured, for programs and for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ...recsys.data.dataset import Dataset
+from .config import TuneLM
+from .progress import Progress
+
+_PACKAGES = ("recloop", "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known before training. `sizes`: weights that are trained, and all of them."""
+
+    config: TuneLM
+    base: str
+    identity: str
+    train: Dataset
+    valid: Dataset
+    prompts: Mapping[str, str]
+    sizes: tuple[int, int]
+
+
+def card_of(facts: Facts, progress: Progress) -> dict[str, Any]:
+    """Plain values: data, prompts, settings, seeds, versions, every epoch and the one that was kept."""
+    best = progress.best
+    trained, weights = facts.sizes
+    return {
+        "identity": facts.identity,
+        "base_model": facts.base,
+        "method": facts.config.method,
+        "weights": {"trained": trained, "all": weights},
+        "data": {side: _side(data) for side, data in (("train", facts.train), ("valid", facts.valid))},
+        "prompts": dict(facts.prompts),
+        "settings": facts.config.model_dump(mode="json", exclude={"model"}),
+        "seed": facts.config.seed,
+        "epochs": [asdict(epoch) for epoch in progress.epochs],
+        "best_epoch": best.epoch,
+        "valid_loss": best.valid_loss,
+        "seconds": sum(epoch.seconds for epoch in progress.epochs),
+        "versions": {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+    }
+
+
+def write_card(folder: Path, told: Mapping[str, Any]) -> None:
+    """`card.md`, then `card.json`, whose presence says that all else is there."""
+    _whole(folder / "card.md", _page(told))
+    _whole(folder / "card.json", json.dumps(told, indent=1) + "\n")
+
+
+def _side(data: Dataset) -> dict[str, Any]:
+    users = int((data.user_counts > 0).sum())
+    return {"name": data.name, "fingerprint": data.fingerprint, "interactions": len(data), "users": users}
+
+
+def _page(told: Mapping[str, Any]) -> str:
+    data = [
+        f"| {side} | {of['name']} | {of['users']} | {of['interactions']} | {of['fingerprint']} |"
+        for side, of in told["data"].items()
+    ]
+    epochs = [
+        f"| {e['epoch']} | {e['loss']:.4f} | {e['valid_loss']:.4f} | {e['seconds']:.0f} |" for e in told["epochs"]
+    ]
+    lines = [
+        f"# {told['base_model']}, tuned by recloop ({told['method']})",
+        "",
+        f"{told['weights']['trained']:,} of {told['weights']['all']:,} weights were trained. Samples were made of the "
+        "train side alone; the validation side decided when to stop. No test side was read.",
+        "",
+        "| side | data | users | interactions | fingerprint |",
+        "|---|---|---|---|---|",
+        *data,
+        "",
+        f"Kept: epoch {told['best_epoch']}, validation {told['valid_loss']:.4f} nats a token of the answers.",
+        "",
+        "| epoch | loss | validation | seconds |",
+        "|---|---|---|---|",
+        *epochs,
+        "",
+        "Prompts: " + ", ".join(f"{name} {digest}" for name, digest in told["prompts"].items()) + ".",
+        "",
+        "Settings: " + ", ".join(f"{key} {value}" for key, value in told["settings"].items()) + ".",
+        "",
+        "Versions: " + ", ".join(f"{name} {number}" for name, number in told["versions"].items()) + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _whole(file: Path, text: str) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, file)

@@ -1,0 +1,99 @@
+"""The loop that tunes a language model: fresh samples an epoch, loss on the answers, early stopping on validation.
+
+An epoch's samples and dropout are decided by the seed and its number alone, so that a training that was killed goes on
+as it would have.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ...errors import ConfigError
+from ..chat.local.model import LocalModel
+from .batches import Row, loss_of, micro_batches, rows_of
+from .config import TuneLM
+from .progress import Epoch, Progress
+from .samples import Sampler
+
+Say = Callable[[str], None]
+_VALIDATION = 0
+"""In place of an epoch's number in the seed; epochs count from 1."""
+_LOWEST = 0.1
+"""Share of the learning rate that is left in the end."""
+
+
+def train(
+    model: LocalModel, config: TuneLM, train_side: Sampler, valid_side: Sampler, progress: Progress,
+    optimizer: torch.optim.Optimizer, say: Say,
+) -> None:  # fmt: skip
+    """Trains what `optimizer` holds until the epochs are up or validation no longer gains; the best weights stay.
+
+    ConfigError where the loss is no number any more.
+    """
+    rng = np.random.default_rng([config.seed, _VALIDATION])
+    held_out = rows_of(model, list(valid_side.draw(config.valid_samples, rng)))
+    steps_an_epoch = math.ceil(config.samples / config.batch_size)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        while not progress.finished(config.epochs, config.patience):
+            number = len(progress.epochs) + 1
+            began = time.perf_counter()
+            rng = np.random.default_rng([config.seed, number])
+            torch.manual_seed(int(rng.integers(2**63 - 1)))
+            rows = rows_of(model, list(train_side.draw(config.samples, rng)))
+            loss = _epoch(model, config, rows, optimizer, (number - 1) * steps_an_epoch, config.epochs * steps_an_epoch)
+            valid = valid_loss(model, config, held_out)
+            if not math.isfinite(loss) or not math.isfinite(valid):
+                raise ConfigError(
+                    f"the loss of epoch {number} is {loss} (validation {valid}); "
+                    f"lower learning_rate (now {config.learning_rate:g})"
+                )
+            progress.add(Epoch(number, loss, valid, time.perf_counter() - began))
+            say(f"epoch {number}/{config.epochs}: loss {loss:.4f}, validation {valid:.4f} nats a token of the answers")
+    progress.restore_best()
+    model.network.eval()
+
+
+def valid_loss(model: LocalModel, config: TuneLM, rows: list[Row]) -> float:
+    """Nats a token of the answers, over all tokens of all rows."""
+    model.network.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for batch in micro_batches(rows, config.micro_batch, 0.0):
+            told = loss_of(model, batch)
+            total, count = total + told.answers, count + told.tokens
+    return total / count
+
+
+def rate(config: TuneLM, step: int, steps: int) -> float:
+    """The learning rate of a step: up from 0 over `warmup` steps, then down along half a cosine to a tenth."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    share = (step - config.warmup) / max(1, steps - config.warmup)
+    return config.learning_rate * (_LOWEST + (1 - _LOWEST) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+def _epoch(
+    model: LocalModel, config: TuneLM, rows: list[Row], optimizer: torch.optim.Optimizer, done: int, steps: int
+) -> float:
+    """One pass; nats a token of the answers."""
+    model.network.train()
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    total, count = 0.0, 0
+    for at, low in enumerate(range(0, len(rows), config.batch_size)):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(config, done + at, steps)
+        batches = micro_batches(rows[low : low + config.batch_size], config.micro_batch, config.prompt_weight)
+        counted = sum(float(batch.weights.sum()) for batch in batches)
+        optimizer.zero_grad(set_to_none=True)
+        for batch in batches:
+            told = loss_of(model, batch)
+            (told.loss / counted).backward()
+            total, count = total + told.answers, count + told.tokens
+        torch.nn.utils.clip_grad_norm_(weights, config.clip)
+        optimizer.step()
+    return total / count

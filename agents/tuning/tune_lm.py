@@ -1,0 +1,85 @@
+"""`tune_lm`: `tune_on` for the data and the settings that a file names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from ...errors import ConfigError
+from ...recsys.data.dataset import Dataset
+from ...recsys.data.sources import DataConfig, beside, load_split
+from ...recsys.data.windows import read_windows, side_of
+from ...settings import checked, read_yaml, with_settings
+from .config import TuneLM
+from .training import Say
+from .tune_on import Tuned, tune_on
+
+_TRAIN, _VALID = "train_5000", "valid"
+
+
+class TuneLMFile(BaseModel):
+    """A file of `recloop tune-lm`: what to learn from, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: DataConfig | None = None
+    """As in a study; its split's train side is learnt from, its validation side decides when to stop."""
+    windows: Path | None = None
+    """In place of `data`: a folder of windows, train_5000.csv and valid.csv; a column `mask` in them is not read."""
+    tune_lm: TuneLM
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TuneLMFile:
+        if (self.data is None) == (self.windows is None):
+            raise ValueError("give either data or windows")
+        return self
+
+
+def tune_lm(
+    file: TuneLMFile | Path | str,
+    out: Path | str,
+    settings: Sequence[str] = (),
+    *,
+    device: str = "auto",
+    progress: Say | None = None,
+) -> Tuned:
+    """Tunes the language model that `file` names on its data, and keeps what was learnt, and a card, in `out`.
+
+    file: a TuneLMFile or the path of its YAML file, on which `settings` (`tune_lm.epochs=3`) are made first; paths in
+    it are relative to the folder it lies in. The same call goes on with a training that was cut off. Raises ConfigError
+    and DataError for what the caller has to mend.
+    """
+    if not isinstance(file, TuneLMFile):
+        file = read_tune_lm(file, settings)
+    elif settings:
+        raise ConfigError("settings change a file's values; give the path, or make a changed TuneLMFile")
+    train, valid = sides_of(file)
+    return tune_on(file.tune_lm, train, valid, out, device=device, say=progress)
+
+
+def read_tune_lm(path: Path | str, settings: Sequence[str] = ()) -> TuneLMFile:
+    """The settings in a YAML file, with `tune_lm.epochs=3`-like assignments made on it."""
+    path = Path(path)
+    values = with_settings(read_yaml(path), settings)
+    if isinstance(values.get("data"), dict):
+        values["data"] = beside(values["data"], path.parent)
+    for section, key in ((values, "windows"), (values.get("tune_lm"), "model")):
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            section[key] = str(path.parent / section[key])
+    return checked(TuneLMFile, values, str(path))
+
+
+def sides_of(file: TuneLMFile) -> tuple[Dataset, Dataset]:
+    """(train, validation), over the same users and items. The test side is let go of right here."""
+    if file.data is not None:
+        split = load_split(file.data)
+        return split.train, split.valid
+    assert file.windows is not None
+    paths = [file.windows / f"{side}.csv" for side in (_TRAIN, _VALID)]
+    for path in paths:
+        if not path.is_file():
+            raise ConfigError(f"windows: there is no {path}; name a folder with {_TRAIN}.csv and {_VALID}.csv")
+    data = read_windows(file.windows)
+    return data.rows(side_of(data, _TRAIN)), data.rows(side_of(data, _VALID))

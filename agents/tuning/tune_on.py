@@ -1,0 +1,158 @@
+"""A language model tuned on one side of a dataset, kept beside a card that says what it was made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ... import prompts
+from ...errors import ConfigError
+from ...recsys.data.dataset import Dataset
+from ..chat.local.model import LocalModel, load_model
+from .card import Facts, card_of, write_card
+from .config import TuneLM
+from .progress import Progress
+from .samples import Sampler
+from .training import Say, train
+from .wording import PROMPTS
+
+_STATE = "training"
+"""The folder below `out` in which an unfinished training is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A finished tuning. `card` is what `card.json` holds."""
+
+    folder: Path
+    card: dict[str, Any]
+
+
+def tune_on(
+    config: TuneLM,
+    train_side: Dataset,
+    valid_side: Dataset,
+    out: Path | str,
+    *,
+    wording: Path | None = None,
+    device: str = "auto",
+    say: Say | None = None,
+) -> Tuned:
+    """Tunes the model in `config.model` on `train_side`, stops by `valid_side`, and keeps what was learnt in `out`.
+
+    train_side, valid_side: two sides of one dataset, over the same users and items; a test side is not asked for.
+    Validation samples are of users who have rows in `valid_side`. out: a folder that then holds an adapter (lora: name
+    it in `llm.adapter`) or a whole model (full: name it in `llm.model`), as safetensors, with `card.json` and
+    `card.md`. The same call goes on with a training that was cut off, and gives what is there where it is finished.
+    Raises ConfigError for a folder that holds another tuning, DataError for data that gives no samples.
+    """
+    out = Path(out)
+    identity = _identity(config, train_side, valid_side, wording)
+    finished = _finished(out, identity)
+    if finished is not None:
+        return finished
+    train_sampler = Sampler(config, train_side, wording=wording)
+    valid_sampler = Sampler(config, train_side, valid_side, wording=wording)
+    base = load_model(config.model, device=device, dtype="float32")
+    model = _trainable(base, config)
+    weights = {name: weight for name, weight in model.network.named_parameters() if weight.requires_grad}
+    optimizer = torch.optim.AdamW(
+        list(weights.values()),
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=config.weight_decay,
+        fused=model.device.type in ("cpu", "cuda"),
+    )
+    progress = Progress(weights, optimizer, out / _STATE, identity)
+    progress.resume()
+    train(model, config, train_sampler, valid_sampler, progress, optimizer, say or _silent)
+    told = card_of(
+        Facts(config, base.name, identity, train_side, valid_side, _digests(config, wording), _sizes(model, weights)),
+        progress,
+    )
+    _save(model, out)
+    write_card(out, told)
+    progress.clear()
+    return Tuned(out, told)
+
+
+def _trainable(base: LocalModel, config: TuneLM) -> LocalModel:
+    if config.method == "full":
+        return LocalModel(base.network.requires_grad_(True), base.tokenizer, base.name)
+    from peft import LoraConfig, get_peft_model
+
+    for target in config.targets:
+        if not any(name.endswith(target) for name, _ in base.network.named_modules()):
+            raise ConfigError(f"tune_lm.targets: {base.name} has no layer called {target!r}; see the model's modules")
+    lora = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=config.rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=list(config.targets),
+    )
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(config.seed)
+        network: Any = get_peft_model(base.network, lora)
+    return LocalModel(network, base.tokenizer, base.name)
+
+
+def _save(model: LocalModel, out: Path) -> None:
+    """Everything beside `out` first, then moved in: a kill leaves the training's state, and no half of a model."""
+    made = out / f"{_STATE}.made"
+    shutil.rmtree(made, ignore_errors=True)
+    model.network.save_pretrained(made)
+    model.tokenizer.save_pretrained(made)
+    (made / "README.md").unlink(missing_ok=True)  # peft's template of a card, with nothing filled in
+    for file in sorted(made.iterdir()):
+        os.replace(file, out / file.name)
+    made.rmdir()
+
+
+def _finished(out: Path, identity: str) -> Tuned | None:
+    card = out / "card.json"
+    if not card.is_file():
+        if out.is_dir() and any(path.name not in (_STATE, f"{_STATE}.made") for path in out.iterdir()):
+            # What was saved without its card was cut off right before it; the training's state makes it anew.
+            if (out / _STATE).is_dir():
+                return None
+            raise ConfigError(f"{out} holds other files; name a new folder")
+        return None
+    told = json.loads(card.read_text(encoding="utf-8"))
+    if told.get("identity") != identity:
+        raise ConfigError(f"{out} holds a model tuned on other data or with other settings; name a new folder")
+    return Tuned(out, told)
+
+
+def _identity(config: TuneLM, train_side: Dataset, valid_side: Dataset, wording: Path | None) -> str:
+    """What must be the same for a training to be gone on with."""
+    from ..chat.local.model import fingerprint
+
+    facts = {
+        "config": config.model_dump(mode="json", exclude={"model"}),
+        "model": fingerprint(config.model),
+        "train": train_side.fingerprint,
+        "valid": valid_side.fingerprint,
+        "prompts": dict(_digests(config, wording)),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _digests(config: TuneLM, wording: Path | None) -> dict[str, str]:
+    return dict(prompts.digests(*(PROMPTS[task] for task in sorted(config.tasks)), folder=wording))
+
+
+def _sizes(model: LocalModel, weights: dict[str, Any]) -> tuple[int, int]:
+    """Weights that are trained, and all of them."""
+    return sum(w.numel() for w in weights.values()), sum(w.numel() for w in model.network.parameters())
+
+
+def _silent(line: str) -> None:
+    pass

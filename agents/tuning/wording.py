@@ -1,0 +1,60 @@
+"""What a tuned model is asked: the same words in the samples it learns from and in the questions it is scored by.
+
+Find and replace names the title that does not belong, then the one that stood in its place; next item names a title;
+yes or no judges one item by others. A prompt that differs between tuning and scoring by so much as a quote mark costs
+what was learnt (seen in LLM4DSR's public code), so both are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ... import prompts
+from ...prompts.fencing import clean
+from ..chat.likelihood import NO, YES, Question
+from ..chat.types import Message
+
+PROMPTS = {"find": "tune_lm/find", "next": "tune_lm/next", "judge": "tune_lm/judge"}
+END = "\n"
+"""What ends a title in an answer: a line's end, which no title holds."""
+
+
+def written(title: str) -> str:
+    """A title as prompts and answers have it: cleaned, on one line; "(untitled)" where nothing is left of it."""
+    return " ".join(clean(title, 200).split()) or "(untitled)"
+
+
+def find_prompt(titles: Sequence[str], wording: Path | None = None) -> tuple[Message, ...]:
+    """Asks which of the titles does not belong and what stood in its place."""
+    return _messages("find", wording, titles=[written(title) for title in titles])
+
+
+def next_prompt(titles: Sequence[str], wording: Path | None = None) -> tuple[Message, ...]:
+    """Asks what comes after the titles, oldest first."""
+    return _messages("next", wording, titles=[written(title) for title in titles])
+
+
+def judge_prompt(titles: Sequence[str], candidate: str, wording: Path | None = None) -> tuple[Message, ...]:
+    """Asks whether whoever took the titles would take the candidate."""
+    return _messages("judge", wording, titles=[written(title) for title in titles], candidate=written(candidate))
+
+
+def find_question(titles: Sequence[str], wording: Path | None = None) -> Question:
+    """Weighs each title of a window as the one that does not belong, in the window's order."""
+    return Question(find_prompt(titles, wording), tuple(written(title) + END for title in titles))
+
+
+def taste_question(titles: Sequence[str], candidate: str, wording: Path | None = None) -> Question:
+    """Weighs Yes against No for one candidate: read it by `yes_share`."""
+    return Question(judge_prompt(titles, candidate, wording), (YES, NO))
+
+
+def doubt_question(titles: Sequence[str], at: int, wording: Path | None = None) -> Question:
+    """The same for one place of a window, judged by all the others; its doubt is 1 - `yes_share`."""
+    return taste_question([*titles[:at], *titles[at + 1 :]], titles[at], wording)
+
+
+def _messages(task: str, wording: Path | None, **shown: object) -> tuple[Message, ...]:
+    rendered = prompts.load(PROMPTS[task], wording).render(**shown)
+    return (Message("system", rendered.system), Message("user", rendered.user))

@@ -1,0 +1,338 @@
+"""What local_lm.md says of local language models: scores, speed, and two small ones made and tuned from nothing.
+
+    python benchmarks/local_lm.py bazaar OUT
+    python benchmarks/local_lm.py toys OUT --data ../shared/data/amazon-toys-noise/noise-0.1
+    python benchmarks/local_lm.py score OUT --data ... [--rows 1000]
+    python benchmarks/local_lm.py speed OUT --data ...
+    python benchmarks/local_lm.py catalogue OUT --data ...
+
+Every step resumes: a model that is there is not made again. Times are CPU seconds of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recloop.agents.chat.likelihood import Question, Scored, yes_share
+from recloop.agents.chat.local.encoding import opened
+from recloop.agents.chat.local.model import LocalModel, load_model
+from recloop.agents.chat.local.scoring import score
+from recloop.agents.tuning import TuneLM, doubt_question, find_question, tune_on, written
+from recloop.agents.tuning.small import make_small_model, texts_of
+from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
+from recloop.recsys.data.bazaar import world
+from recloop.recsys.data.dataset import Dataset
+from recloop.recsys.data.windows import read_planted, read_windows
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+VIEWS: dict[str, Callable[[Scored], float]] = {
+    "find_first": lambda one: one.first,
+    "find_whole": lambda one: one.per_token,
+    "find_total": lambda one: one.total,
+}
+"""Doubts that one find question gives: LLM4DSR's first token, the whole title by its length, the whole title."""
+BAZAAR = {"users": 2500, "epochs": 12, "samples": 3200}
+TOYS = {"epochs": 8, "samples": 5000}
+CHUNK = 200
+"""Windows scored at a time."""
+
+
+def doubts(model: LocalModel, windows: Sequence[Sequence[str]], *, judge: bool = True) -> pd.DataFrame:
+    """A row an item of each window: window, place, the find views and, for `judge`, 1 - p(Yes)."""
+    tables = []
+    for low in range(0, len(windows), CHUNK):
+        block = windows[low : low + CHUNK]
+        found = score(model, [find_question(titles) for titles in block])
+        rows = [(low + at, place, one) for at, row in enumerate(found) for place, one in enumerate(row)]
+        table = pd.DataFrame({"window": [r[0] for r in rows], "place": [r[1] for r in rows]})
+        for name, view in VIEWS.items():
+            table[name] = [view(one) for _, _, one in rows]
+        table["tokens"] = [len(one.logprobs) for _, _, one in rows]
+        table["first_token"] = [one.tokens[0] for _, _, one in rows]
+        if judge:
+            asked = [doubt_question(titles, at) for titles in block for at in range(len(titles))]
+            table["judge"] = [1 - yes_share(row) for row in score(model, asked)]
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def windows_of(data: Dataset, users: Sequence[int], size: int = 11) -> list[list[str]]:
+    """The titles of each user's first `size` rows."""
+    titles = data.items["title"].tolist()
+    return [[titles[item] for item in data.history(user)[:size]] for user in users]
+
+
+def measured(table: pd.DataFrame, planted: np.ndarray[Any, Any]) -> dict[str, dict[str, float]]:
+    """AUC and AP of each view over all items."""
+    views = [name for name in (*VIEWS, "judge") if name in table]
+    return {
+        name: {
+            "auc": round(float(roc_auc_score(planted, table[name])), 4),
+            "ap": round(float(average_precision_score(planted, table[name])), 4),
+        }
+        for name in views
+    }
+
+
+# --- bazaar -----------------------------------------------------------------------------------------------------------
+
+
+def bazaar(out: Path, seed: int) -> None:
+    """A model made and tuned on 80 % of a bazaar's users; planted noise in windows of 10 % that it has never seen."""
+    made = world(0, users=BAZAAR["users"])
+    data = made.dataset
+    part = data.user % 10
+    train, valid = data.rows(part < 8), data.rows(part == 8)
+    unseen = [user for user in range(data.n_users) if user % 10 == 9]
+    planted = np.concatenate([made.noise[data.indptr[u] : data.indptr[u + 1]][:11] for u in unseen])
+    base, tuned = out / "bazaar" / "base", out / "bazaar" / "tuned"
+    if not (base / "config.json").exists():
+        make_small_model(
+            base, texts_of(train), vocabulary=4000, hidden_size=64, feed_forward=128, layers=2, whole_lines=True,
+            length=256, seed=seed,
+        )  # fmt: skip
+    config = TuneLM(
+        model=base, method="full", tasks={"find": 1, "judge": 2}, noise="popularity", samples=BAZAAR["samples"],
+        epochs=BAZAAR["epochs"], batch_size=32, micro_batch=32, learning_rate=3e-3, warmup=50, valid_samples=300,
+        prompt_weight=0.3, patience=12, seed=seed,
+    )  # fmt: skip
+    began = time.process_time()
+    card = tune_on(config, train, valid, tuned, device="cpu", say=say).card
+    told = {"tuning_cpu_seconds": round(time.process_time() - began), "weights": card["weights"]}
+    told |= {"windows": len(unseen), "items": len(planted), "planted": int(planted.sum())}
+    affinity = np.concatenate(
+        [-made.affinity(u, data.history(u)[:11], made.phase[data.indptr[u] : data.indptr[u + 1]][:11]) for u in unseen]
+    )
+    told["true_affinity_auc"] = round(float(roc_auc_score(planted, affinity)), 4)
+    for name, folder in (("untuned", base), ("tuned", tuned)):
+        told[name] = measured(doubts(load_model(folder, device="cpu"), windows_of(data, unseen)), planted)
+    report(out / "bazaar" / "measured.json", told)
+
+
+# --- toys -------------------------------------------------------------------------------------------------------------
+
+
+def toys(out: Path, folder: Path, seed: int) -> None:
+    """A model made and tuned on train_5000 of the noisy windows; their mask is not read."""
+    base, tuned = out / "toys" / "base", out / "toys" / "tuned"
+    file = TuneLMFile(
+        windows=folder,
+        tune_lm=TuneLM(
+            model=base, method="full", tasks={"find": 1, "judge": 2}, noise="uniform", samples=TOYS["samples"],
+            epochs=TOYS["epochs"], batch_size=32, micro_batch=32, learning_rate=3e-3, warmup=100, valid_samples=300,
+            prompt_weight=0.3, patience=8, seed=seed,
+        ),
+    )  # fmt: skip
+    train, valid = sides_of(file)
+    toys_base(base, train, seed)
+    began = time.process_time()
+    card = tune_on(file.tune_lm, train, valid, tuned, device="cpu", say=say).card
+    told = {"tuning_cpu_seconds": round(time.process_time() - began), "weights": card["weights"]}
+    report(out / "toys" / "tuned.json", told | {"best_epoch": card["best_epoch"], "epochs": len(card["epochs"])})
+
+
+def toys_base(base: Path, train: Dataset, seed: int) -> Path:
+    """The model before tuning, made where it is not there yet."""
+    if not (base / "config.json").exists():
+        make_small_model(
+            base, texts_of(train), vocabulary=4000, hidden_size=64, feed_forward=128, layers=2, length=768, seed=seed
+        )
+    return base
+
+
+def score_toys(out: Path, folder: Path, rows: int | None) -> None:
+    """`scores-test.parquet` and `scores-valid.parquet`: a row an item, with the doubts of the tuned model.
+
+    Columns user_id (`test:<row>`, as read_windows has it), place, item_id, find_first, find_whole, find_total, judge.
+    The view of the better AUC on validation is the one to be reported.
+    """
+    model = load_model(out / "toys" / "tuned", device="cpu")
+    told: dict[str, Any] = {}
+    for side, most in (("valid", min(rows or 1000, 1000)), ("test", rows)):
+        data, truth = read_planted(folder / f"{side}.csv")
+        users = list(range(data.n_users))[:most]
+        kept = data.user < len(users)
+        began = time.process_time()
+        table = doubts(model, windows_of(data, users))
+        seconds = time.process_time() - began
+        at = data.interactions[kept]
+        table.insert(0, "user_id", data.users["user_id"].to_numpy()[at["user"]])
+        table.insert(2, "item_id", data.items["item_id"].to_numpy()[at["item"]])
+        table.drop(columns="window").to_parquet(out / "toys" / f"scores-{side}.parquet", index=False)
+        planted = truth.planted[kept]
+        told[side] = {"windows": len(users), "items": len(table), "planted": int(planted.sum())}
+        told[side] |= {"cpu_seconds": round(seconds), **measured(table, planted)}
+        if side == "test":
+            told["shared_first_token"] = sharing(table, planted)
+    told["chosen_on_valid"] = max((*VIEWS, "judge"), key=lambda name: told["valid"][name]["auc"])
+    report(out / "toys" / "measured.json", told)
+
+
+def sharing(table: pd.DataFrame, planted: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """First token against whole title on the items whose first token another item of their window has, too."""
+    twins = table.groupby(["window", "first_token"])["place"].transform("size").to_numpy() > 1
+    told: dict[str, Any] = {"items": int(twins.sum()), "planted": int(planted[twins].sum())}
+    if 0 < planted[twins].sum() < twins.sum():
+        told |= measured(table[twins].reset_index(drop=True), planted[twins])
+    # Pairs of one window and first token of which one is planted: which of the two is doubted more?
+    wins: dict[str, list[float]] = {name: [] for name in VIEWS}
+    shared = table[twins].assign(planted=planted[twins])
+    for _, group in shared.groupby(["window", "first_token"]):
+        for bad in group[group["planted"]].itertuples():
+            for good in group[~group["planted"]].itertuples():
+                for name in VIEWS:
+                    one, other = getattr(bad, name), getattr(good, name)
+                    wins[name].append(0.5 if abs(one - other) < 1e-5 else float(one > other))
+    return told | {
+        "pairs": len(wins["find_first"]),
+        "pairs_won": {k: round(float(np.mean(v)), 4) for k, v in wins.items()},
+    }
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+def speed(out: Path, data_folder: Path, windows: int, seed: int) -> None:
+    """Seconds and largest difference against reading without a cache, on windows of 11 items; by the untuned model."""
+    train = read_windows(data_folder / "train_5000.csv")
+    model = load_model(toys_base(out / "toys" / "base", train, seed), device="cpu")
+    data, _ = read_planted(data_folder / "test.csv")
+    full = [user for user in range(data.n_users) if data.user_counts[user] == 11][:windows]
+    questions = [find_question(titles) for titles in windows_of(data, full)]
+    score(model, questions[:2])
+    ours, seconds = timed(lambda: score(model, questions))
+    told: dict[str, Any] = {"windows": len(questions), "continuations": sum(len(q.continuations) for q in questions)}
+    told |= {
+        "tokens_scored": sum(len(one.logprobs) for row in ours for one in row),
+        "batched_seconds": round(seconds, 2),
+    }
+    ways = {"a_pass_a_continuation": whole_passes, "a_batch_a_window": batched_passes, "a_pass_a_token": token_passes}
+    for name, way in ways.items():
+        # A pass a token takes minutes: a tenth of the windows tells its time.
+        some = questions[: max(1, len(questions) // 10)] if way is token_passes else questions
+        theirs, seconds = timed(lambda way=way, some=some: [way(model, question) for question in some])
+        told[f"{name}_seconds"] = round(seconds * len(questions) / len(some), 2)
+        told[f"{name}_windows_measured"] = len(some)
+        told[f"{name}_times"] = round(told[f"{name}_seconds"] / told["batched_seconds"], 1)
+        told[f"{name}_max_difference"] = max(
+            abs(a - b)
+            for row, other in zip(ours, theirs, strict=False)
+            for one, values in zip(row, other, strict=True)
+            for a, b in zip(one.logprobs, values, strict=True)
+        )
+    print(json.dumps(told, indent=1))
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.process_time()
+    return work(), time.process_time() - began
+
+
+def ids_of(model: LocalModel, question: Question) -> list[tuple[list[int], int]]:
+    """Each continuation's whole ids and how many of them are the beginning's."""
+    text, special = opened(model, question.prompt)
+    text += question.begun
+    told = model.tokenizer(
+        [text + continuation for continuation in question.continuations],
+        add_special_tokens=special, return_offsets_mapping=True,
+    )  # fmt: skip
+    rows = zip(told["input_ids"], told["offset_mapping"], strict=True)
+    return [(ids, next(at for at, (_, end) in enumerate(ends) if end > len(text))) for ids, ends in rows]
+
+
+@torch.inference_mode()
+def whole_passes(model: LocalModel, question: Question) -> list[list[float]]:
+    """One pass over beginning and continuation for each continuation, no cache."""
+    found = []
+    for ids, start in ids_of(model, question):
+        logits = model.network(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+        logprobs = torch.log_softmax(logits[start - 1 : -1], -1)
+        found.append(logprobs[torch.arange(len(ids) - start), torch.tensor(ids[start:])].tolist())
+    return found
+
+
+@torch.inference_mode()
+def batched_passes(model: LocalModel, question: Question) -> list[list[float]]:
+    """One padded batch a window: all continuations with their beginnings, no cache."""
+    rows = ids_of(model, question)
+    width = max(len(ids) for ids, _ in rows)
+    ids, mask = (torch.zeros(len(rows), width, dtype=torch.long) for _ in range(2))
+    for at, (row, _) in enumerate(rows):
+        ids[at, : len(row)], mask[at, : len(row)] = torch.tensor(row), 1
+    logits = model.network(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    found = []
+    for at, (row, start) in enumerate(rows):
+        logprobs = torch.log_softmax(logits[at, start - 1 : len(row) - 1], -1)
+        found.append(logprobs[torch.arange(len(row) - start), torch.tensor(row[start:])].tolist())
+    return found
+
+
+@torch.inference_mode()
+def token_passes(model: LocalModel, question: Question) -> list[list[float]]:
+    """One pass for each token of each continuation, no cache."""
+    found = []
+    for ids, start in ids_of(model, question):
+        values = []
+        for at in range(start, len(ids)):
+            logits = model.network(input_ids=torch.tensor([ids[:at]]), use_cache=False).logits[0, -1]
+            values.append(float(torch.log_softmax(logits, -1)[ids[at]]))
+        found.append(values)
+    return found
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------------
+
+
+def catalogue(out: Path, data_folder: Path) -> None:
+    """How many titles of the toys catalogue share a first token with another."""
+    model = load_model(out / "toys" / "base", device="cpu")
+    names = json.loads((data_folder.parent / "id2name.json").read_text("utf-8"))
+    titles = sorted({written(title) for title in names.values()})
+    # The line's end before a title is a token of its own, so that the title's first one follows it.
+    firsts = [row[1] for row in model.tokenizer([f"\n{t}" for t in titles], add_special_tokens=False)["input_ids"]]
+    counts = pd.Series(firsts).value_counts()
+    sharing = int(counts[counts > 1].sum())
+    print(json.dumps({"titles": len(titles), "share_a_first_token": sharing, "first_tokens": len(counts)}))
+
+
+def report(file: Path, told: dict[str, Any]) -> None:
+    file.write_text(json.dumps(told, indent=1) + "\n")
+    print(json.dumps(told, indent=1))
+
+
+def say(line: str) -> None:
+    print(f"{time.process_time():.0f} s {line}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["bazaar", "toys", "score", "speed", "catalogue"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/amazon-toys-noise/noise-0.1"))
+    parser.add_argument("--rows", type=int, help="score: only so many windows of each side")
+    parser.add_argument("--windows", type=int, default=200, help="speed: windows of 11 items")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.what == "bazaar":
+        bazaar(given.out, given.seed)
+    elif given.what == "toys":
+        toys(given.out, given.data, given.seed)
+    elif given.what == "score":
+        score_toys(given.out, given.data, given.rows)
+    elif given.what == "speed":
+        speed(given.out, given.data, given.windows, given.seed)
+    else:
+        catalogue(given.out, given.data)
+
+
+if __name__ == "__main__":
+    main()
