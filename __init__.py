@@ -11,9 +11,12 @@ from typing import Any
 VERBS = {
     "run": "simulators.run",
     "refine": "simulators.refine",
+    "diff": "simulators.diff",
+    "undo": "simulators.undo",
     "fidelity": "simulators.fidelity.suite",
     "estimate": "simulators.estimate",
     "tune": "recsys.tuning.tune",
+    "tune_lm": "agents.tuning.tune_lm",
     "train": "recsys.serving.train",
     "evaluate": "recsys.serving.evaluate",
     "recommend": "recsys.serving.recommend",

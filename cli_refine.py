@@ -1,4 +1,4 @@
-"""`recloop refine`: a log in, a refined log of the same form out."""
+"""`recloop refine`: a log in, a refined log of the same form out; `diff` says what changed, `undo` takes it back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .cli_output import print_json
 
 app = typer.Typer()
 
-Names = Annotated[str | None, typer.Option(metavar="STEP,STEP", help="generate, discriminate; else those of --config.")]
+Names = Annotated[
+    str | None, typer.Option(metavar="STEP,STEP", help="generate, discriminate, denoise; else those of --config.")
+]
+Written = Annotated[Path, typer.Argument(metavar="REFINED", help="What `recloop refine` wrote; REFINED.run beside it.")]
 
 
 @app.command(epilog=example("recloop refine --steps generate,discriminate log.csv refined.csv --config refine.yaml"))
@@ -27,7 +30,7 @@ def refine(
     log: Log = "warning",
     as_json: Json = False,
 ) -> None:
-    """Add interactions that the long tail lacks, judge real and new ones, write the log again. Resumes."""
+    """Add interactions that the long tail lacks, judge real and new ones, clean sequences, write the log. Resumes."""
     from .logs import set_up_logs
     from .simulators import progress
     from .simulators import refine as refining
@@ -60,3 +63,47 @@ def refine(
         if failed:
             print(f"{failed} task(s) failed; the same command with --retry-failed asks them again", file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command(epilog=example("recloop diff log.csv refined.csv"))
+def diff(
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="The log that was refined.")],
+    refined: Written,
+    user: Annotated[str | None, typer.Option(help="This user alone.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What a refined log has otherwise: what was done to which row, why, and how sure, by user."""
+    from .simulators import diff as differing
+
+    found = differing.diff(raw, refined)
+    if as_json:
+        told = found.as_json()
+        print_json(told if user is None else told | {"users": {user: told["users"].get(user, [])}})
+        return
+    for name, edits in found.users.items():
+        if user is not None and name != user:
+            continue
+        print(f"user {name}")
+        for edit in edits:
+            what = f"{edit.was} replaced by {edit.item}" if edit.was is not None else f"{edit.what} {edit.item}"
+            told_weight = f", weight {edit.weight:g}" if edit.what == "reweighted" else ""
+            sure = "no confidence stated" if edit.sure is None else f"sure {edit.sure:.2f}"
+            print(f"  {what}{told_weight} ({sure}, {edit.agent}){': ' + edit.why if edit.why else ''}")
+    print(", ".join(f"{count} {kind}" for kind, count in found.counts.items()) or "nothing changed")
+
+
+@app.command(epilog=example("recloop undo refined.csv --to log-again.csv"))
+def undo(
+    refined: Written,
+    to: Annotated[Path | None, typer.Option(help="Where the log is restored; else in the place of REFINED.")] = None,
+    force: Annotated[bool, typer.Option(help="Overwrite a file that was changed since, or that exists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Restore the log that was refined, byte for byte, from the run folder alone."""
+    from .simulators import undo as undoing
+
+    done = undoing.undo(refined, to, force=force)
+    if as_json:
+        print_json({"path": done.path, "sha256": done.sha256})
+    else:
+        print(f"{done.path} is the log as it was (SHA-256 {done.sha256})")

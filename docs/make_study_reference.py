@@ -27,6 +27,7 @@ from recloop.recsys.data.atomic import read_atomic
 from recloop.recsys.data.movielens import read_movielens
 from recloop.recsys.data.sources import READS, SPLITS, DataConfig, bazaar_source
 from recloop.recsys.data.tables import read_table
+from recloop.recsys.data.windows import read_windows
 from recloop.recsys.data.writers import read_written
 from recloop.recsys.evaluation.metrics import BEYOND, METRICS
 from recloop.recsys.models import MODELS, ModelConfig
@@ -43,6 +44,7 @@ READERS: dict[str, Callable[..., Any]] = {
     "amazon": read_amazon,
     "atomic": read_atomic,
     "table": read_table,
+    "windows": read_windows,
     "written": read_written,
 }
 

@@ -7,13 +7,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .. import prompts
 from ..agents.agent import Agent, Task, Tools
 from ..agents.catalogue import item_texts
-from ..agents.chat.build import LLMConfig, build_chat
+from ..agents.chat.build import LLMConfig, build_chat, build_likelihood
 from ..agents.chat.meter import Meter
 from ..agents.chat.replies import Replies
 from ..agents.chat.traced import Span, task_spans, traced, tracer
@@ -121,7 +122,7 @@ async def asking(
 ) -> AsyncIterator[Asking]:
     """The study's model, opened: cache shared below `study.out`, usage and budget in the study's own folder."""
     texts = list(item_texts(train).values())
-    around = Surroundings(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts)
+    around = surroundings(study, texts)
     meter = open_meter(study.folder, study.llm.budget)
     gather_caches(study)
     with Replies(study.out / CACHE) as replies:
@@ -130,6 +131,12 @@ async def asking(
             yield Asking(study, chat, around, watch if watch is not None else Silent(), meter, texts, retry_failed)
         finally:
             meter.save()
+
+
+def surroundings(study: Study, texts: list[str]) -> Surroundings:
+    """What every agent of the study is given; texts of all items. The model that weighs texts is opened by who asks."""
+    weigh = partial(build_likelihood, study.llm)
+    return Surroundings(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts, weigh)
 
 
 def identity_of(study: Study, name: str, settings: Mapping[str, Any], data: Dataset) -> dict[str, Any]:

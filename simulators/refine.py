@@ -13,12 +13,12 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from pyarrow import parquet
 
 from ..errors import ConfigError, RunError
@@ -36,6 +36,7 @@ from .lock import locked
 from .progress import Silent, Watcher
 from .refining.blocks import Blocks, cut
 from .refining.config import LogConfig, RefineConfig, read_config
+from .refining.keeping import keep_source
 from .refining.output import block_rows, changes, written
 from .refining.parts import Parts
 from .refining.steps import Refining, Stopped
@@ -109,7 +110,13 @@ def refine(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "refine.lock"):
         write_text(folder / CONFIG, settled.model_dump_json(indent=2) + "\n")
-        done = asyncio.run(_refined(log, out, folder, settled, retry_failed, progress or Silent()))
+        try:
+            done = asyncio.run(_refined(log, out, folder, settled, retry_failed, progress or Silent()))
+        except MemoryError as full:
+            raise RunError(
+                f"{source} in parts of {settled.block_mb:g} MB does not fit in memory ({full}); choose a smaller "
+                "block_mb, or fewer sample_rows, and run it again"
+            ) from full
         write_text(folder / SUMMARY, json.dumps(done.as_json(), indent=2) + "\n")
     return done
 
@@ -158,6 +165,7 @@ async def _refined(
     if stopped:
         return Refined(str(out), str(folder), llm, {"read": 0}, refining.said, refining.asked, stopped, paid)
     rows = _write(refining, out)
+    keep_source(log.file.path, out, folder)
     return Refined(str(out), str(folder), llm, rows, refining.said, refining.asked, "", paid)
 
 
@@ -176,23 +184,21 @@ def _write(refining: Refining, out: Path) -> dict[str, int]:
             _count(data, rows)
             table = block_rows(parts.log, parts.blocks, block, data, refining.config.provenance)
             parquet.write_table(table, final / f"block-{block:05d}.parquet", row_group_size=50_000)
-            changed = changes(data)
+            changed = changes(data, refining.reasons(block))
             writer = writer or parquet.ParquetWriter(path, changed.schema)
             writer.write_table(changed)
         assert writer is not None
         writer.close()
 
     write_whole(folder / CHANGES, each_block)
-    pairs = [pd.read_parquet(path) for path in _pairs(refining)]
-    if pairs:
-        whole = pa.Table.from_pandas(pd.concat(pairs, ignore_index=True), preserve_index=False)
-        write_whole(folder / PAIRS, lambda path: parquet.write_table(whole, path))
-        rows["pairs"] = whole.num_rows
+    if pairs := _pairs(refining):
+        rows["pairs"] = sum(parquet.read_metadata(path).num_rows for path in pairs)
+        write_whole(folder / PAIRS, partial(_joined, pairs))
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
+    unfinished = out.with_name(f".{out.name}.partial")
     tables = sorted(final.glob("block-*.parquet"))
-    rows["written"] = written(parts.log, tables, partial, refining.config.provenance)
-    os.replace(partial, out)
+    rows["written"] = written(parts.log, tables, unfinished, refining.config.provenance)
+    os.replace(unfinished, out)
     shutil.rmtree(final)
     return rows
 
@@ -234,6 +240,13 @@ def _count(data: Dataset, rows: dict[str, int]) -> None:
 def _pairs(refining: Refining) -> list[Path]:
     """The preference pairs that the steps of this run have left."""
     return [path for state in refining.states for path in sorted((refining.folder / "states" / state).glob("*.pairs"))]
+
+
+def _joined(tables: list[Path], out: Path) -> None:
+    """The rows of several Parquet files of one form in one, a file at a time."""
+    with parquet.ParquetWriter(out, parquet.read_schema(tables[0])) as writer:
+        for path in tables:
+            writer.write_table(parquet.read_table(path, use_threads=False))
 
 
 def _study(folder: Path, config: RefineConfig) -> Study:

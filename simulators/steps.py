@@ -12,7 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..agents.agent import Agent
+from ..agents.chat.likelihood import Likelihood
 from ..agents.chat.types import Sampling
+from ..agents.denoiser import Denoise, Denoiser
+from ..agents.denoiser.asking import PROMPTS as DENOISE_PROMPTS
 from ..agents.discriminator import Discriminate, Discriminator
 from ..agents.discriminator.machine import PROMPTS as DISCRIMINATE_PROMPTS
 from ..agents.generator import Generate, Generator
@@ -34,6 +37,8 @@ class Surroundings:
     sampling: Sampling
     seed: int
     wording: Path | None = None
+    likelihood: Callable[[], Likelihood] | None = None
+    """Opens the study's model as one that weighs texts; None where it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,11 @@ def _discriminate(settings: Discriminate, around: Surroundings) -> Discriminator
     return Discriminator(settings, around.sampling, around.wording, around.seed)
 
 
+def _denoise(settings: Denoise, around: Surroundings) -> Denoiser:
+    weigh = around.likelihood() if settings.mode == "likelihood" and around.likelihood is not None else None
+    return Denoiser(settings, around.embed, around.sampling, around.wording, around.seed, weigh)
+
+
 def _score_pairs(settings: ScorePairs, around: Surroundings) -> PairScorer:
     return PairScorer(settings, around.sampling, around.wording, around.seed)
 
@@ -78,6 +88,7 @@ AGENTS: dict[str, Step] = {
         DISCRIMINATE_PROMPTS,
         frozenset({"calibrator", "folds", "head", "cut", "noise", "fuse"}),
     ),
+    "denoise": Step(Denoise, _denoise, DENOISE_PROMPTS, frozenset({"weight"})),
     "score_pairs": Step(ScorePairs, _score_pairs, SCORE_PAIRS_PROMPTS, frozenset({"pairs", "pair_gap"})),
 }
 """Agents by name; one of your own is named "package.module:step", a `Step`."""

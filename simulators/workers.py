@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..agents.chat.replies import Replies
-from ..agents.memory.embeddings import embedder
 from .accounts import open_share
-from .asking import cache_of, chat_of, identity_of, memory_of, span_of, tasks_at_once, tools_of
+from .asking import cache_of, chat_of, identity_of, memory_of, span_of, surroundings, tasks_at_once, tools_of
 from .shards import SHARD, Job
-from .steps import Surroundings, make_agent
+from .steps import make_agent
 from .study import Study
 
 FACTORY = f"{__name__}:job"
@@ -20,7 +19,7 @@ def job(config: Mapping[str, Any]) -> Job:
     """The Job of one shard. config: study, name and settings of the step, data, texts, folder, total."""
     study: Study = config["study"]
     shards = study.run.workers
-    around = Surroundings(embedder(study.embedder, config["texts"]), study.llm.sampling, study.seed, study.prompts)
+    around = surroundings(study, config["texts"])
     agent = make_agent(config["name"], config["settings"], around)
     meter = open_share(study.folder, study.llm.budget, config[SHARD])
     replies = Replies(cache_of(study, config[SHARD]))

@@ -41,7 +41,7 @@ def test_every_verb_has_help_with_an_example_and_json(words):
 def test_every_verb_is_a_python_function_of_the_same_name(words):
     import recloop
 
-    assert callable(getattr(recloop, "_".join(words)))
+    assert callable(getattr(recloop, "_".join(words).replace("-", "_")))
 
 
 @pytest.mark.parametrize(

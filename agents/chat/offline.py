@@ -15,6 +15,7 @@ from typing import Any
 
 from ...errors import ModelUnavailable
 from .likeness import Rarity, cosine, graded
+from .offline_denoise import fit, interests, review, revise_interests, substitute
 from .offline_setwise import assess, describe, ranked, revise_items, revise_profile
 from .types import Chat, Reply, Request, Usage
 
@@ -93,6 +94,11 @@ ANSWERS: dict[str, Callable[[Rarity, Mapping[str, Any]], dict[str, Any]]] = {
     "extremes": extremes,
     "judge": judge,
     "would_take": would_take,
+    "review": review,
+    "substitute": substitute,
+    "interests": interests,
+    "fit": fit,
+    "revise_interests": revise_interests,
 }
 
 

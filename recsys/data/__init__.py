@@ -11,6 +11,7 @@ from .sources import SOURCES, SPLITS, DataConfig, load, load_split, split
 from .splits import given, global_time, leave_last_out, per_user_ratio
 from .summary import describe
 from .tables import read_table
+from .windows import read_windows
 from .writers import read_written, write
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "read_atomic",
     "read_movielens",
     "read_table",
+    "read_windows",
     "read_written",
     "split",
     "time_window",

@@ -19,6 +19,7 @@ from .filters import at_least, drop_duplicates, k_core, time_window
 from .movielens import read_movielens
 from .splits import given, global_time, leave_last_out, per_user_ratio
 from .tables import read_table
+from .windows import read_windows
 from .writers import read_written
 
 
@@ -52,7 +53,8 @@ class DataConfig(BaseModel):
     metadata: Path | None = None
     """amazon: the file of titles, categories and descriptions."""
     items: Path | None = None
-    """table, atomic: the table of items, where it is not beside the interactions."""
+    """table, atomic: the table of items, where it is not beside the interactions. windows: a JSON object of titles by
+    item id."""
     users: Path | None = None
     """table, atomic: the table of users."""
     columns: dict[str, str | int] = Field(default_factory=dict)
@@ -232,12 +234,18 @@ def written_source(config: DataConfig) -> Dataset:
     return read_written(_path(config))
 
 
+def windows_source(config: DataConfig) -> Dataset:
+    """A user a window; what is known of planted noise is not read."""
+    return read_windows(_path(config), config.items)
+
+
 SOURCES: dict[str, Source] = {
     "bazaar": bazaar_source,
     "movielens": movielens_source,
     "amazon": amazon_source,
     "atomic": atomic_source,
     "table": table_source,
+    "windows": windows_source,
     "written": written_source,
 }
 
@@ -258,6 +266,7 @@ READS: dict[str, set[str]] = {
         "encoding",
         "duplicate_ids",
     },
+    "windows": {"path", "items"},
     "written": {"path"},
 }
 """The settings of `DataConfig` that a source takes, besides the filters and the split."""

@@ -15,7 +15,7 @@ from ...recsys.data.assemble import Twice
 from ...settings import checked, read_yaml, with_settings
 from ..steps import check_step
 
-STEPS = ("generate", "discriminate")
+STEPS = ("generate", "discriminate", "denoise")
 """What a log can be refined by."""
 
 
@@ -55,7 +55,8 @@ class RefineConfig(BaseModel):
     prompts: Path | None = None
     """A folder of your own wordings; a file there comes before the one shipped under the same name."""
     steps: tuple[dict[str, dict[str, Any]], ...] = ({"generate": {}}, {"discriminate": {}})
-    """`generate` and `discriminate`, each with its settings, in order; each reads what the one before has left."""
+    """`generate`, `discriminate` and `denoise`, each with its settings, in order; each reads what the one before has
+    left."""
     seed: int = Field(0, ge=0)
     """Of all that is drawn."""
     block_mb: PositiveFloat = 64.0
@@ -77,7 +78,7 @@ class RefineConfig(BaseModel):
             named = {entry: {}} if isinstance(entry, str) else entry
             if not isinstance(named, Mapping) or len(named) != 1 or next(iter(named)) not in STEPS:
                 named = next(iter(entry), "") if isinstance(entry, Mapping) else entry
-                raise ValueError(f"{named!r} is not a step; a log is refined by {' and '.join(STEPS)}")
+                raise ValueError(f"{named!r} is not a step; a log is refined by {', '.join(STEPS)}")
             [(name, settings)] = named.items()
             try:
                 check_step(name, settings or {}, where=f"step {len(steps)}")
@@ -100,6 +101,9 @@ def read_config(
     else:
         values = read_yaml(Path(config)) if config is not None else {}
         where = str(config) if config is not None else "refine"
+    if any(setting.startswith("steps.") for setting in settings):
+        # What `steps.0.generate.users=9` changes, where no file has steps.
+        values = {"steps": [{name: {}} for name in ("generate", "discriminate")]} | values
     values = with_settings(values, settings)
     if config is not None and not isinstance(config, RefineConfig):
         values = _beside(values, Path(config).parent)

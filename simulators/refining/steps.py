@@ -23,9 +23,13 @@ from pyarrow import parquet
 from ... import prompts
 from ...agents.agent import Records
 from ...agents.catalogue import item_texts
+from ...agents.denoiser import Denoiser
+from ...agents.denoiser.evidence import Evidence
+from ...agents.denoiser.fold import reasons_of
 from ...agents.discriminator import Discriminator, calibration_of
 from ...agents.fusion import Fusion, is_generated, weighed, with_provenance, within
 from ...agents.generator import Generator, evidence_of
+from ...errors import ConfigError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ..asking import Asking, model_of
@@ -60,6 +64,8 @@ class Refining:
     states: list[str] = field(default_factory=list)
     asked: dict[str, Summary] = field(default_factory=dict)
     said: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: list[Path] = field(default_factory=list)
+    """Where the records of each step lie, the newest last."""
 
     async def step(self, place: int, name: str, settings: Mapping[str, Any]) -> None:
         """Ask, adopt, and leave the next state. Raises Stopped."""
@@ -76,6 +82,8 @@ class Refining:
         try:
             if isinstance(agent, Generator):
                 self.said[title] = await self._generate(agent, steps, state, identity, done)
+            elif isinstance(agent, Denoiser):
+                self.said[title] = await self._denoise(agent, steps, state, identity, done)
             else:
                 assert isinstance(agent, Discriminator)
                 self.said[title] = await self._discriminate(agent, steps, state, identity, done)
@@ -83,6 +91,7 @@ class Refining:
             self.asked[title] = _together(steps, done)
         self.state = state
         self.states.append(state)
+        self.records.append(steps)
 
     async def _generate(
         self, agent: Generator, steps: Path, state: str, identity: Mapping[str, Any], done: list[Summary]
@@ -136,9 +145,25 @@ class Refining:
         self._limit(state, agent.config.fuse)
         return {"calibration": calibration.report(), **added_up(list(self._reports(state)))}
 
+    async def _denoise(
+        self, agent: Denoiser, steps: Path, state: str, identity: Mapping[str, Any], done: list[Summary]
+    ) -> dict[str, Any]:
+        if agent.config.mode == "hard_samples" and self.parts.blocks.count > 1:
+            raise ConfigError(
+                "denoise.mode: hard_samples watches a training on the whole log, which is cut into "
+                f"{self.parts.blocks.count} parts; raise block_mb (now {self.config.block_mb:g}) or choose mode review"
+            )
+        agent = replace(agent, evidence=Evidence.of(self.sample, agent.config.vote.shrink))
+        if agent.config.users is not None:
+            agent = replace(agent, only=self.parts.drawn(agent.config.users, self.config.seed, agent.config.least))
+        for _, data, path in self._open(state):
+            records = await self._records(agent, data, steps / path.stem, identity, done)
+            self._leave(path, agent.fold(data, records), agent.report(data, records))
+        return added_up(list(self._reports(state)))
+
     async def _records(
         self,
-        agent: Generator | Discriminator,
+        agent: Generator | Discriminator | Denoiser,
         data: Dataset,
         folder: Path,
         identity: Mapping[str, Any],
@@ -149,6 +174,15 @@ class Refining:
         if summary.stopped:
             raise Stopped(summary.stopped)
         return read_records(folder)
+
+    def reasons(self, block: int) -> dict[tuple[str, int], str]:
+        """(record, item code) -> why, of the block's rows that a denoiser edited."""
+        found: dict[tuple[str, int], str] = {}
+        for folder in self.records:
+            place = folder / f"block-{block:05d}"
+            if "-denoise-" in folder.name and place.is_dir():
+                found |= reasons_of(read_records(place))
+        return found
 
     # --- states -------------------------------------------------------------------------------------------------------
 

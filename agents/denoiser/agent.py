@@ -1,0 +1,163 @@
+"""The denoiser: which sequences are judged, with what evidence beside them, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from langgraph.graph.state import CompiledStateGraph
+
+from ...errors import DataError
+from ...recsys.data import Dataset
+from ...recsys.denoising.hard_samples import Candidates, Losses, candidates, losses_by_epoch
+from ..agent import Later, Records, Task, Tools
+from ..catalogue import item_texts
+from ..chat.likelihood import Likelihood
+from ..chat.types import Sampling
+from ..fusion import Bools, is_generated, plain
+from ..generator.agent import among, drawn
+from ..memory.memory import Embedder
+from .asking import NAME, Setup
+from .config import Denoise
+from .evidence import Evidence
+from .fold import fold, told
+from .machine import State, machine
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """Judges what stands in users' sequences. Keys: `user:<user_id>`. Generated rows are none of its business."""
+
+    config: Denoise = Denoise()
+    embed: Embedder | None = None
+    """Of item texts: what tells that two items are of one interest; without it only co-occurrence does."""
+    sampling: Sampling = Sampling()
+    wording: Path | None = None
+    """A folder of prompts that come before those shipped."""
+    seed: int = 0
+    likelihood: Likelihood | None = None
+    """Mode likelihood: who weighs titles."""
+    evidence: Evidence | None = None
+    """Where `tasks` is given a part of the log, that of a sample of the whole."""
+    losses: Losses | None = None
+    """hard_samples: (epochs, n) of the rows that `tasks` is given; else LightGCN is trained on them."""
+    only: frozenset[int | str] | None = None
+    """The users (their ids) that are judged, where somebody else has drawn them."""
+    name: ClassVar[str] = NAME
+
+    def tasks(self, data: Dataset) -> Iterator[Task]:
+        """One task a user with enough items, in order of user code; in hard_samples one with a row in doubt."""
+        shared = _Shared(self, data)
+        real = np.bincount(data.user[~shared.generated], minlength=data.n_users)
+        able = np.flatnonzero(real >= self.config.least)
+        if self.only is not None:
+            chosen = among(data, able, self.only)
+        else:
+            chosen = drawn(data, able, self.config.users, self.seed)
+        ids = data.users["user_id"]
+        suspects = self._suspects(data) if self.config.mode == "hard_samples" else None
+        for user in chosen:
+            rows = np.arange(data.indptr[user], data.indptr[user + 1])
+            if suspects is not None and not suspects.asked[rows].any():
+                continue
+            yield Task(f"user:{plain(ids.iat[user])}", Later(partial(self._state, data, int(user), shared, suspects)))
+
+    def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
+        return self._machine
+
+    def fold(self, data: Dataset, records: Records) -> Dataset:
+        """The data without, with others for, or with less weight on, what was taken for noise."""
+        return fold(data, records, self.config)
+
+    def report(self, data: Dataset, records: Records) -> dict[str, Any]:
+        """How many rows were judged, doubted, spared by which guard, edited and rolled back."""
+        return told(records)
+
+    @cached_property
+    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
+        return machine(Setup(self.config, self.sampling, self.wording, self.likelihood))
+
+    @cached_property
+    def _watched(self) -> dict[str, Losses]:
+        """Losses by the fingerprint of the data."""
+        return {}
+
+    def _suspects(self, data: Dataset) -> Candidates:
+        hard = self.config.hard
+        losses = self.losses
+        if losses is None:
+            # A run counts its tasks before it works them off: the training must not be done twice.
+            if data.fingerprint not in self._watched:
+                self._watched[data.fingerprint] = losses_by_epoch(data, hard.epochs, seed=self.seed)
+            losses = self._watched[data.fingerprint]
+        if losses.shape[1] != len(data):
+            raise DataError(f"losses of {losses.shape[1]} rows for data of {len(data)}; give those of the same rows")
+        return candidates(losses, hard.high, hard.vary, hard.last)
+
+    def _state(self, data: Dataset, user: int, shared: _Shared, suspects: Candidates | None) -> State:
+        config = self.config
+        ident = plain(data.users["user_id"].iat[user])
+        rows = np.arange(data.indptr[user], data.indptr[user + 1])
+        rows = rows[~shared.generated[rows]]
+        items = data.item[rows].astype(np.int64)
+        evidence = shared.evidence
+        windows = [
+            part.tolist()
+            for part in np.array_split(np.arange(len(items)), -(-len(items) // config.window))
+            if len(part)
+        ]
+        near = evidence.near(ident, items)
+        if self.embed is not None:
+            vectors = self.embed([shared.texts[int(item)] for item in items])
+            alike = np.asarray(vectors @ vectors.T, np.float64)
+            np.fill_diagonal(alike, 0)
+            near = np.maximum(near, alike)
+        votes: list[float | None] = [None] * len(items)
+        offers: dict[int, list[int]] = {}
+        for window in windows:
+            for place, vote in zip(window, evidence.votes(ident, items[window], config.guards.cold), strict=True):
+                votes[place] = None if vote is None else round(vote, 6)
+            if config.action == "replace":
+                for place in window:
+                    context = items[[at for at in window if at != place]]
+                    offers[place] = evidence.candidates(ident, context, items.tolist(), config.candidates)
+        shown = {*items.tolist(), *(item for offered in offers.values() for item in offered)}
+        state = State(
+            user=ident,
+            items=items.tolist(),
+            weights=[float(weight) for weight in data.weight[rows]],
+            windows=windows,
+            facts={item: shared.texts[item] for item in sorted(shown)},
+            votes=votes,
+            near=near.round(6).tolist(),
+            offers=offers,
+        )
+        if suspects is not None:
+            state["asked"] = np.flatnonzero(suspects.asked[rows]).tolist()
+            state["often"] = np.flatnonzero(suspects.flagged[rows] >= config.hard.flagged_epochs).tolist()
+        return state
+
+
+class _Shared:
+    """Texts and evidence of all tasks, made when the first state is: a resume of finished tasks makes neither."""
+
+    def __init__(self, agent: Denoiser, data: Dataset) -> None:
+        self._agent, self._data = agent, data
+
+    @cached_property
+    def generated(self) -> Bools:
+        return is_generated(self._data)
+
+    @cached_property
+    def texts(self) -> Mapping[int, str]:
+        return item_texts(self._data)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        if self._agent.evidence is not None:
+            return self._agent.evidence
+        return Evidence.of(self._data.rows(~self.generated), self._agent.config.vote.shrink)

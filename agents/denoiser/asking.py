@@ -1,0 +1,166 @@
+"""The three ways to a doubt: a review in words, the likelihood of titles, ratings of hard samples against a profile."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ... import prompts
+from ...errors import ConfigError
+from ..agent import Tools
+from ..chat.handles import doubts_reply, fits_reply, handles_for, substitute_reply
+from ..chat.likelihood import Likelihood, Question
+from ..chat.structured import ask
+from ..chat.types import Facts, Message, Sampling
+from .config import Denoise
+
+NAME = "denoise"
+PROMPTS = ("denoise/review", "denoise/substitute", "denoise/interests", "denoise/fit", "denoise/revise_interests")
+BEGUN = 'The noise item is "'
+"""How the answer begins whose title is weighed; the closing quote ends each title, so that none wins by being short."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every node of one machine shares."""
+
+    config: Denoise = Denoise()
+    sampling: Sampling = Sampling()
+    wording: Path | None = None
+    """A folder of prompts that come before those shipped."""
+    likelihood: Likelihood | None = None
+
+
+class Interests(BaseModel):
+    """A profile in words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    interests: str = Field(min_length=1)
+
+
+async def reviewed(setup: Setup, texts: Sequence[str], tools: Tools) -> tuple[list[float], list[str]]:
+    """Doubt in [0, 1] and reason of each item of a window."""
+    if setup.config.mode == "likelihood":
+        return await weighed(setup, texts, tools), [""] * len(texts)
+    names = handles_for(len(texts))
+    options = dict(zip(names, texts, strict=True))
+    reply: Any = await ask(
+        tools,
+        prompts.load("denoise/review", setup.wording).render(options=options),
+        doubts_reply(names),
+        facts=Facts("review", {"options": options}),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    said = {entry.item: entry for entry in reply.doubts}
+    return [said[h].doubt for h in names], [said[h].reason for h in names]
+
+
+async def weighed(setup: Setup, texts: Sequence[str], tools: Tools) -> list[float]:
+    """Doubt in (0, 1] of each item: the mean probability of its title's tokens as the answer to what is noise.
+
+    The geometric mean over the whole title, or the first token's probability. Raises ConfigError without a model that
+    gives log-probabilities.
+    """
+    if setup.likelihood is None:
+        raise ConfigError(
+            "denoise.mode: likelihood needs a model that gives token log-probabilities; choose llm.provider local, or "
+            "mode review"
+        )
+    rendered = prompts.load("denoise/review", setup.wording).render(
+        options=dict(zip(handles_for(len(texts)), texts, strict=True))
+    )
+    tools.tally.prompts.add(f"{rendered.name}@{rendered.digest}")
+    messages = (Message("system", rendered.system), Message("user", rendered.user))
+    question = Question(messages, tuple(f'{text}"' for text in texts), BEGUN)
+    (scored,) = await setup.likelihood([question])
+    tools.tally.calls += 1
+    return [
+        math.exp(min(0.0, one.first if setup.config.token == "first" else one.per_token)) if one.logprobs else 0.0
+        for one in scored
+    ]
+
+
+async def described(setup: Setup, history: Sequence[str], tools: Tools) -> str:
+    """The interests behind what is not in doubt."""
+    words = setup.config.hard.words
+    reply = await ask(
+        tools,
+        prompts.load("denoise/interests", setup.wording).render(history=list(history), words=words),
+        Interests,
+        facts=Facts("interests", {"history": list(history), "words": words}),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    return clipped(reply.interests, words)
+
+
+async def rated(setup: Setup, profile: str, texts: Sequence[str], tools: Tools) -> list[int]:
+    """Fit of each item to a profile, 1 to 10."""
+    names = handles_for(len(texts))
+    options = dict(zip(names, texts, strict=True))
+    reply: Any = await ask(
+        tools,
+        prompts.load("denoise/fit", setup.wording).render(profile=profile, options=options),
+        fits_reply(names),
+        facts=Facts("fit", {"profile": profile, "options": options}),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    said = {entry.item: entry.rating for entry in reply.fits}
+    return [said[h] for h in names]
+
+
+async def revised(setup: Setup, profile: str, wrong: Sequence[str], right: Sequence[str], tools: Tools) -> str:
+    """The profile without what is not theirs, with what is."""
+    shown = {"profile": profile, "wrong": list(wrong), "right": list(right), "words": setup.config.hard.words}
+    reply = await ask(
+        tools,
+        prompts.load("denoise/revise_interests", setup.wording).render(**shown),
+        Interests,
+        facts=Facts("revise_interests", shown),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    return clipped(reply.interests, setup.config.hard.words)
+
+
+async def substituted(
+    setup: Setup, context: Sequence[str], texts: Sequence[str], tools: Tools
+) -> tuple[int | None, float]:
+    """Which candidate could have stood there, by its place in `texts`, or None; and how well it fits."""
+    names = handles_for(len(texts))
+    options = dict(zip(names, texts, strict=True))
+    reply: Any = await ask(
+        tools,
+        prompts.load("denoise/substitute", setup.wording).render(history=list(context), options=options),
+        substitute_reply(names),
+        facts=Facts("substitute", {"history": list(context), "options": options}),
+        sampling=setup.sampling,
+        agent=NAME,
+    )
+    return (None if reply.item is None else names.index(reply.item)), reply.fit
+
+
+async def side_by_side(asked: Sequence[Awaitable[T]]) -> list[T]:
+    """What all of them give. All calls end before one's error is raised: a record's counts must not depend on which
+    call failed first."""
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+
+
+def clipped(text: str, words: int) -> str:
+    """The first so many words."""
+    said = text.split()
+    return text if len(said) <= words else " ".join(said[:words])

@@ -1,0 +1,141 @@
+"""What the denoiser's records change, with provenance, and how that is taken back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+from ...recsys.data import Dataset
+from ..agent import Records
+from ..fusion import REMOVED, REWEIGHTED, is_generated, plain, with_provenance
+from .asking import NAME
+from .config import Denoise
+
+REPLACED = "replaced"
+
+
+def fold(data: Dataset, records: Records, config: Denoise) -> Dataset:
+    """A new Dataset; `data` itself is not touched, and rows that no ok record judges stay as they are.
+
+    A removed row keeps its place with weight 0 and origin `removed`; a replaced one has another item, the code of the
+    old one in the column `was` (-1 elsewhere) and origin `replaced`; a down-weighted one has origin `reweighted`. All
+    say with what confidence (the score) and by which record.
+    Profiles of mode hard_samples become the users' column `profile`. DataError for records of other data.
+    """
+    frame = with_provenance(data.interactions)
+    columns = {name: frame[name].to_numpy(copy=True) for name in ("item", "weight", "confidence")}
+    if config.action == "replace":
+        columns["was"] = frame["was"].to_numpy(copy=True) if "was" in frame else np.full(len(frame), -1, np.int32)
+    texts = {name: frame[name].to_numpy(object, copy=True) for name in ("origin", "agent", "record")}
+    profiles: dict[int, str] = {}
+    for key, user, payload, places in _judged(data, records):
+        if payload.get("profile"):
+            profiles[user] = payload["profile"]
+        for row in payload["rows"]:
+            if row["verdict"] == "keep":
+                continue
+            at = places[row["at"]]
+            columns["confidence"][at] = row["score"]
+            texts["agent"][at], texts["record"][at] = NAME, key
+            match row["verdict"]:
+                case "remove":
+                    columns["weight"][at], texts["origin"][at] = 0, REMOVED
+                case "replace":
+                    columns["was"][at] = row["item"]
+                    columns["item"][at], texts["origin"][at] = row["new"], REPLACED
+                case _:
+                    columns["weight"][at] *= config.weight
+                    texts["origin"][at] = REWEIGHTED
+    folded = data.with_(interactions=frame.assign(**columns, **texts))
+    if not profiles:
+        return folded
+    blank = data.users["profile"].fillna("").tolist() if "profile" in data.users else [""] * data.n_users
+    told = np.array([profiles.get(user, before) for user, before in enumerate(blank)], object)
+    return folded.with_(users=data.users.assign(profile=told))
+
+
+def restored(data: Dataset, records: Records) -> Dataset:
+    """`data` as it was before `records` were folded into it: items, weights and origins of the edited rows."""
+    if "origin" not in data.interactions:
+        return data
+    frame = data.interactions
+    columns = {name: frame[name].to_numpy(copy=True) for name in ("item", "weight", "confidence")}
+    texts = {name: frame[name].to_numpy(object, copy=True) for name in ("origin", "agent", "record")}
+    mine = texts["agent"] == NAME
+    for _, _, payload, places in _judged(data, records, folded=True):
+        for row in payload["rows"]:
+            at = places[row["at"]]
+            if row["verdict"] != "keep" and mine[at]:
+                columns["item"][at], columns["weight"][at], columns["confidence"][at] = (
+                    row["item"],
+                    row["weight"],
+                    np.nan,
+                )
+                texts["origin"][at], texts["agent"][at], texts["record"][at] = "raw", "", ""
+    return data.with_(interactions=frame.assign(**columns, **texts).drop(columns="was", errors="ignore"))
+
+
+def reasons_of(records: Records) -> dict[tuple[str, int], str]:
+    """(record, item code) -> why the model doubted it, of every row that was taken for noise."""
+    return {
+        (key, row["item"]): row["reason"]
+        for key, told in payloads(records)
+        for row in told["rows"]
+        if row.get("reason")
+    }
+
+
+def told(records: Records) -> dict[str, Any]:
+    """Counts over all judged rows: by verdict, by guard, rolled back."""
+    verdicts: Counter[str] = Counter()
+    spared: Counter[str] = Counter()
+    judged = rolled_back = 0
+    for _, payload in payloads(records):
+        judged += len(payload["rows"])
+        for row in payload["rows"]:
+            verdicts[row["verdict"]] += 1
+            rolled_back += bool(row.get("rolled_back"))
+            if row.get("guard"):
+                spared[row["guard"]] += 1
+    names = ("keep", "remove", "replace", "weight")
+    guards = ("cold", "new_interest", "budget")
+    return {
+        "judged": judged,
+        "verdicts": {name: verdicts[name] for name in names},
+        "spared": {name: spared[name] for name in guards},
+        "rolled_back": rolled_back,
+    }
+
+
+def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Key and payload of the denoiser's ok records, by key."""
+    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
+    for key, payload in zip(ok["key"], ok["payload"], strict=True):
+        yield key, json.loads(payload)
+
+
+def _judged(
+    data: Dataset, records: Records, *, folded: bool = False
+) -> Iterator[tuple[str, int, dict[str, Any], list[int]]]:
+    """Key, user code, payload, and the row of each place that the payload counts."""
+    codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
+    real = ~is_generated(data)
+    for key, payload in payloads(records):
+        user = codes.get(payload["user"])
+        if user is None:
+            continue
+        span = np.arange(data.indptr[user], data.indptr[user + 1])
+        places = span[real[span]].tolist()
+        for row in payload["rows"]:
+            wanted = {row["item"], row.get("new")} if folded else {row["item"]}
+            if row["at"] >= len(places) or int(data.item[places[row["at"]]]) not in wanted:
+                raise DataError(
+                    f"record {key!r} judges item {row['item']} at place {row['at']} of user {payload['user']!r}, where "
+                    f"{data.name!r} has another; fold it into the data that was asked about"
+                )
+        yield key, user, payload, places

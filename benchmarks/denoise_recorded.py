@@ -1,0 +1,55 @@
+"""Recorded doubts of a real LLM on 150 test windows, alone and beside collaborative evidence, by the same code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from denoise_detect import LOG, SEED, Toys, combined, span
+from recloop.recsys.data import Dataset
+from recloop.recsys.denoising.combine import rank_sum
+from recloop.recsys.denoising.judged import judge, paired_auc
+from recloop.recsys.denoising.owners import Doubts
+
+
+def recorded(data: Dataset, path: Path) -> Doubts:
+    """(n,) doubt in [0, 1] of each row of the windows that were asked about, NaN elsewhere."""
+    places = {ident: code for code, ident in enumerate(data.users["user_id"])}
+    found = np.full(len(data), np.nan)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        told = json.loads(line)
+        user = places[f"test:{told['row']}"]
+        rows = slice(int(data.indptr[user]), int(data.indptr[user + 1]))
+        assert len(told["doubt"]) == rows.stop - rows.start, f"window {told['row']} has another length"
+        found[rows] = np.array(told["doubt"]) / 100
+    return found
+
+
+def recorded_table(toys: Toys, doubts: Mapping[str, Doubts], path: Path, draws: int) -> str:
+    """AUC and AP on the windows asked about, and the paired difference to the LLM alone over windows drawn again."""
+    said = recorded(toys.data, path)
+    here = ~np.isnan(said)
+    truth, group = toys.truth.planted[here], toys.data.user[here]
+    alone = said[here]
+    others = {**doubts, **combined(toys, doubts)}
+    others = {name: doubt[here] for name, doubt in others.items() if name != "random"}
+    rows = {"LLM alone": alone, **others}
+    for name in (f"ItemKNN coherence, {LOG}", f"low popularity, {LOG}", "combination, self-planted noise"):
+        rows[f"LLM + {name} (rank sum)"] = rank_sum({"llm": alone, "vote": others[name]})
+    rows["LLM + combination, truth of train_5000 (rank sum)"] = rank_sum(
+        {"llm": alone, "vote": others["combination, truth of train_5000"]}
+    )
+    lines = ["| doubt | AUC | AP | AUC less the LLM's |", "|---|---|---|---|"]
+    for name, doubt in rows.items():
+        verdict = judge(doubt, truth, float("inf"), group, np.random.default_rng([SEED, 6]), draws)
+        lines.append(
+            f"| {name} | {span(verdict.auc)} | {span(verdict.ap)} | {_against(doubt, alone, truth, group, draws)} |"
+        )
+    return f"{len(set(group))} windows, {len(truth)} rows, {int(truth.sum())} planted\n\n" + "\n".join(lines)
+
+
+def _against(doubt: Doubts, alone: Doubts, truth: np.ndarray, group: np.ndarray, draws: int) -> str:
+    paired = paired_auc(doubt, alone, truth, group, np.random.default_rng([SEED, 7]), draws)
+    return f"{paired.value:+.3f} [{paired.low:+.3f}, {paired.high:+.3f}]"

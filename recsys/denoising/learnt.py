@@ -1,0 +1,72 @@
+"""Detectors that are learnt from some rows and judge others: the residual of EASE, the likelihood of SASRec.
+
+Both are functions of (data, rows to learn from) to (n,) doubts of all rows; `owners.cross_fitted` keeps a row's own
+owner out of what judges it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..batches import pieces, windows
+from ..data.dataset import Dataset
+from ..models.ease import EASE, EASEConfig
+from ..models.recommender import Circumstances, fitted
+from ..models.sasrec import SASRec, SASRecConfig
+from .coherence import REACH, pairs_around
+from .owners import Bools, Doubts, one_sequence_each
+
+LIKELIHOOD = SASRecConfig(loss="sampled_softmax", epochs=30, dropout=0.3, max_length=20)
+"""Sampled, because a detector is trained once a fold; all items are ranked when it judges. Our own values."""
+_LOGITS = 4_000_000
+"""Held at once while likelihoods are read: 16 MB."""
+
+
+def ease_doubt(data: Dataset, learn: Bools, config: EASEConfig = EASEConfig(l2=50.0), reach: int = REACH) -> Doubts:
+    """One minus what EASE, learnt from the owners of `learn`, expects of an item from those around it (its residual).
+
+    An item that it never met is expected of nobody: doubt 1.
+    """
+    model = EASE(config)
+    model.fit(one_sequence_each(data, learn))
+    weights = fitted(model.name, model.weights)
+    expected = np.zeros(len(data))
+    for first, second in pairs_around(data, reach):
+        expected[second] += weights[data.item[first], data.item[second]]
+        expected[first] += weights[data.item[second], data.item[first]]
+    return 1 - expected
+
+
+def sasrec_doubt(
+    data: Dataset, learn: Bools, config: SASRecConfig = LIKELIHOOD, circumstances: Circumstances = Circumstances()
+) -> Doubts:
+    """Minus the log-probability of an item after those before it, by SASRec learnt from the owners of `learn`.
+
+    The first item of a user has nothing before it: it gets the median doubt, which says nothing.
+    """
+    model = SASRec(config)
+    model.fit(one_sequence_each(data, learn), None, circumstances)
+    found = next_item_losses(model, data)
+    return np.where(np.isnan(found), np.nanmedian(found), found)
+
+
+@torch.no_grad()
+def next_item_losses(model: SASRec, data: Dataset) -> Doubts:
+    """(n,) -log p(item | the items before it in the same user), over the whole catalogue; NaN for a user's first."""
+    network = fitted(model.name, model.network).eval()
+    found = np.full(len(data), np.nan)
+    # Cut anew each epoch in training; one fixed cut is enough to read them.
+    users, start, steps = pieces(data, model.config.max_length, np.random.default_rng(0))
+    device, step = network.items.device, max(1, _LOGITS // (data.n_items * model.config.max_length))
+    for at in range(0, len(users), step):
+        part = slice(at, at + step)
+        seen = windows(data, users[part], start[part], steps[part] + 1, int(steps[part].max()) + 1, data.n_items)
+        inputs, targets = seen.items[:, :-1].copy(), seen.items[:, 1:]
+        real = targets != data.n_items
+        inputs[~real] = data.n_items
+        states = network(torch.as_tensor(users[part], device=device), torch.as_tensor(inputs, device=device))
+        wanted = torch.as_tensor(targets[real].astype(np.int64), device=device)
+        losses = torch.nn.functional.cross_entropy(states @ network.items.T, wanted, reduction="none")
+        found[seen.rows[:, 1:][real]] = losses.double().cpu().numpy()
+    return found
