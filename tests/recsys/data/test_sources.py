@@ -44,7 +44,10 @@ def test_every_file_source_reads_through_the_config(shared_data: Path, tmp_path:
     assert len(load(as_table)) == 100000
     cds = shared_data / "cds-100"
     assert len(load(DataConfig(source="atomic", path=cds / "dense", items=cds / "CDs.item"))) == 800
-    assert set(SOURCES) == {"bazaar", "movielens", "amazon", "atomic", "table", "written"}
+    toys = shared_data / "amazon-toys-noise" / "noise-0.1" / "test.csv"
+    windows = load(DataConfig(source="windows", path=toys, duplicates="keep"))
+    assert (windows.n_users, len(windows)) == (4794, 42484)
+    assert set(SOURCES) == {"bazaar", "movielens", "amazon", "atomic", "table", "windows", "written"}
 
 
 @pytest.mark.parametrize(
