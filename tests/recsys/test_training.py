@@ -127,6 +127,25 @@ def test_evaluations_can_be_spaced_and_the_last_epoch_is_always_judged(split):
     assert [e.epoch for e in log.epochs if not np.isnan(e.judged)] == [3, 6, 7]
 
 
+def test_dropout_is_on_in_training_and_off_while_the_validation_side_is_ranked(split):
+    learner = Regression(epochs=3)
+    seen = {"trained": [], "ranked": []}
+
+    def terms(network, train):
+        (term,) = Regression.terms(learner, network, train)
+        return [Term(term.batches, lambda *batch: seen["trained"].append(network.training) or term.loss(*batch))]
+
+    def scores(network, users, history):
+        seen["ranked"].append(network.training)
+        return Regression.scores(learner, network, users, history)
+
+    learner.terms, learner.scores = terms, scores
+    training.fit(learner, split.train, split.valid)
+    assert len(seen["ranked"]) >= 3
+    assert set(seen["trained"]) == {True}
+    assert set(seen["ranked"]) == {False}
+
+
 def test_refitting_trains_on_train_and_valid_for_the_best_number_of_epochs(split):
     quality = [0.1, 0.9, 0.3, 0.4]
     learner = Regression(planner(split, quality), epochs=4, refit=True)
