@@ -9,6 +9,7 @@ It is `RecommenderContract` and what click prediction adds. A plug-in's test fil
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Protocol
 
@@ -71,8 +72,9 @@ class ClickContract(RecommenderContract):
     learns_interactions = True
     """False for models that are sums of weights."""
 
+    @abstractmethod
     def make(self, **hyperparameters: object) -> Clicks:
-        raise NotImplementedError("a contract test class makes the model it tests")
+        """A fresh model with these hyperparameters."""
 
     def test_it_gives_every_row_a_chance_of_a_click(self) -> None:
         split = checkerboard()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,11 +56,9 @@ def judge(
     recall = hits / planted.sum() if planted.any() else float("nan")
     sort = _Sorted.of(doubt, planted, flagged)
     figures = sort.figures(np.ones(len(doubt)))
-    _, part = np.unique(group, return_inverse=True)
-    size = int(part.max(initial=-1)) + 1
     drawn = np.empty((draws, 3))
-    for at in range(draws):
-        drawn[at] = sort.figures(np.bincount(rng.integers(0, size, size), minlength=size)[part].astype(np.float64))
+    for at, counts in enumerate(_drawn_again(group, rng, draws)):
+        drawn[at] = sort.figures(counts)
     low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0) if draws and planted.any() else np.full((2, 3), np.nan)
     spread = [Spread(float(v), float(a), float(b)) for v, a, b in zip(figures, low, high, strict=True)]
     return Verdict(
@@ -85,15 +84,20 @@ def paired_auc(
     """AUC of `doubt` less that of `other`, on the same rows, with the same groups drawn again for both."""
     flagged = np.zeros(len(doubt), bool)
     one, two = _Sorted.of(doubt, planted, flagged), _Sorted.of(other, planted, flagged)
-    _, part = np.unique(group, return_inverse=True)
-    size = int(part.max(initial=-1)) + 1
     drawn = np.empty(draws)
-    for at in range(draws):
-        count = np.bincount(rng.integers(0, size, size), minlength=size)[part].astype(np.float64)
-        drawn[at] = one.figures(count)[0] - two.figures(count)[0]
+    for at, counts in enumerate(_drawn_again(group, rng, draws)):
+        drawn[at] = one.figures(counts)[0] - two.figures(counts)[0]
     low, high = np.nanpercentile(drawn, [2.5, 97.5]) if draws else (np.nan, np.nan)
     every = np.ones(len(doubt))
     return Spread(one.figures(every)[0] - two.figures(every)[0], float(low), float(high))
+
+
+def _drawn_again(group: npt.NDArray[np.integer], rng: np.random.Generator, draws: int) -> Iterator[Doubts]:
+    """`draws` times, how often each row (n,) counts when whole groups are drawn with replacement."""
+    _, part = np.unique(group, return_inverse=True)
+    size = int(part.max(initial=-1)) + 1
+    for _ in range(draws):
+        yield np.bincount(rng.integers(0, size, size), minlength=size)[part].astype(np.float64)
 
 
 def best_threshold(doubt: Doubts, planted: Bools) -> float:

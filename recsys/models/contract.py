@@ -10,6 +10,7 @@ A plug-in's test file needs five lines:
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,15 @@ def two_tastes(users: int = 40, items: int = 24, each: int = 8, seed: int = 0) -
     )
 
 
-class RecommenderContract:
+class RecommenderContract(ABC):
     """Subclass it as `Test...` and say how to make the model, small enough to be fitted in a second or so."""
 
     learns_taste = True
     """False for models that give every user the same list."""
 
+    @abstractmethod
     def make(self, **hyperparameters: object) -> Storable:
-        raise NotImplementedError("a contract test class makes the model it tests")
+        """A fresh model with these hyperparameters."""
 
     def test_its_name_and_hooks_are_declared(self) -> None:
         model = self.make()

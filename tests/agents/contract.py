@@ -37,11 +37,6 @@ class AgentContract:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def agent(cls, split: Split) -> Agent:
-        raise NotImplementedError("a contract test class gives the agent it tests")
-
-    @pytest.fixture(scope="class")
-    @classmethod
     def split(cls) -> Split:
         """A split in which some items occur on the held-out sides only; their texts carry the canary."""
         found = leave_last_out(with_canary(small_world()))

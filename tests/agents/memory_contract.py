@@ -24,14 +24,10 @@ def said(memos: Sequence[Memo]) -> list[str]:
 
 
 class MemoryContract:
-    """`memory` must be an empty memory that embeds with `embed` and weighs with `weights`."""
+    """Give a fixture `memory`: an empty memory that embeds with `embed` and weighs with `weights`."""
 
     embed: Embedder = tfidf_svd(WORDS, size=16)
     weights = RecallWeights(similarity=1.0, recency=0.5, importance=0.5, half_life=10.0)
-
-    @pytest.fixture
-    def memory(self) -> Archive:
-        raise NotImplementedError("a contract test class gives the memory it tests")
 
     def test_nothing_is_recalled_of_an_unknown_owner(self, memory: Archive) -> None:
         assert memory.recall("user:404", "boat", 5, now=0) == []

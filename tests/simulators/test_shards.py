@@ -134,6 +134,5 @@ def test_ray_has_the_records_of_a_serial_run_though_a_worker_is_killed(serial, t
 
 @pytest.mark.slow
 def test_a_bug_on_ray_names_its_task(toy, tmp_path):
-    pytest.importorskip("ray")
     with pytest.raises(RuntimeError, match=r"task 'user:7' stopped the run"):
         run_sharded("toy_batch:job", {**TROUBLE, "bugs": [7]}, tmp_path, shards=1, backend="ray")

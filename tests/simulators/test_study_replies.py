@@ -157,7 +157,6 @@ def shared_out(served, tmp_path):
 
 @pytest.mark.slow
 def test_ray_has_the_records_of_a_serial_run(served, tmp_path):
-    pytest.importorskip("ray")
     with served.serving() as server:
         serial = served.study(server.url, tmp_path / "serial")
         run(serial)

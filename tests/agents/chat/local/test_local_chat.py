@@ -103,10 +103,7 @@ def test_a_folder_that_lacks_something_is_named(tmp_path: Path, broken: str, err
     assert str(folder) in str(raised.value)
 
 
-def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"llm\.device is 'cuda'"):
         load_model(made(tmp_path / "small"), device="cuda")
