@@ -17,9 +17,9 @@ def review(rarity: Rarity, shown: Mapping[str, Any]) -> dict[str, Any]:
     doubts = []
     for handle, own in terms.items():
         likes = [cosine(own, other) for name, other in terms.items() if name != handle]
-        doubt = round(1 - graded(sum(likes) / len(likes)), 4) if likes else 0.0
-        why = "shares words with others" if max(likes, default=0) else "shares no word with the others"
-        doubts.append({"item": handle, "reason": why, "doubt": doubt})
+        mean = sum(likes) / len(likes) if likes else 1.0
+        why = f"mean likeness of words to the others {mean:.2f}" if likes else "nothing stands beside it"
+        doubts.append({"item": handle, "reason": why, "doubt": round(1 - graded(mean), 4) if likes else 0.0})
     return {"reason": "words shared with the others", "doubts": doubts}
 
 

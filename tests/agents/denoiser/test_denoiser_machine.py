@@ -52,7 +52,7 @@ def test_the_stranger_goes_and_nothing_else(world: Dataset) -> None:
     assert verdicts(told) == ["keep"] * 3 + ["remove"] + ["keep"] * 4
     row = told["rows"][3]
     assert (row["at"], row["item"], row["weight"]) == (3, EACH, 1.0)
-    assert row["reason"] == "shares no word with the others"
+    assert row["reason"] == "mean likeness of words to the others 0.00"
     assert row["score"] > 0.9
 
 
