@@ -47,8 +47,8 @@ CANDIDATES = Coverage(source="mixed", candidates=40, pool=300)
 NEGATIVES = 4
 """Unseen items beside each held-out one, for logloss."""
 CLICKS = {
-    "labels": "choices", "negatives": 1, "batch_size": 4096, "learning_rate": 1e-2, "valid_users": 150,
-    "epochs": 5, "patience": 2,
+    "labels": "choices", "negatives": 1, "batch_size": 4096, "learning_rate": 5e-3, "valid_users": 150,
+    "epochs": 6, "patience": 2,
 }  # fmt: skip
 MODELS: dict[str, dict[str, Any]] = {
     "bpr": {"epochs": 24, "patience": 2, "evaluate_every": 3, "learning_rate": 1e-2},

@@ -25,7 +25,15 @@ HELD = 10
 """Last rows of each user that the recorded scores foretell."""
 MODELS = {
     "bpr": {"epochs": 60, "evaluate_every": 5, "patience": 4},
-    "sasrec": {"epochs": 12, "evaluate_every": 3, "patience": 2, "batch_size": 128, "learning_rate": 2e-3},
+    "sasrec": {
+        "epochs": 8,
+        "evaluate_every": 2,
+        "patience": 2,
+        "batch_size": 128,
+        "learning_rate": 3e-3,
+        "loss": "sampled_softmax",
+        "negatives": 128,
+    },
 }
 ROWS = {
     "none": ("told", "closed"),
@@ -46,7 +54,8 @@ def taken_and_others(shared: Path) -> tuple[PairScores, Dataset, Dataset, Datase
     return told, split.train, split.test.rows(of_them), split.test.rows(~of_them)
 
 
-def taste(shared: Path, weight: float, seeds: int, until: float) -> None:
+def taste(shared: Path, out: Path, weight: float, seeds: int, until: float) -> None:
+    """The table of rows and models; each training's values are kept in `out`."""
     told, train, held, chooses = taken_and_others(shared)
     split = Split(train, train.rows(np.zeros(len(train), bool)), held)
     rng = np.random.default_rng(1)
@@ -64,10 +73,15 @@ def taste(shared: Path, weight: float, seeds: int, until: float) -> None:
         for row, (which, gate) in ROWS.items():
             runs = []
             for seed in range(seeds):
-                if time.perf_counter() > until:
-                    raise SystemExit("out of time; give --minutes")
-                config = GuidedConfig(model=name, settings=MODELS[name], gate=gate, weight=weight)  # type: ignore[arg-type]
-                runs.append(crossed(Guided(config, scores[which]), split, held, chooses, halves, right, seed))
+                file = out / "taste" / f"{name}-{row}-s{seed}-w{weight:g}.npy"
+                if not file.exists():
+                    if time.perf_counter() > until:
+                        raise SystemExit("out of time; run the same again")
+                    config = GuidedConfig(model=name, settings=MODELS[name], gate=gate, weight=weight)  # type: ignore[arg-type]
+                    found = crossed(Guided(config, scores[which]), split, held, chooses, halves, right, seed)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    np.save(file, np.stack(found))
+                runs.append(np.load(file))
             ndcg[row], area[row] = (np.stack([run[part] for run in runs]) for part in (0, 1))
         for row in ROWS:
             first = "-" if row == "none" else shown(area[row], area["none"])

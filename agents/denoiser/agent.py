@@ -154,7 +154,12 @@ class _Shared:
 
     @cached_property
     def texts(self) -> Mapping[int, str]:
-        return item_texts(self._data)
+        texts = item_texts(self._data)
+        if self._agent.config.question == "review":
+            return texts
+        # A model that was tuned has learnt titles alone.
+        titles = self._data.items["title"].tolist()
+        return {code: titles[code] or text for code, text in texts.items()}
 
     @cached_property
     def evidence(self) -> Evidence:

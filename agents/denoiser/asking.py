@@ -15,13 +15,22 @@ from ... import prompts
 from ...errors import ConfigError
 from ..agent import Tools
 from ..chat.handles import doubts_reply, fits_reply, handles_for, substitute_reply
-from ..chat.likelihood import Likelihood, Question
+from ..chat.likelihood import Likelihood, Question, yes_share
 from ..chat.structured import ask
 from ..chat.types import Facts, Message, Sampling
+from ..tuning.wording import doubt_question, find_question
 from .config import Denoise
 
 NAME = "denoise"
-PROMPTS = ("denoise/review", "denoise/substitute", "denoise/interests", "denoise/fit", "denoise/revise_interests")
+PROMPTS = (
+    "denoise/review",
+    "denoise/substitute",
+    "denoise/interests",
+    "denoise/fit",
+    "denoise/revise_interests",
+    "tune_lm/find",
+    "tune_lm/judge",
+)
 BEGUN = 'The noise item is "'
 """How the answer begins whose title is weighed; the closing quote ends each title, so that none wins by being short."""
 T = TypeVar("T")
@@ -65,28 +74,41 @@ async def reviewed(setup: Setup, texts: Sequence[str], tools: Tools) -> tuple[li
 
 
 async def weighed(setup: Setup, texts: Sequence[str], tools: Tools) -> list[float]:
-    """Doubt in (0, 1] of each item: the mean probability of its title's tokens as the answer to what is noise.
+    """Doubt in [0, 1] of each item: the mean probability of its title's tokens as the answer to what is noise.
 
-    The geometric mean over the whole title, or the first token's probability. Raises ConfigError without a model that
-    gives log-probabilities.
+    The geometric mean over the whole title, or the first token's probability; of a model that judges, the share of No.
+    Raises ConfigError without a model that gives log-probabilities.
     """
     if setup.likelihood is None:
         raise ConfigError(
             "denoise.mode: likelihood needs a model that gives token log-probabilities; choose llm.provider local, or "
             "mode review"
         )
-    rendered = prompts.load("denoise/review", setup.wording).render(
-        options=dict(zip(handles_for(len(texts)), texts, strict=True))
-    )
-    tools.tally.prompts.add(f"{rendered.name}@{rendered.digest}")
-    messages = (Message("system", rendered.system), Message("user", rendered.user))
-    question = Question(messages, tuple(f'{text}"' for text in texts), BEGUN)
-    (scored,) = await setup.likelihood([question])
-    tools.tally.calls += 1
+    questions, worded = questions_about(setup, texts)
+    tools.tally.prompts.add(worded)
+    scored = await setup.likelihood(questions)
+    tools.tally.calls += len(questions)
+    if setup.config.question == "judge":
+        return [1 - yes_share(row) for row in scored]
     return [
         math.exp(min(0.0, one.first if setup.config.token == "first" else one.per_token)) if one.logprobs else 0.0
-        for one in scored
+        for one in scored[0]
     ]
+
+
+def questions_about(setup: Setup, texts: Sequence[str]) -> tuple[list[Question], str]:
+    """What is asked about a window, and the name and digest of the prompt: one question of all items, or, of a model
+    that judges one by the others, one an item."""
+    name = {"review": "denoise/review", "find": "tune_lm/find", "judge": "tune_lm/judge"}[setup.config.question]
+    prompt = prompts.load(name, setup.wording)
+    worded = f"{prompt.name}@{prompt.digest}"
+    if setup.config.question == "find":
+        return [find_question(texts, setup.wording)], worded
+    if setup.config.question == "judge":
+        return [doubt_question(texts, at, setup.wording) for at in range(len(texts))], worded
+    rendered = prompt.render(options=dict(zip(handles_for(len(texts)), texts, strict=True)))
+    messages = (Message("system", rendered.system), Message("user", rendered.user))
+    return [Question(messages, tuple(f'{text}"' for text in texts), BEGUN)], worded
 
 
 async def described(setup: Setup, history: Sequence[str], tools: Tools) -> str:

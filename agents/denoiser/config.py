@@ -70,6 +70,9 @@ class Denoise(BaseModel):
     mode: Literal["review", "likelihood", "hard_samples"] = "review"
     """review: any chat model gives each item a doubt; likelihood: log-probabilities of titles (a local model or a
     server that gives them); hard_samples: only rows of high and changing loss are asked about, against a profile."""
+    question: Literal["review", "find", "judge"] = "review"
+    """likelihood: what is asked. review: the words of the review, of any model; find, judge: those that `tune-lm` has
+    taught a model, over titles alone: which title does not belong, or Yes or No to each item by the others."""
     token: Literal["whole", "first"] = "whole"
     """likelihood: the whole title, length-normalised, or LLM4DSR's first token, which some titles share."""
     window: int = Field(11, ge=3)
@@ -96,4 +99,6 @@ class Denoise(BaseModel):
     def _one_scale(self) -> Denoise:
         if self.mode == "hard_samples" and self.action == "replace":
             raise ValueError("action replace needs mode review or likelihood: a rating cannot be held against a review")
+        if self.question != "review" and self.mode != "likelihood":
+            raise ValueError(f"question {self.question} needs mode likelihood: only there are probabilities asked for")
         return self

@@ -15,6 +15,7 @@ from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.types import Chat, Reply, Request
 from recloop.agents.denoiser import Denoise, Denoiser, restored
 from recloop.agents.memory import ListMemory, tfidf_svd
+from recloop.agents.tuning import doubt_question, find_question
 from recloop.errors import ConfigError, DataError
 from recloop.recsys.data import Dataset
 from recloop.simulators.batch import run_batch
@@ -129,6 +130,31 @@ def test_a_title_is_weighed_to_its_closing_quote(world: Dataset) -> None:
     )
     assert asked[0].begun.endswith('"')
     assert asked[0].continuations[3] == f'{world.items["title"][EACH]}"'
+
+
+@pytest.mark.parametrize("question", ["find", "judge"])
+def test_a_tuned_model_is_asked_in_the_words_it_has_learnt_and_over_titles_alone(world: Dataset, question: str) -> None:
+    """The robot is the stranger: most likely as the noise, and No where it is judged by the kites."""
+    asked: list[Question] = []
+
+    def script(question: Question) -> list[list[float]]:
+        asked.append(question)
+        if question.continuations == ("Yes", "No"):
+            strange = "robot" in str(question.prompt[-1]).split("take this one?")[1]
+            return [[-3.0], [-0.1]] if strange else [[-0.1], [-3.0]]
+        return [[-0.1 if "robot" in text else -3.0] for text in question.continuations]
+
+    config = Denoise(mode="likelihood", question=question)  # type: ignore[arg-type]
+    rows = payload_of(Denoiser(config, EMBED, likelihood=scripted_likelihood(script)), world, offline(world))["rows"]
+    assert np.argmax([row["doubt"] for row in rows]) == 3
+    titles = [world.items["title"][item] for item in STRANGER]
+    told = {"find": [find_question(titles)], "judge": [doubt_question(titles, at) for at in range(len(titles))]}
+    assert asked == told[question]
+
+
+def test_tuned_words_without_likelihood_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs mode likelihood"):
+        Denoise(question="find")
 
 
 def test_likelihood_without_a_model_that_weighs_is_refused(world: Dataset) -> None:
