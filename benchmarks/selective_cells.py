@@ -47,8 +47,8 @@ CANDIDATES = Coverage(source="mixed", candidates=40, pool=300)
 NEGATIVES = 4
 """Unseen items beside each held-out one, for logloss."""
 CLICKS = {
-    "labels": "choices", "negatives": 1, "batch_size": 4096, "learning_rate": 5e-3, "valid_users": 150,
-    "epochs": 6, "patience": 2,
+    "labels": "choices", "negatives": 1, "batch_size": 4096, "learning_rate": 5e-3, "valid_users": 300,
+    "epochs": 6, "patience": 6,
 }  # fmt: skip
 MODELS: dict[str, dict[str, Any]] = {
     "bpr": {"epochs": 24, "patience": 2, "evaluate_every": 3, "learning_rate": 1e-2},
@@ -62,11 +62,11 @@ MODELS: dict[str, dict[str, Any]] = {
         "negatives": 128,
     },
     "deepfm": CLICKS,
-    "xdeepfm": CLICKS,
-    "autoint": CLICKS,
+    "xdeepfm": CLICKS | {"embedding_size": 8},
+    "autoint": CLICKS | {"embedding_size": 8, "head_size": 4},
     "dcn": CLICKS,
     "dcnv2": CLICKS,
-    "din": CLICKS,
+    "din": CLICKS | {"max_length": 10},
 }
 """What keeps all trainings within an hour of two cores: large steps and few epochs, the same for every row."""
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {

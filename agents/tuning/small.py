@@ -59,6 +59,8 @@ def make_small_model(
         num_attention_heads=heads,
         num_key_value_heads=heads,
         max_position_embeddings=length,
+        # transformers' .02 is meant for thousands of numbers a token; so narrow a model would hardly begin to learn.
+        initializer_range=hidden_size**-0.5,
         tie_word_embeddings=True,
         pad_token_id=0,
         bos_token_id=1,
