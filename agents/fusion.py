@@ -18,7 +18,7 @@ from ..recsys.data import Dataset
 from .agent import Records
 
 Bools = npt.NDArray[np.bool_]
-GENERATED, REWEIGHTED, REMOVED = "generated", "reweighted", "removed"
+GENERATED, REWEIGHTED, REMOVED, REPLACED = "generated", "reweighted", "removed", "replaced"
 
 
 class Fusion(BaseModel):
@@ -112,7 +112,7 @@ def weighed(frame: pd.DataFrame, fusion: Fusion) -> pd.DataFrame:
 
 
 def undone(data: Dataset, agent: str, records: Records) -> Dataset:
-    """`data` without what the records of `agent` changed: its rows gone, the weights it changed as they were.
+    """`data` without what the records of `agent` changed: its rows gone, items and weights as they were.
 
     A row that it rejected comes back by folding the step before again.
     """
@@ -120,7 +120,7 @@ def undone(data: Dataset, agent: str, records: Records) -> Dataset:
     if "origin" not in frame:
         return data
     mine = (frame["agent"] == agent).to_numpy()
-    changed = mine & frame["origin"].isin([REWEIGHTED, REMOVED]).to_numpy()
+    changed = mine & frame["origin"].isin([REWEIGHTED, REMOVED, REPLACED]).to_numpy()
     before = {}
     for payload in records.loc[(records["agent"] == agent) & (records["status"] == "ok"), "payload"]:
         told = json.loads(payload)
@@ -128,10 +128,14 @@ def undone(data: Dataset, agent: str, records: Records) -> Dataset:
             if "weight" in row:
                 before[told["user"], row["item"]] = row["weight"]
     users = data.users["user_id"].to_numpy()
-    weight = frame["weight"].to_numpy(np.float32, copy=True)
+    weight, item = frame["weight"].to_numpy(np.float32, copy=True), frame["item"].to_numpy(copy=True)
+    if "was" in frame:
+        was = frame["was"].to_numpy()
+        item[changed & (was >= 0)] = was[changed & (was >= 0)]
+        frame = frame.assign(was=np.where(changed, -1, was).astype(was.dtype))
     for row in np.flatnonzero(changed):
-        weight[row] = before[plain(users[data.user[row]]), int(data.item[row])]
-    frame = frame.assign(weight=weight)
+        weight[row] = before[plain(users[data.user[row]]), int(item[row])]
+    frame = frame.assign(weight=weight, item=item)
     frame.loc[changed, ["origin", "agent", "record"]] = ["raw", "", ""]
     frame.loc[changed, "confidence"] = np.nan
     return data.with_(interactions=frame[~(mine & (frame["origin"] == GENERATED).to_numpy())].reset_index(drop=True))

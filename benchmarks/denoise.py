@@ -1,6 +1,7 @@
 """Finding planted noise in Amazon Toys, with and without a language model's word, and what its removal is worth.
 
-    python benchmarks/denoise.py detect                    # every detector: AUC, AP, F1, calibration, cold items
+    python benchmarks/denoise.py detect --slow --agent     # every detector: AUC, AP, F1, calibration, cold items
+    python benchmarks/denoise.py agent                     # the agent's edits: threshold by validation, guards off
     python benchmarks/denoise.py recorded                  # recorded doubts of a real LLM, alone and with the vote
     python benchmarks/denoise.py retrain --seeds 2         # SASRec and GRU4Rec on raw, denoised, controls, oracle
 
@@ -14,41 +15,54 @@ import argparse
 import json
 from pathlib import Path
 
-from denoise_agent import agent_doubts
-from denoise_detect import detect_table, doubts_of, windows_at
+from denoise_agent import agent_doubts, agent_table, judged_by_agent
+from denoise_detect import Toys, combined, detect_table, doubts_of, windows_at
+from denoise_local import local_doubts, local_rows
 from denoise_recorded import recorded_table
 from denoise_retrain import retrain_table
+from recloop.recsys.denoising.owners import Doubts
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["detect", "recorded", "retrain"])
+    parser.add_argument("part", choices=["detect", "agent", "recorded", "retrain"])
     parser.add_argument("--folder", type=Path, default=SHARED, help="the real data and the recorded replies")
     parser.add_argument("--out", type=Path, default=Path("runs/denoise"), help="doubts, cells and tables")
     parser.add_argument("--seeds", type=int, default=2, help="retrain: training seeds")
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.0, 0.05, 0.1, 0.2])
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.2, 0.0, 0.05])
     parser.add_argument("--models", nargs="+", default=["sasrec", "gru4rec"])
-    parser.add_argument("--epochs", type=int, default=20, help="retrain: at most so many")
+    parser.add_argument("--partial", action="store_true", help="retrain: only show the cells there are")
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
     parser.add_argument("--slow", action="store_true", help="detect: EASE and SASRec too")
     parser.add_argument("--agent", action="store_true", help="detect: the agent with provider offline, too")
+    parser.add_argument("--scores", type=Path, help="detect: folder of the local model's scores-*.parquet")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     if chosen.part == "retrain":
         print(retrain_table(chosen))
         return
     toys = windows_at(chosen.folder / "data" / "amazon-toys-noise" / "noise-0.1")
+    if chosen.part == "agent":
+        print(agent_table(toys, judged_by_agent(toys, chosen.out)))
+        return
     doubts = doubts_of(toys, chosen.out, slow=chosen.slow)
     if chosen.part == "detect":
         if chosen.agent:
-            doubts |= agent_doubts(toys, chosen.out)
-        table, told = detect_table(toys, doubts, chosen.draws)
+            doubts |= agent_doubts(judged_by_agent(toys, chosen.out))
+        table, told = detect_table(toys, doubts | all_combined(toys, doubts, chosen.scores), chosen.draws)
         (chosen.out / "detect.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     else:
-        table = recorded_table(toys, doubts, chosen.folder / "replies" / "toys_doubt.jsonl", chosen.draws)
+        path = chosen.folder / "replies" / "toys_doubt.jsonl"
+        table = recorded_table(toys, doubts | combined(toys, doubts), path, chosen.draws)
     print(table)
+
+
+def all_combined(toys: Toys, doubts: dict[str, Doubts], scores: Path | None) -> dict[str, Doubts]:
+    """The combinations of detectors, and, where its scores are there, the local model alone and with the vote."""
+    found = combined(toys, doubts)
+    return found if scores is None else found | local_rows(toys, local_doubts(toys, scores), doubts | found)
 
 
 if __name__ == "__main__":

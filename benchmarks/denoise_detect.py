@@ -25,7 +25,7 @@ from recloop.recsys.denoising.combine import Weighted, fitted, rank_sum
 from recloop.recsys.denoising.features import content_and_company
 from recloop.recsys.denoising.judged import best_threshold, calibration_error, judge, over_removal
 from recloop.recsys.denoising.learnt import ease_doubt, sasrec_doubt
-from recloop.recsys.denoising.owners import Doubts, cross_fitted, holdings, owners
+from recloop.recsys.denoising.owners import Bools, Doubts, cross_fitted, holdings, owners
 from recloop.recsys.denoising.planting import planted
 from recloop.recsys.models import Circumstances
 
@@ -88,17 +88,19 @@ def doubts_of(toys: Toys, out: Path, *, slow: bool) -> dict[str, Doubts]:
     return found
 
 
-def self_supervised(data: Dataset, seed: int = SEED) -> tuple[Weighted, dict[str, Doubts]]:
+def self_supervised(
+    data: Dataset, evidence: Bools | None = None, seed: int = SEED
+) -> tuple[Weighted, dict[str, Doubts]]:
     """A combination that no truth has been shown to, and its columns on `data`.
 
     Find-and-replace as LLM4DSR's samples are made: random items are planted into the windows as they are, noise
-    included, and the combination learns to find those.
+    included, and the combination learns to find those. evidence: (n,) the rows that may be known of; else all.
     """
     texts = data.items["title"].tolist()
     more, own = planted(data, 0.1, seed + 1)
-    return fitted(content_and_company(more, texts), own.planted, np.ones(len(more), bool)), content_and_company(
-        data, texts
-    )
+    used = np.ones(len(data), bool) if evidence is None else evidence
+    found = fitted(content_and_company(more, texts, used), own.planted, used)
+    return found, content_and_company(data, texts, used)
 
 
 def combined(toys: Toys, doubts: Mapping[str, Doubts]) -> dict[str, Doubts]:
@@ -124,15 +126,16 @@ def detect_table(toys: Toys, doubts: Mapping[str, Doubts], draws: int) -> tuple[
     lines = ["| detector | AUC | by owners | AP | F1 | precision | recall | ECE | cold / other true rows flagged |"]
     lines.append("|---|---|---|---|---|--:|--:|--:|---|")
     told = {}
-    for name, doubt in {**doubts, **combined(toys, doubts)}.items():
-        cut = best_threshold(doubt[toys.valid], truth[toys.valid])
+    for name, doubt in doubts.items():
+        valid = toys.valid & ~np.isnan(doubt)
+        cut = best_threshold(doubt[valid], truth[valid])
         by = {
             key: judge(
                 doubt[toys.test], truth[toys.test], cut, group[toys.test], np.random.default_rng([SEED, 5]), draws
             )
             for key, group in (("windows", toys.data.user), ("owners", owner))
         }
-        scaled = calibrated(doubt, truth, toys)
+        scaled = calibrated(doubt, truth, valid, toys.test)
         error = calibration_error(scaled, truth[toys.test])
         over = over_removal(doubt[toys.test], truth[toys.test], cold[toys.test], cut)
         told[name] = {key: verdict.as_json() for key, verdict in by.items()} | {"ece": error, "over_removal": over}
@@ -146,9 +149,9 @@ def detect_table(toys: Toys, doubts: Mapping[str, Doubts], draws: int) -> tuple[
     return head + "\n".join(lines), told
 
 
-def calibrated(doubt: Doubts, truth: npt.NDArray[np.bool_], toys: Toys) -> Doubts:
+def calibrated(doubt: Doubts, truth: Bools, valid: Bools, test: Bools) -> Doubts:
     """Test doubts as probabilities, by a logistic curve fitted on the validation windows."""
-    return fitted({"doubt": doubt}, truth, toys.valid)({"doubt": doubt})[toys.test]
+    return fitted({"doubt": doubt}, truth, valid)({"doubt": doubt})[test]
 
 
 def span(figure: Any) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from denoise_detect import LOG, SEED, Toys, combined, span
+from denoise_detect import LOG, SEED, Toys, span
 from recloop.recsys.data import Dataset
 from recloop.recsys.denoising.combine import rank_sum
 from recloop.recsys.denoising.judged import judge, paired_auc
-from recloop.recsys.denoising.owners import Doubts
+from recloop.recsys.denoising.owners import Doubts, owners
 
 
 def recorded(data: Dataset, path: Path) -> Doubts:
@@ -28,13 +28,15 @@ def recorded(data: Dataset, path: Path) -> Doubts:
 
 
 def recorded_table(toys: Toys, doubts: Mapping[str, Doubts], path: Path, draws: int) -> str:
-    """AUC and AP on the windows asked about, and the paired difference to the LLM alone over windows drawn again."""
+    """AUC and AP on the windows asked about, and the paired difference to the LLM alone, over owners drawn again.
+
+    Nothing is chosen on these windows: every vote is shown, ranks count alike.
+    """
     said = recorded(toys.data, path)
     here = ~np.isnan(said)
-    truth, group = toys.truth.planted[here], toys.data.user[here]
+    truth, group = toys.truth.planted[here], owners(toys.data)[toys.data.user[here]]
     alone = said[here]
-    others = {**doubts, **combined(toys, doubts)}
-    others = {name: doubt[here] for name, doubt in others.items() if name != "random"}
+    others = {name: doubt[here] for name, doubt in doubts.items() if name != "random"}
     rows = {"LLM alone": alone, **others}
     for name in (f"ItemKNN coherence, {LOG}", f"low popularity, {LOG}", "combination, self-planted noise"):
         rows[f"LLM + {name} (rank sum)"] = rank_sum({"llm": alone, "vote": others[name]})
@@ -47,7 +49,9 @@ def recorded_table(toys: Toys, doubts: Mapping[str, Doubts], path: Path, draws: 
         lines.append(
             f"| {name} | {span(verdict.auc)} | {span(verdict.ap)} | {_against(doubt, alone, truth, group, draws)} |"
         )
-    return f"{len(set(group))} windows, {len(truth)} rows, {int(truth.sum())} planted\n\n" + "\n".join(lines)
+    windows = len(np.unique(toys.data.user[here]))
+    head = f"{windows} windows of {len(set(group))} owners, {len(truth)} rows, {int(truth.sum())} planted"
+    return "\n".join([head, "", *lines])
 
 
 def _against(doubt: Doubts, alone: Doubts, truth: np.ndarray, group: np.ndarray, draws: int) -> str:

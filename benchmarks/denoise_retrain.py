@@ -1,11 +1,12 @@
 """SASRec and GRU4Rec trained on raw, denoised, control and oracle data, and asked from histories of the same kind.
 
-Trained on the owners' sequences of train_5000; ranked are the last items of the test windows after the items before
-them, over the whole catalogue. What a denoiser removes it removes in both. Nobody edits a target. Rates 0 and 10 % are
-the publisher's files; the others are planted into the clean one by `recsys.denoising.planting`, as theirs are: an item
-of an owner gives way to the same uniform one in all windows; last items of windows of the test file stay.
+Trained on the owners' sequences of train_5000 and valid; ranked are the last items of the test windows after the items
+before them, over the whole catalogue. What a denoiser removes it removes in both, and it has never counted an item of
+an owner who is asked for that item. Nobody edits a target. Rates 0 and 10 % are the publisher's files; the others are
+planted into the clean one by `recsys.denoising.planting`, as theirs are: an item of an owner gives way to the same
+uniform one in all windows; last items of windows of the test file stay.
 
-How many epochs are trained is chosen on the validation windows, on raw data at 10 %, and then holds for every cell.
+Epochs and the denoiser's cut are chosen on the validation windows, by training on train_5000, and hold for every cell.
 """
 
 from __future__ import annotations
@@ -15,209 +16,188 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from functools import cache, cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from denoise_detect import SEED, Toys, of, self_supervised, windows_at
-from recloop.recsys.controls import popularity_edit, random_edit
-from recloop.recsys.data import Dataset, Split
-from recloop.recsys.denoising.features import content_and_company
-from recloop.recsys.denoising.judged import best_threshold
-from recloop.recsys.denoising.owners import Doubts, one_sequence_each, owners
-from recloop.recsys.denoising.planting import planted
+from denoise_detect import SEED
+from denoise_rates import EDITS, TEST, VALID, Rate, cut_by_validation, edited
+from recloop.recsys.data import Split
+from recloop.recsys.denoising.owners import owners
 from recloop.recsys.denoising.robust import RobustGRU4Rec, RobustSASRec
-from recloop.recsys.evaluation import compare, evaluate
+from recloop.recsys.evaluation import evaluate
 from recloop.recsys.models import Circumstances
 from recloop.recsys.models.gru4rec import GRU4Rec
 from recloop.recsys.models.sasrec import SASRec
 
 METRICS = ("ndcg@20", "hr@20")
-SETTINGS: dict[str, Any] = {"embedding_size": 64, "max_length": 20, "loss": "sampled_softmax", "negatives": 256}
-MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-    "sasrec": (SASRec, RobustSASRec, {"learning_rate": 2e-3, "dropout": 0.4}),
-    "gru4rec": (GRU4Rec, RobustGRU4Rec, {"dropout": 0.4}),
+SETTINGS: dict[str, Any] = {
+    "embedding_size": 64,
+    "max_length": 10,
+    "batch_size": 128,
+    "loss": "sampled_softmax",
+    "negatives": 64,
 }
-EDITS = ("raw", "denoised", "random_edit", "popularity_edit", "oracle", "T-CE", "R-CE")
-LOOKS = (5, 10, 15, 20, 30)
+MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "sasrec": (SASRec, RobustSASRec, {"blocks": 1, "learning_rate": 6e-3, "dropout": 0.3}),
+    "gru4rec": (GRU4Rec, RobustGRU4Rec, {"hidden_size": 128, "learning_rate": 6e-3, "dropout": 0.5}),
+}
+LOOKS = {"sasrec": (3, 4, 5, 6), "gru4rec": (4, 6, 8)}
 """Epochs after which the validation windows are ranked, where their number is chosen."""
 
 
-class Rate:
-    """The windows at one planted rate, and what each variant makes of them."""
-
-    def __init__(self, rate: float, folder: Path, out: Path) -> None:
-        self.rate, self.folder, self.out = rate, folder, out
-
-    @cached_property
-    def toys(self) -> Toys:
-        if self.rate in (0.0, 0.1):
-            return windows_at(self.folder / f"noise-{self.rate:g}" if self.rate else self.folder / "noise-0.0")
-        clean = windows_at(self.folder / "noise-0.0")
-        return of(*planted(clean.data, self.rate, SEED, keep=clean.test & is_last(clean.data)))
-
-    @cached_property
-    def flagged(self) -> npt.NDArray[np.bool_]:
-        """(n,) rows that the combination learnt from self-planted noise doubts, by owner and item."""
-        data = self.toys.data
-        path = self.out / f"flagged-{data.fingerprint}.npy"
-        if not path.is_file():
-            blind, cut = detector(self.folder)
-            texts = data.items["title"].tolist()
-            np.save(path, by_owner(data, blind(content_and_company(data, texts))) >= cut)
-        return np.load(path)
-
-    def edited(self, data: Dataset, rows: npt.NDArray[np.bool_], variant: str, seed: int) -> Dataset:
-        """What the variant trains on, or scores from, of `data`, whose rows' doubts and truth are `rows` (n,)."""
-        refined = data.rows(~rows)
-        if variant in ("random_edit", "popularity_edit"):
-            edit = random_edit if variant == "random_edit" else popularity_edit
-            return edit(data, refined, np.random.default_rng([SEED, seed, EDITS.index(variant)]))
-        return refined if variant in ("denoised", "oracle") else data
+def retrain_table(chosen: argparse.Namespace) -> str:
+    """Means, paired differences to raw with intervals, and the share of the oracle's gain, from the cells there are."""
+    folder = chosen.folder / "data" / "amazon-toys-noise"
+    settled = choices(folder, chosen.out, chosen.models)
+    rates = {rate: Rate(rate, folder, TEST, chosen.out) for rate in chosen.rates}
+    wanted = [
+        (seed, rate, name, variant)
+        for seed in range(chosen.seeds)
+        for name in chosen.models
+        for rate in rates
+        for variant in EDITS
+        if rate or variant != "oracle"
+    ]
+    paths = {one: chosen.out / "cell-{1:g}-{2}-{3}-{0}.parquet".format(*one) for one in wanted}
+    for seed, rate, name, variant in wanted:
+        make = partial(cell, rates[rate], name, variant, seed, settled["epochs"][name], settled["cut"])
+        if not chosen.partial:
+            kept(paths[seed, rate, name, variant], make)
+    lines = [f"chosen by validation: {json.dumps(settled)}", ""]
+    for rate, at in sorted(rates.items()):
+        there = [one for one in wanted if one[1] == rate and paths[one].is_file()]
+        lines += [f"### Planted rate {rate:.0%}", "", removal(at, settled["cut"]), ""]
+        if there:
+            values = pd.concat([kept(paths[one], None) for one in there])
+            lines += [*table(values.assign(owner=owner_of(at, values)), chosen.draws), ""]
+    return "\n".join(lines)
 
 
-def by_owner(data: Dataset, doubt: Doubts) -> Doubts:
-    """(n,) mean doubt over all windows of the owner that hold the item: an item is noise in all of them or in none."""
-    pair = owners(data)[data.user] * data.n_items + data.item
-    return pd.Series(doubt).groupby(pair).transform("mean").to_numpy()
+def choices(folder: Path, out: Path, models: list[str]) -> dict[str, Any]:
+    """The cut, and for each model the look at which raw data at 10 % are ranked best (seed 0), by the validation
+    windows; kept in `out`."""
+    path = out / "choices.json"
+    told = (
+        json.loads(path.read_text("utf-8")) if path.is_file() else {"cut": cut_by_validation(folder, out), "epochs": {}}
+    )
+    for name in models:
+        if name not in told["epochs"]:
+            at = Rate(0.1, folder, VALID, out)
+            looks = {
+                epochs: trained(at, name, "raw", 0, epochs, told["cut"], out / f"looks-{name}")["ndcg@20"].mean()
+                for epochs in LOOKS[name]
+            }
+            print(f"{name}: valid ndcg@20 {looks}", file=sys.stderr, flush=True)
+            told["epochs"][name] = max(looks, key=lambda epochs: looks[epochs])
+            path.write_text(json.dumps(told), encoding="utf-8")
+    return dict(told)
 
 
-@cache
-def detector(folder: Path) -> tuple[Any, float]:
-    """The combination learnt from noise planted by ourselves at 10 %, and the threshold that is best on validation."""
-    toys = windows_at(folder / "noise-0.1")
-    blind, columns = self_supervised(toys.data)
-    doubt = by_owner(toys.data, blind(columns))
-    return blind, best_threshold(doubt[toys.valid], toys.truth.planted[toys.valid])
+def trained(
+    at: Rate, name: str, variant: str, seed: int, epochs: int, cut: float, folder: Path | None = None
+) -> pd.DataFrame:
+    """METRICS of every asked window (index: user code) by one model. folder: of a training that may be gone on with."""
+    noise = at.toys.truth.planted if variant == "oracle" else at.doubt >= cut
+    train, bad = at.sequences(noise)
+    known, targets, past = at.asked()
+    model = made(name, variant, epochs)
+    model.fit(edited(train, bad, variant, seed), None, Circumstances(seed=seed, threads=1, folder=folder))
+    split = Split(known, known.rows(np.zeros(len(known), bool)), targets)
+    history = edited(known, noise[past], variant, seed)
+    users = np.flatnonzero(targets.user_counts)
+    values = evaluate(model, split, metrics=METRICS, history=history, users=users).tidy()
+    return values[values["group"] == "all"].pivot(index="user", columns="metric", values="value")
 
 
-def is_last(data: Dataset) -> npt.NDArray[np.bool_]:
-    """(n,) true for the last row of each user."""
-    last = np.zeros(len(data), bool)
-    last[data.indptr[1:][data.user_counts > 0] - 1] = True
-    return last
-
-
-def sequences(data: Dataset, rows: npt.NDArray[np.bool_], noise: npt.NDArray[np.bool_]) -> tuple[Dataset, npt.NDArray]:
-    """A user an owner, of `rows` (n,); and which of the sequences' rows `noise` (n,) is true for."""
-    merged = one_sequence_each(data, rows)
-    pair = owners(data)[data.user] * data.n_items + data.item
-    bad = np.unique(pair[rows & noise])
-    ids = merged.users["user_id"].to_numpy(np.int64)
-    return merged, np.isin(ids[merged.user] * data.n_items + merged.item, bad)
-
-
-def asked(data: Dataset, side: npt.NDArray[np.bool_]) -> tuple[Dataset, Dataset, npt.NDArray[np.bool_]]:
-    """Histories and targets of a side's windows, and the rows of `data` that are histories."""
-    last = is_last(data)
-    past = side & ~last
-    return data.rows(past), data.rows(side & last), past
+def cell(at: Rate, name: str, variant: str, seed: int, epochs: int, cut: float) -> pd.DataFrame:
+    """A row a window and metric: user, metric, value, and which model, variant and seed."""
+    began = time.perf_counter()
+    wide = trained(at, name, variant, seed, epochs, cut)
+    print(f"{at.rate:g} {name} {variant} {seed}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    return wide.reset_index().melt("user", var_name="metric").assign(model=name, variant=variant, seed=seed)
 
 
 def made(name: str, variant: str, epochs: int) -> Any:
     plain, robust, own = MODELS[name]
     settings = SETTINGS | own | {"epochs": epochs}
     if variant in ("T-CE", "R-CE"):
-        return robust(robust.Config(rule="truncate" if variant == "T-CE" else "reweight", **settings))
+        rule = "truncate" if variant == "T-CE" else "reweight"
+        return robust(robust.Config(rule=rule, drop_steps=200, **settings))
     return plain(plain.Config(**settings))
 
 
-def cell(at: Rate, name: str, variant: str, seed: int, epochs: int) -> pd.DataFrame:
-    """Per-window values of one trained model, ready for `compare`."""
-    data = at.toys.data
-    noise = at.toys.truth.planted if variant == "oracle" else at.flagged
-    train, bad = sequences(data, at.toys.train, noise)
-    known, targets, past = asked(data, at.toys.test)
-    began = time.perf_counter()
-    model = made(name, variant, epochs)
-    model.fit(at.edited(train, bad, variant, seed), None, Circumstances(seed=seed, threads=1))
-    split = Split(known, known.rows(np.zeros(len(known), bool)), targets)
-    history = at.edited(known, noise[past], variant, seed)
-    values = evaluate(model, split, metrics=METRICS, history=history, users=np.flatnonzero(targets.user_counts)).tidy()
-    print(f"{at.rate:g} {name} {variant} {seed}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    return values[values["group"] == "all"].assign(model=name, variant=variant, seed=seed)
-
-
-def kept(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def kept(path: Path, make: Callable[[], pd.DataFrame] | None) -> pd.DataFrame:
     """The table at `path`, made now where it is not there."""
-    if not path.is_file():
+    if make is not None and not path.is_file():
         make().to_parquet(path.with_suffix(".partial"))
         path.with_suffix(".partial").replace(path)
     return pd.read_parquet(path)
 
 
-def epochs_of(name: str, folder: Path, out: Path) -> int:
-    """The look at which raw data at 10 % is best on the validation windows (seed 0); one training, looked at often."""
-    path = out / f"epochs-{name}.json"
-    if not path.is_file():
-        at = Rate(0.1, folder, out)
-        train, _ = sequences(at.toys.data, at.toys.train, at.toys.truth.planted)
-        known, targets, _ = asked(at.toys.data, at.toys.valid)
-        split = Split(known, known.rows(np.zeros(len(known), bool)), targets)
-        users = np.flatnonzero(targets.user_counts)[::3]
-        figures = {}
-        for epochs in LOOKS:
-            model = made(name, "raw", epochs)
-            model.fit(train, None, Circumstances(seed=0, threads=1, folder=out / f"epochs-{name}"))
-            figures[epochs] = evaluate(model, split, metrics=("ndcg@20",), users=users).mean("ndcg@20")
-            print(f"{name}: {epochs} epochs, valid ndcg@20 {figures[epochs]:.4f}", file=sys.stderr, flush=True)
-        path.write_text(json.dumps({"figures": figures, "epochs": max(figures, key=lambda one: figures[one])}), "utf-8")
-    return int(json.loads(path.read_text("utf-8"))["epochs"])
+def owner_of(at: Rate, values: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """(n,) whose window each row of a cell is of."""
+    return owners(at.toys.data)[values["user"].to_numpy(np.int64)]
 
 
-def retrain_table(chosen: argparse.Namespace) -> str:
-    """Means, paired differences to raw with intervals, and the share of the oracle's gain, from the cells there are."""
-    folder = chosen.folder / "data" / "amazon-toys-noise"
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    epochs = {name: epochs_of(name, folder, chosen.out) for name in chosen.models}
-    lines = [f"epochs, by validation: {epochs}", ""]
-    cells: dict[float, list[pd.DataFrame]] = {}
-    rates = {rate: Rate(rate, folder, chosen.out) for rate in chosen.rates}
-    for seed in range(chosen.seeds):
-        for rate, at in rates.items():
-            for name in chosen.models:
-                for variant in EDITS:
-                    if rate == 0 and variant == "oracle":
-                        continue
-                    path = chosen.out / f"cell-{rate:g}-{name}-{variant}-{seed}.parquet"
-                    make = partial(cell, at, name, variant, seed, epochs[name])
-                    cells.setdefault(rate, []).append(kept(path, make))
-    for rate, found in cells.items():
-        at = rates[rate]
-        lines += [f"## Planted rate {rate:.0%}", "", removal(at), "", *_rows(pd.concat(found), chosen.draws)]
-    return "\n".join(lines)
-
-
-def removal(at: Rate) -> str:
+def removal(at: Rate, cut: float) -> str:
     """What the denoiser removes from the training sequences, and how much of it was planted."""
-    data, truth = at.toys.data, at.toys.truth.planted
-    train, bad = sequences(data, at.toys.train, at.flagged)
-    _, noise = sequences(data, at.toys.train, truth)
+    train, bad = at.sequences(at.doubt >= cut)
+    _, noise = at.sequences(at.toys.truth.planted)
     hits = int((bad & noise).sum())
     return f"{int(bad.sum())} of {len(train)} training rows removed, {hits} of {int(noise.sum())} planted among them"
 
 
-def _rows(values: pd.DataFrame, draws: int) -> list[str]:
-    table = compare(values, controls=("random_edit", "popularity_edit"), seed=SEED, draws=draws)
-    lines = ["| model | metric | variant | mean | less raw | share of the oracle's gain |", "|---|---|---|--:|---|--:|"]
-    for (model, metric), part in table.groupby(["model", "metric"], sort=False):
-        alone = part[part["against"] == ""].set_index("variant")["mean"]
-        versus = part[part["against"] == "raw"].set_index("variant")
-        for variant in [name for name in EDITS if name in alone.index]:
-            told = (
-                "" if variant == "raw" else "{difference:+.4f} [{low:+.4f}, {high:+.4f}]".format(**versus.loc[variant])
-            )
-            gain = "–"
-            if "oracle" in alone.index and variant not in ("raw", "oracle"):
-                whole = versus.loc["oracle"]
-                # A share of what may be nothing would be noise over noise.
-                gain = (
-                    f"{versus.loc[variant]['difference'] / whole['difference']:.0%}"
-                    if whole["low"] > 0
-                    else "undefined"
-                )
-            lines.append(f"| {model} | {metric} | {variant} | {alone[variant]:.4f} | {told} | {gain} |")
-    return [*lines, ""]
+def table(values: pd.DataFrame, draws: int) -> list[str]:
+    """A line a model, metric and variant; the seeds that a variant and raw both have are averaged a window."""
+    lines = ["| model | metric | variant | seeds | mean | less raw | share of the oracle's gain |"]
+    lines.append("|---|---|---|--:|--:|---|--:|")
+    for (model, metric), part in values.groupby(["model", "metric"], sort=False):
+        wide = part.pivot(index=["owner", "user"], columns=["variant", "seed"], values="value")
+        gains = {variant: gain(wide, variant, draws) for variant in EDITS if variant in wide.columns.levels[0]}
+        whole = gains.get("oracle")
+        for variant, (seeds, mean, difference, drawn) in gains.items():
+            told, share = "", "–"
+            if variant != "raw":
+                low, high = np.percentile(drawn, [2.5, 97.5])
+                told = f"{difference:+.4f} [{low:+.4f}, {high:+.4f}]"
+            if whole is not None and variant not in ("raw", "oracle"):
+                share = share_of(difference, drawn, whole[2], whole[3])
+            lines.append(f"| {model} | {metric} | {variant} | {seeds} | {mean:.4f} | {told} | {share} |")
+    return lines
+
+
+Gain = tuple[int, float, float, npt.NDArray[np.float64]]
+
+
+def gain(wide: pd.DataFrame, variant: str, draws: int) -> Gain:
+    """Seeds, mean, difference to raw, and that difference with owners drawn again (draws,): windows of one owner share
+    histories and are drawn together. The same owners are drawn for every variant."""
+    raw = wide["raw"]
+    seeds = [seed for seed in wide[variant].columns if seed in raw.columns]
+    mine = wide[variant][seeds].to_numpy(np.float64).mean(1)
+    difference = mine - raw[seeds].to_numpy(np.float64).mean(1)
+    _, part = np.unique(wide.index.get_level_values("owner"), return_inverse=True)
+    total, size = np.bincount(part, difference), np.bincount(part)
+    rng = np.random.default_rng([SEED, 8])
+    drawn = np.empty(draws)
+    for at in range(draws):
+        count = np.bincount(rng.integers(0, len(size), len(size)), minlength=len(size))
+        drawn[at] = count @ total / (count @ size)
+    return len(seeds), float(mine.mean()), float(difference.mean()), drawn
+
+
+def share_of(
+    difference: float, drawn: npt.NDArray[np.float64], whole: float, whole_drawn: npt.NDArray[np.float64]
+) -> str:
+    """Of the oracle's gain; a share of what may be nothing would be noise over noise. No interval where a draw of that
+    gain is not above 0."""
+    if np.percentile(whole_drawn, 2.5) <= 0:
+        return "undefined"
+    if whole_drawn.min() <= 0:
+        return f"{difference / whole:.0%}"
+    low, high = np.percentile(drawn / whole_drawn, [2.5, 97.5])
+    return f"{difference / whole:.0%} [{low:.0%}, {high:.0%}]"

@@ -28,7 +28,7 @@ from recloop.agents.chat.local.scoring import score
 from recloop.agents.tuning import TuneLM, doubt_question, find_question, tune_on, written
 from recloop.agents.tuning.small import make_small_model, texts_of
 from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
-from recloop.recsys.data.bazaar import world
+from recloop.recsys.data.bazaar import World, world
 from recloop.recsys.data.dataset import Dataset
 from recloop.recsys.data.windows import read_planted, read_windows
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -39,8 +39,8 @@ VIEWS: dict[str, Callable[[Scored], float]] = {
     "find_total": lambda one: one.total,
 }
 """Doubts that one find question gives: LLM4DSR's first token, the whole title by its length, the whole title."""
-BAZAAR = {"users": 2500, "epochs": 12, "samples": 3200}
-TOYS = {"epochs": 8, "samples": 5000}
+BAZAAR = {"users": 2500, "epochs": 32, "more": 16, "samples": 12800}
+TOYS = {"epochs": 16, "samples": 6400}
 CHUNK = 200
 """Windows scored at a time."""
 
@@ -91,30 +91,43 @@ def bazaar(out: Path, seed: int) -> None:
     data = made.dataset
     part = data.user % 10
     train, valid = data.rows(part < 8), data.rows(part == 8)
-    unseen = [user for user in range(data.n_users) if user % 10 == 9]
-    planted = np.concatenate([made.noise[data.indptr[u] : data.indptr[u + 1]][:11] for u in unseen])
-    base, tuned = out / "bazaar" / "base", out / "bazaar" / "tuned"
+    chooses, unseen = ([user for user in range(data.n_users) if user % 10 == kept] for kept in (8, 9))
+    planted = noise_of(made, unseen)
+    base, first, tuned = (out / "bazaar" / name for name in ("base", "first", "tuned"))
     if not (base / "config.json").exists():
         make_small_model(
-            base, texts_of(train), vocabulary=4000, hidden_size=64, feed_forward=128, layers=2, whole_lines=True,
+            base, texts_of(train), vocabulary=4000, hidden_size=64, feed_forward=128, layers=3, whole_lines=True,
             length=256, seed=seed,
         )  # fmt: skip
-    config = TuneLM(
-        model=base, method="full", tasks={"find": 1, "judge": 2}, noise="popularity", samples=BAZAAR["samples"],
-        epochs=BAZAAR["epochs"], batch_size=32, micro_batch=32, learning_rate=3e-3, warmup=50, valid_samples=300,
-        prompt_weight=0.3, patience=12, seed=seed,
-    )  # fmt: skip
+    # Made from nothing, a model begins to judge only where its loss counts the prompts, too; later they hold it up.
     began = time.process_time()
-    card = tune_on(config, train, valid, tuned, device="cpu", say=say).card
+    for start, to, changes in (
+        (base, first, {"epochs": BAZAAR["epochs"], "learning_rate": 1.5e-3, "prompt_weight": 0.5, "seed": seed}),
+        (first, tuned, {"epochs": BAZAAR["more"], "learning_rate": 1e-3, "prompt_weight": 0.0, "seed": seed + 1}),
+    ):
+        config = TuneLM(
+            model=start, method="full", tasks={"find": 1, "judge": 1}, noise="popularity", samples=BAZAAR["samples"],
+            batch_size=32, micro_batch=32, warmup=50, valid_samples=1000, patience=8, **changes,
+        )  # fmt: skip
+        card = tune_on(config, train, valid, to, device="cpu", say=say).card
     told = {"tuning_cpu_seconds": round(time.process_time() - began), "weights": card["weights"]}
     told |= {"windows": len(unseen), "items": len(planted), "planted": int(planted.sum())}
     affinity = np.concatenate(
         [-made.affinity(u, data.history(u)[:11], made.phase[data.indptr[u] : data.indptr[u + 1]][:11]) for u in unseen]
     )
     told["true_affinity_auc"] = round(float(roc_auc_score(planted, affinity)), 4)
-    for name, folder in (("untuned", base), ("tuned", tuned)):
+    for name, folder in (("untuned", base), ("tuned_first", first), ("tuned", tuned)):
         told[name] = measured(doubts(load_model(folder, device="cpu"), windows_of(data, unseen)), planted)
+    found = measured(doubts(load_model(tuned, device="cpu"), windows_of(data, chooses)), noise_of(made, chooses))
+    told["tuned_valid"] = found
+    told["chosen_on_valid"] = max(found, key=lambda view: found[view]["auc"])
     report(out / "bazaar" / "measured.json", told)
+
+
+def noise_of(made: World, users: Sequence[int], size: int = 11) -> np.ndarray[Any, Any]:
+    """Which of the first `size` rows of each user are planted noise."""
+    starts = made.dataset.indptr
+    return np.concatenate([made.noise[starts[user] : starts[user + 1]][:size] for user in users])
 
 
 # --- toys -------------------------------------------------------------------------------------------------------------
@@ -126,9 +139,9 @@ def toys(out: Path, folder: Path, seed: int) -> None:
     file = TuneLMFile(
         windows=folder,
         tune_lm=TuneLM(
-            model=base, method="full", tasks={"find": 1, "judge": 2}, noise="uniform", samples=TOYS["samples"],
-            epochs=TOYS["epochs"], batch_size=32, micro_batch=32, learning_rate=3e-3, warmup=100, valid_samples=300,
-            prompt_weight=0.3, patience=8, seed=seed,
+            model=base, method="full", tasks={"find": 1, "judge": 1}, noise="uniform", samples=TOYS["samples"],
+            epochs=TOYS["epochs"], batch_size=32, micro_batch=32, learning_rate=1.5e-3, warmup=50, valid_samples=500,
+            patience=6, seed=seed,
         ),
     )  # fmt: skip
     train, valid = sides_of(file)
@@ -143,7 +156,7 @@ def toys_base(base: Path, train: Dataset, seed: int) -> Path:
     """The model before tuning, made where it is not there yet."""
     if not (base / "config.json").exists():
         make_small_model(
-            base, texts_of(train), vocabulary=4000, hidden_size=64, feed_forward=128, layers=2, length=768, seed=seed
+            base, texts_of(train), vocabulary=8000, hidden_size=64, feed_forward=128, layers=2, length=768, seed=seed
         )
     return base
 

@@ -2,6 +2,5 @@
 
 from .agent import Denoiser
 from .config import Denoise
-from .fold import restored
 
-__all__ = ["Denoise", "Denoiser", "restored"]
+__all__ = ["Denoise", "Denoiser"]

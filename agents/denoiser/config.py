@@ -34,7 +34,8 @@ class Guards(BaseModel):
     """Newest items of a sequence among which a new interest may begin: one of them that is nearer to another of them
     than to anything before stays. 0 turns this off."""
     budget: float = Field(0.2, ge=0, le=1)
-    """Largest share of a sequence that may be edited, the most doubted first; at least one row, 0 edits nothing."""
+    """Largest share of a sequence that may be edited, the highest scores first, a cold item's as if its vote were one
+    half; at least one row, 0 edits nothing."""
 
 
 class HardSamples(BaseModel):

@@ -1,4 +1,4 @@
-"""What the denoiser's records change, with provenance, and how that is taken back."""
+"""What the denoiser's records change, with provenance; `fusion.undone` takes it back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ import numpy as np
 from ...errors import DataError
 from ...recsys.data import Dataset
 from ..agent import Records
-from ..fusion import REMOVED, REWEIGHTED, is_generated, plain, with_provenance
+from ..fusion import REMOVED, REPLACED, REWEIGHTED, is_generated, plain, with_provenance
 from .asking import NAME
 from .config import Denoise
-
-REPLACED = "replaced"
 
 
 def fold(data: Dataset, records: Records, config: Denoise) -> Dataset:
@@ -59,27 +57,6 @@ def fold(data: Dataset, records: Records, config: Denoise) -> Dataset:
     return folded.with_(users=data.users.assign(profile=told))
 
 
-def restored(data: Dataset, records: Records) -> Dataset:
-    """`data` as it was before `records` were folded into it: items, weights and origins of the edited rows."""
-    if "origin" not in data.interactions:
-        return data
-    frame = data.interactions
-    columns = {name: frame[name].to_numpy(copy=True) for name in ("item", "weight", "confidence")}
-    texts = {name: frame[name].to_numpy(object, copy=True) for name in ("origin", "agent", "record")}
-    mine = texts["agent"] == NAME
-    for _, _, payload, places in _judged(data, records, folded=True):
-        for row in payload["rows"]:
-            at = places[row["at"]]
-            if row["verdict"] != "keep" and mine[at]:
-                columns["item"][at], columns["weight"][at], columns["confidence"][at] = (
-                    row["item"],
-                    row["weight"],
-                    np.nan,
-                )
-                texts["origin"][at], texts["agent"][at], texts["record"][at] = "raw", "", ""
-    return data.with_(interactions=frame.assign(**columns, **texts).drop(columns="was", errors="ignore"))
-
-
 def reasons_of(records: Records) -> dict[tuple[str, int], str]:
     """(record, item code) -> why the model doubted it, of every row that was taken for noise."""
     return {
@@ -119,9 +96,7 @@ def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
         yield key, json.loads(payload)
 
 
-def _judged(
-    data: Dataset, records: Records, *, folded: bool = False
-) -> Iterator[tuple[str, int, dict[str, Any], list[int]]]:
+def _judged(data: Dataset, records: Records) -> Iterator[tuple[str, int, dict[str, Any], list[int]]]:
     """Key, user code, payload, and the row of each place that the payload counts."""
     codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
     real = ~is_generated(data)
@@ -132,8 +107,7 @@ def _judged(
         span = np.arange(data.indptr[user], data.indptr[user + 1])
         places = span[real[span]].tolist()
         for row in payload["rows"]:
-            wanted = {row["item"], row.get("new")} if folded else {row["item"]}
-            if row["at"] >= len(places) or int(data.item[places[row["at"]]]) not in wanted:
+            if row["at"] >= len(places) or int(data.item[places[row["at"]]]) != row["item"]:
                 raise DataError(
                     f"record {key!r} judges item {row['item']} at place {row['at']} of user {payload['user']!r}, where "
                     f"{data.name!r} has another; fold it into the data that was asked about"

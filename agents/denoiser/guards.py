@@ -12,6 +12,8 @@ from .config import Guards
 
 Guard = Literal["", "cold", "new_interest", "budget"]
 Floats = npt.NDArray[np.float64]
+NEITHER = 0.5
+"""A vote that is neither for nor against."""
 
 
 def score_of(doubt: float, vote: float | None, weight: float) -> float:
@@ -61,8 +63,13 @@ def guarded(
             spared[place] = "new_interest"
         else:
             doubted.append(place)
-    told = [score if score is not None else 0.0 for score in scores]
-    edited = within_budget(told, doubted, len(scores), guards.budget)
+    # An absent vote counts half here. A doubt that stands alone would come before every one that a vote has tempered:
+    # on Amazon Toys (validation side) cold true items would then be edited four times as often as other true ones.
+    order = [
+        0.0 if doubt is None else score_of(doubt, NEITHER if vote is None else vote, weight)
+        for doubt, vote in zip(doubts, votes, strict=True)
+    ]
+    edited = within_budget(order, doubted, len(scores), guards.budget)
     for place in doubted:
         if place not in edited:
             spared[place] = "budget"

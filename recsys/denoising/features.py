@@ -8,22 +8,24 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from .coherence import REACH, neighbour_doubt, others_with, pairs_around, text_doubt
-from .owners import Doubts, holdings
+from .owners import Bools, Doubts, holdings
 
 
-def content_and_company(data: Dataset, texts: Sequence[str], reach: int = REACH) -> dict[str, Doubts]:
+def content_and_company(
+    data: Dataset, texts: Sequence[str], evidence: Bools | None = None, reach: int = REACH
+) -> dict[str, Doubts]:
     """Columns (n,) for `combine.fitted`: rarity, company, words, each with its mean over the row's context.
 
     Logarithms, because one other owner who holds both of two items says more than the hundredth. Counted over all rows
-    of `data`, without the row's own owner. texts: (n_items,).
+    of `data`, or those where `evidence` (n,) is true, without the row's own owner. texts: (n_items,).
     """
-    others = others_with(data, holdings(data))
+    others = others_with(data, holdings(data, evidence))
     rarity = np.log1p(others)
     columns = {
         "rarity": -rarity,
         "unknown": (others == 0).astype(np.float64),
-        "company": -np.log(1 - neighbour_doubt(data, reach=reach) + 1e-3),
-        "company, unshrunk": -np.log(1 - neighbour_doubt(data, shrink=0.1, reach=reach) + 1e-3),
+        "company": -np.log(1 - neighbour_doubt(data, evidence, reach=reach) + 1e-3),
+        "company, unshrunk": -np.log(1 - neighbour_doubt(data, evidence, 0.1, reach) + 1e-3),
         "words": -np.log(1 - text_doubt(data, texts, reach) + 1e-2),
     }
     # A window of rare items makes each of them less of a stranger than it would be elsewhere.

@@ -1,8 +1,10 @@
 """Training that trusts large losses less: truncated (T-CE) and re-weighted (R-CE) cross-entropy on SASRec and GRU4Rec.
 
 Wang et al. 2021, "Denoising Implicit Feedback for Recommendation" (WSDM), where the loss is binary cross-entropy on
-pairs. Here it is the softmax over the catalogue at each place of a sequence, so R-CE's weight p^beta is taken relative
-to the mean of its batch (a softmax over thousands of items has no absolute scale). That transfer is our own.
+pairs. Here it is the softmax at each place of a sequence, over the catalogue or, under a sampled loss, over the items
+drawn, so R-CE's weight p^beta is taken relative to the mean of its batch (a softmax over thousands of items has no
+absolute scale). That transfer is our own. Only targets are weighed: what is noise still stands in the history before
+the others.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from .. import training
 from ..data.dataset import Dataset
 from ..models.gru4rec import GRU4Rec, GRU4RecConfig
 from ..models.sasrec import SASRec, SASRecConfig
-from ..models.sequence import Sequence
+from ..models.sequence import Sequence, spread
 
 Rule = Literal["truncate", "reweight"]
 
@@ -83,13 +86,24 @@ def robust(
     def loss(users: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor, drawn: Tensor) -> Tensor:
         nonlocal step
         with torch.no_grad():
-            states = network(users, inputs)
-            own = torch.nn.functional.cross_entropy(states @ network.items.T, targets, reduction="none")
+            own = target_losses(network, network(users, inputs), inputs != pad, targets, drawn)
         counted = weights * trust(own, config.rule, dropped(config.drop, step, config.drop_steps), config.beta)
         step += 1
         return first.loss(users, inputs, targets, counted, drawn)
 
     return [replace(first, loss=loss), *others]
+
+
+def target_losses(network: Sequence, states: Tensor, real: Tensor, targets: Tensor, drawn: Tensor) -> Tensor:
+    """(n,) cross-entropy of each target among the catalogue, or among the items `drawn` (batch, k) for its window.
+
+    states (n, size) and targets (n,) are those of the places where `real` (batch, time) is true; k = 0: the catalogue.
+    """
+    if not drawn.shape[1]:
+        return cross_entropy(states @ network.items.T, targets, reduction="none")
+    others = (spread(states, real) @ network.items[drawn].transpose(1, 2))[real]
+    positive = (states * network.items[targets]).sum(1)
+    return torch.logsumexp(torch.cat([positive[:, None], others], 1), 1) - positive
 
 
 def trust(losses: Tensor, rule: Rule, drop: float, beta: float) -> Tensor:

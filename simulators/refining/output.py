@@ -22,8 +22,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from ...agents.denoiser.fold import REPLACED
-from ...agents.fusion import GENERATED, REMOVED
+from ...agents.fusion import GENERATED, REMOVED, REPLACED
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PROVENANCE_COLUMNS
 from ...recsys.data.streams import RAW, Log

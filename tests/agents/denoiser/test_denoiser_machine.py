@@ -13,7 +13,8 @@ from recloop.agents.agent import Tools
 from recloop.agents.chat.likelihood import Question, scripted_likelihood
 from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.types import Chat, Reply, Request
-from recloop.agents.denoiser import Denoise, Denoiser, restored
+from recloop.agents.denoiser import Denoise, Denoiser
+from recloop.agents.fusion import undone
 from recloop.agents.memory import ListMemory, tfidf_svd
 from recloop.agents.tuning import doubt_question, find_question
 from recloop.errors import ConfigError, DataError
@@ -194,7 +195,7 @@ def ran(agent: Denoiser, data: Dataset, folder: Any) -> Any:
 
 
 @pytest.mark.parametrize("action", ["remove", "replace", "weight"])
-def test_what_is_folded_can_be_restored(action: str, tmp_path: Any) -> None:
+def test_what_is_folded_can_be_undone(action: str, tmp_path: Any) -> None:
     data, noise = strangers()
     agent = Denoiser(Denoise(action=action), EMBED)  # type: ignore[arg-type]
     records = ran(agent, data, tmp_path)
@@ -210,7 +211,7 @@ def test_what_is_folded_can_be_restored(action: str, tmp_path: Any) -> None:
         case _:
             assert (folded.item[edited] != data.item[edited]).all()
             assert folded.interactions["was"].to_numpy()[edited].tolist() == data.item[edited].tolist()
-    again = restored(folded, records)
+    again = undone(folded, agent.name, records)
     for column in ("user", "item", "timestamp", "value", "weight"):
         assert again.interactions[column].tolist() == data.interactions[column].tolist()
     assert (again.interactions["origin"] == "raw").all()

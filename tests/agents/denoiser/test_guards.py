@@ -54,6 +54,13 @@ def test_a_cold_item_is_not_voted_out_but_a_sure_model_may_doubt_it() -> None:
     assert decided(sequence, [0.1] * 4 + [0.95] + [0.1] * 4, votes) == ([4], {})
 
 
+def test_under_a_budget_a_cold_item_does_not_come_before_one_that_a_vote_speaks_against() -> None:
+    sequence = [*KITES, *ROBOTS[:2]]
+    doubts, votes = [0.95, 0.92, *[0.1] * 8], [None, 0.9, *[0.1] * 8]
+    assert decided(sequence, doubts, votes, budget=0.1) == ([1], {0: "budget"})
+    assert decided(sequence, doubts, votes, budget=0.2) == ([0, 1], {})
+
+
 def test_no_more_is_edited_than_the_budget_allows_and_the_most_doubted_first() -> None:
     sequence = [*KITES, *ROBOTS[:2]]
     doubts, votes = [0.8, 0.95, 0.9, *[0.1] * 7], [0.8, 0.95, 0.9, *[0.1] * 7]

@@ -27,18 +27,23 @@ def auc(folder: Path, made: World, users: list[int]) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_tuning_finds_planted_noise_of_unseen_users(tmp_path: Path) -> None:
-    made = world(0, users=1500)
+    made = world(0, users=2500)
     data = made.dataset
     part = data.user % 10
     unseen = [user for user in range(data.n_users) if user % 10 == 9]
-    base = make_small_model(
-        tmp_path / "base", texts_of(data.rows(part < 8)), vocabulary=4000, hidden_size=64, feed_forward=128,
-        layers=2, whole_lines=True, length=256,
+    base, first, tuned = (tmp_path / name for name in ("base", "first", "tuned"))
+    make_small_model(
+        base, texts_of(data.rows(part < 8)), vocabulary=4000, hidden_size=64, feed_forward=128, layers=3,
+        whole_lines=True, length=256,
     )  # fmt: skip
-    config = TuneLM(
-        model=base, method="full", tasks={"judge": 1}, noise="popularity", samples=6400, valid_samples=300, epochs=8,
-        batch_size=64, micro_batch=64, learning_rate=3e-3, warmup=50,
-    )  # fmt: skip
-    tune_on(config, data.rows(part < 8), data.rows(part == 8), tmp_path / "tuned", device="cpu")
+    for start, to, changes in (
+        (base, first, {"epochs": 8, "learning_rate": 1.5e-3, "prompt_weight": 0.5}),
+        (first, tuned, {"epochs": 6, "learning_rate": 1e-3, "seed": 1}),
+    ):
+        config = TuneLM(
+            model=start, method="full", tasks={"find": 1, "judge": 1}, noise="popularity", samples=12800, batch_size=32,
+            valid_samples=300, warmup=50, **changes,
+        )  # fmt: skip
+        tune_on(config, data.rows(part < 8), data.rows(part == 8), to, device="cpu")
     assert 0.4 < auc(base, made, unseen) < 0.6
-    assert auc(tmp_path / "tuned", made, unseen) > 0.8
+    assert auc(tuned, made, unseen) > 0.75

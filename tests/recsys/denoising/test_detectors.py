@@ -91,6 +91,18 @@ def test_a_combination_learnt_without_truth_finds_the_strangers(world: tuple[Dat
         combination({})
 
 
+def test_what_may_not_be_known_changes_no_column(world: tuple[Dataset, np.ndarray]) -> None:
+    data, _ = world
+    texts = data.items["title"].tolist()
+    # Nobody may know of the last twenty users: whatever they hold, the others' columns are the same.
+    hidden = data.user > 20
+    frame = data.interactions.assign(item=np.where(hidden, (data.item + 5) % data.n_items, data.item).astype(np.int32))
+    other = data.with_(interactions=frame)
+    for name, column in content_and_company(data, texts, ~hidden).items():
+        np.testing.assert_allclose(column[~hidden], content_and_company(other, texts, ~hidden)[name][~hidden])
+    assert (content_and_company(data, texts)["rarity"] != content_and_company(other, texts)["rarity"])[~hidden].any()
+
+
 def test_a_rank_sum_needs_no_scale_and_ties_share_a_rank() -> None:
     table = {"a": np.array([1.0, 2.0, 2.0, 9.0]), "b": np.array([0.4, 0.3, 0.2, 0.1])}
     assert rank_sum(table).tolist() == [0.625, 0.6875, 0.5625, 0.625]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from recloop.errors import DataError
 from recloop.recsys.denoising.hard_samples import candidates, losses_by_epoch
-from recloop.recsys.denoising.robust import RobustGRU4Rec, RobustSASRec, dropped, trust
+from recloop.recsys.denoising.robust import RobustGRU4Rec, RobustSASRec, dropped, target_losses, trust
 from recloop.recsys.models.contract import RecommenderContract
 from recloop.recsys.models.lightgcn import LightGCNConfig
 from recloop.recsys.models.sasrec import SASRec, SASRecConfig
@@ -37,6 +37,23 @@ def test_the_less_likely_counts_less_and_the_mean_stays_one() -> None:
     weights = trust(torch.tensor([0.0, np.log(4.0)]), "reweight", 0.0, 0.5)
     assert weights.tolist() == pytest.approx([4 / 3, 2 / 3])
     assert trust(torch.tensor([3.0, 5.0]), "reweight", 0.0, 0.0).tolist() == [1, 1]
+
+
+def test_a_targets_loss_is_that_among_the_items_drawn() -> None:
+    data = tastes(users=4)
+    network = SASRec(SASRecConfig(embedding_size=8)).build(data).eval()
+    n = data.n_items
+    inputs = torch.tensor([[0, 1, n], [2, 3, 4]])
+    real = inputs != n
+    targets = torch.tensor([5, 6, 7, 8, 9])
+    states = network(torch.tensor([0, 1]), inputs)
+    whole = target_losses(network, states, real, targets, inputs[:, :0])
+    wanted = torch.log_softmax(states @ network.items.T, 1)
+    torch.testing.assert_close(whole, -wanted[torch.arange(5), targets])
+    few = target_losses(network, states, real, targets, torch.tensor([[10, 11], [12, 13]]))
+    scores = states @ network.items.T
+    for at, (target, drawn) in enumerate(zip(targets, [[10, 11]] * 2 + [[12, 13]] * 3, strict=True)):
+        torch.testing.assert_close(few[at], -torch.log_softmax(scores[at, [int(target), *drawn]], 0)[0])
 
 
 def test_without_a_drop_the_truncated_model_is_the_plain_one() -> None:
