@@ -152,11 +152,18 @@ def toys(out: Path, folder: Path, seed: int) -> None:
     report(out / "toys" / "tuned.json", told | {"best_epoch": card["best_epoch"], "epochs": len(card["epochs"])})
 
 
-def toys_base(base: Path, train: Dataset, seed: int) -> Path:
-    """The model before tuning, made where it is not there yet."""
+def toys_base(base: Path, train: Dataset, seed: int, width: int = 64, layers: int = 2) -> Path:
+    """The model before tuning, `width` numbers a token, made where it is not there yet."""
     if not (base / "config.json").exists():
         make_small_model(
-            base, texts_of(train), vocabulary=8000, hidden_size=64, feed_forward=128, layers=2, length=768, seed=seed
+            base,
+            texts_of(train),
+            vocabulary=8000,
+            hidden_size=width,
+            feed_forward=2 * width,
+            layers=layers,
+            length=768,
+            seed=seed,
         )
     return base
 
@@ -213,10 +220,11 @@ def sharing(table: pd.DataFrame, planted: np.ndarray[Any, Any]) -> dict[str, Any
 # --- speed ------------------------------------------------------------------------------------------------------------
 
 
-def speed(out: Path, data_folder: Path, windows: int, seed: int) -> None:
+def speed(out: Path, data_folder: Path, windows: int, width: int, layers: int, seed: int) -> None:
     """Seconds and largest difference against reading without a cache, on windows of 11 items; by the untuned model."""
     train = read_windows(data_folder / "train_5000.csv")
-    model = load_model(toys_base(out / "toys" / "base", train, seed), device="cpu")
+    base = toys_base(out / "speed" / f"base-{width}x{layers}", train, seed, width, layers)
+    model = load_model(base, device="cpu")
     data, _ = read_planted(data_folder / "test.csv")
     full = [user for user in range(data.n_users) if data.user_counts[user] == 11][:windows]
     questions = [find_question(titles) for titles in windows_of(data, full)]
@@ -332,6 +340,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/amazon-toys-noise/noise-0.1"))
     parser.add_argument("--rows", type=int, help="score: only so many windows of each side")
     parser.add_argument("--windows", type=int, default=200, help="speed: windows of 11 items")
+    parser.add_argument("--width", type=int, default=64, help="speed: numbers a token of the model")
+    parser.add_argument("--layers", type=int, default=2, help="speed: layers of the model")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -342,7 +352,7 @@ def main() -> None:
     elif given.what == "score":
         score_toys(given.out, given.data, given.rows)
     elif given.what == "speed":
-        speed(given.out, given.data, given.windows, given.seed)
+        speed(given.out, given.data, given.windows, given.width, given.layers, given.seed)
     else:
         catalogue(given.out, given.data)
 
