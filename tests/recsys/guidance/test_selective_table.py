@@ -55,6 +55,7 @@ def test_cells_are_kept_and_reported_with_their_controls(bench, tmp_path, monkey
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_part_of_the_table_has_every_row_and_its_trivial_truths_hold(bench, tmp_path, capsys):
     """Three models, all seven rows, one seed, as in the benchmark: about five minutes of one core."""
     models = ["bpr", "sasrec", "deepfm"]
