@@ -84,6 +84,8 @@ def conclusions(table: pd.DataFrame, metric: str) -> list[str]:
         same = bool((rows["difference"] == 0).all())
         if same and (rows["low"] == 0).all():
             verdict = "unchanged: this model uses nothing that the agents edited, or nothing came of it"
+        elif better == [True]:
+            verdict = "gains on raw, but no control of the same size was trained: whose doing it is stays open"
         elif all(better):
             verdict = "helps, beyond raw and beyond every control of the same size"
         elif better[0]:
