@@ -26,6 +26,7 @@ import pandas as pd
 from denoise_detect import SEED
 from denoise_rates import EDITS, TEST, VALID, Rate, cut_by_validation, edited
 from recloop.recsys.data import Split
+from recloop.recsys.denoising.judged import drawn_again
 from recloop.recsys.denoising.owners import owners
 from recloop.recsys.denoising.robust import RobustGRU4Rec, RobustSASRec
 from recloop.recsys.evaluation import evaluate
@@ -180,13 +181,8 @@ def gain(wide: pd.DataFrame, variant: str, draws: int) -> Gain:
     seeds = [seed for seed in wide[variant].columns if seed in raw.columns]
     mine = wide[variant][seeds].to_numpy(np.float64).mean(1)
     difference = mine - raw[seeds].to_numpy(np.float64).mean(1)
-    _, part = np.unique(wide.index.get_level_values("owner"), return_inverse=True)
-    total, size = np.bincount(part, difference), np.bincount(part)
-    rng = np.random.default_rng([SEED, 8])
-    drawn = np.empty(draws)
-    for at in range(draws):
-        count = np.bincount(rng.integers(0, len(size), len(size)), minlength=len(size))
-        drawn[at] = count @ total / (count @ size)
+    weights = drawn_again(wide.index.get_level_values("owner").to_numpy(), np.random.default_rng([SEED, 8]), draws)
+    drawn = np.array([np.average(difference, weights=count) for count in weights])
     return len(seeds), float(mine.mean()), float(difference.mean()), drawn
 
 

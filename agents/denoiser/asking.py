@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ... import prompts
 from ...errors import ConfigError
 from ..agent import Tools
+from ..asking import ask_about
 from ..chat.handles import doubts_reply, fits_reply, handles_for, substitute_reply
 from ..chat.likelihood import Likelihood, Question, yes_share
-from ..chat.structured import ask
-from ..chat.types import Facts, Message, Sampling
+from ..chat.types import Message, Sampling
 from ..tuning.wording import doubt_question, find_question
 from .config import Denoise
 
@@ -33,7 +32,6 @@ PROMPTS = (
 )
 BEGUN = 'The noise item is "'
 """How the answer begins whose title is weighed; the closing quote ends each title, so that none wins by being short."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +59,8 @@ async def reviewed(setup: Setup, texts: Sequence[str], tools: Tools) -> tuple[li
         return await weighed(setup, texts, tools), [""] * len(texts)
     names = handles_for(len(texts))
     options = dict(zip(names, texts, strict=True))
-    reply: Any = await ask(
-        tools,
-        prompts.load("denoise/review", setup.wording).render(options=options),
-        doubts_reply(names),
-        facts=Facts("review", {"options": options}),
-        sampling=setup.sampling,
-        agent=NAME,
+    reply: Any = await ask_about(
+        tools, setup, "denoise/review", doubts_reply(names), "review", {"options": options}, agent=NAME
     )
     said = {entry.item: entry for entry in reply.doubts}
     return [said[h].doubt for h in names], [said[h].reason for h in names]
@@ -114,14 +107,8 @@ def questions_about(setup: Setup, texts: Sequence[str]) -> tuple[list[Question],
 async def described(setup: Setup, history: Sequence[str], tools: Tools) -> str:
     """The interests behind what is not in doubt."""
     words = setup.config.hard.words
-    reply = await ask(
-        tools,
-        prompts.load("denoise/interests", setup.wording).render(history=list(history), words=words),
-        Interests,
-        facts=Facts("interests", {"history": list(history), "words": words}),
-        sampling=setup.sampling,
-        agent=NAME,
-    )
+    shown = {"history": list(history), "words": words}
+    reply = await ask_about(tools, setup, "denoise/interests", Interests, "interests", shown, agent=NAME)
     return clipped(reply.interests, words)
 
 
@@ -129,14 +116,8 @@ async def rated(setup: Setup, profile: str, texts: Sequence[str], tools: Tools) 
     """Fit of each item to a profile, 1 to 10."""
     names = handles_for(len(texts))
     options = dict(zip(names, texts, strict=True))
-    reply: Any = await ask(
-        tools,
-        prompts.load("denoise/fit", setup.wording).render(profile=profile, options=options),
-        fits_reply(names),
-        facts=Facts("fit", {"profile": profile, "options": options}),
-        sampling=setup.sampling,
-        agent=NAME,
-    )
+    shown = {"profile": profile, "options": options}
+    reply: Any = await ask_about(tools, setup, "denoise/fit", fits_reply(names), "fit", shown, agent=NAME)
     said = {entry.item: entry.rating for entry in reply.fits}
     return [said[h] for h in names]
 
@@ -144,14 +125,7 @@ async def rated(setup: Setup, profile: str, texts: Sequence[str], tools: Tools) 
 async def revised(setup: Setup, profile: str, wrong: Sequence[str], right: Sequence[str], tools: Tools) -> str:
     """The profile without what is not theirs, with what is."""
     shown = {"profile": profile, "wrong": list(wrong), "right": list(right), "words": setup.config.hard.words}
-    reply = await ask(
-        tools,
-        prompts.load("denoise/revise_interests", setup.wording).render(**shown),
-        Interests,
-        facts=Facts("revise_interests", shown),
-        sampling=setup.sampling,
-        agent=NAME,
-    )
+    reply = await ask_about(tools, setup, "denoise/revise_interests", Interests, "revise_interests", shown, agent=NAME)
     return clipped(reply.interests, setup.config.hard.words)
 
 
@@ -161,25 +135,11 @@ async def substituted(
     """Which candidate could have stood there, by its place in `texts`, or None; and how well it fits."""
     names = handles_for(len(texts))
     options = dict(zip(names, texts, strict=True))
-    reply: Any = await ask(
-        tools,
-        prompts.load("denoise/substitute", setup.wording).render(history=list(context), options=options),
-        substitute_reply(names),
-        facts=Facts("substitute", {"history": list(context), "options": options}),
-        sampling=setup.sampling,
-        agent=NAME,
+    shown = {"history": list(context), "options": options}
+    reply: Any = await ask_about(
+        tools, setup, "denoise/substitute", substitute_reply(names), "substitute", shown, agent=NAME
     )
     return (None if reply.item is None else names.index(reply.item)), reply.fit
-
-
-async def side_by_side(asked: Sequence[Awaitable[T]]) -> list[T]:
-    """What all of them give. All calls end before one's error is raised: a record's counts must not depend on which
-    call failed first."""
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
 
 
 def clipped(text: str, words: int) -> str:

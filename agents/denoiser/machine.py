@@ -19,7 +19,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from ..agent import Tools
-from .asking import Setup, described, rated, reviewed, revised, side_by_side, substituted
+from ..asking import side_by_side
+from .asking import Setup, described, rated, reviewed, revised, substituted
 from .guards import Guard, guarded
 
 # --- state ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ stands in the task and in the record, and nowhere in what the model reads.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from langgraph.runtime import Runtime
 from ... import prompts
 from ...errors import ModelUnavailable
 from ..agent import Tools
+from ..asking import side_by_side
 from ..chat.handles import handles_for, judgement_reply
 from ..chat.structured import ask_whole
 from ..chat.types import Facts, Sampling
@@ -78,12 +78,7 @@ class State(TypedDict, total=False):
 async def judge(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
     """A confidence in [0, 1] for each row of each set."""
     sittings = [_asked_of(setup, state, sitting, runtime.context) for sitting in state["sittings"]]
-    # All calls end before one's error is raised: a record's counts must not depend on which call failed first.
-    outcomes = await asyncio.gather(*sittings, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return {"said": [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]}
+    return {"said": await side_by_side(sittings)}
 
 
 async def record(state: State) -> State:
@@ -104,12 +99,7 @@ async def _asked_of(setup: Setup, state: State, sitting: Sitting, tools: Tools) 
     wanted = setup.config.confidence
     if wanted == "votes":
         draws = [_answers(setup, state, sitting, tools, draw) for draw in range(setup.config.votes)]
-        outcomes = await asyncio.gather(*draws, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        votes = [outcome[1] for outcome in outcomes if not isinstance(outcome, BaseException)]
-        return "votes", share(votes)
+        return "votes", share([answers for _, answers, _ in await side_by_side(draws)])
     if wanted == "logprobs":
         try:
             way, _, sure = await _answers(setup, state, sitting, tools, logprobs=True)

@@ -10,7 +10,6 @@ A task is a user, or for `cold_item` an item of the long tail. What a record hol
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,11 +22,10 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from ... import prompts
 from ..agent import Tools
+from ..asking import ask_about, side_by_side
 from ..chat.handles import handles_for, judgement_reply
-from ..chat.structured import ask
-from ..chat.types import Facts, Sampling
+from ..chat.types import Sampling
 from ..grounding import Grounder
 from .config import Generate
 from .replies import extremes_reply, picks_reply, titles_reply
@@ -125,13 +123,9 @@ async def pick_items(setup: Setup, state: State, runtime: Runtime[Tools]) -> Sta
     names = handles_for(len(state["slate"]))
     options = {h: state["facts"][item] for h, item in zip(names, state["slate"], strict=True)}
     most = min(setup.config.proposals, len(names))
-    reply: Any = await ask(
-        runtime.context,
-        prompts.load("generate/next_item", setup.wording).render(history=history, options=options, most=most),
-        picks_reply(names, most),
-        facts=Facts("pick", {"history": history, "options": options, "most": most}),
-        sampling=setup.sampling,
-        agent=NAME,
+    shown = {"history": history, "options": options, "most": most}
+    reply: Any = await ask_about(
+        runtime.context, setup, "generate/next_item", picks_reply(names, most), "pick", shown, agent=NAME
     )
     places = {h: place for place, h in enumerate(names)}
     return {"proposals": [Proposal(place=places[p.item], title="", score=p.score) for p in reply.picks]}
@@ -141,13 +135,9 @@ async def name_titles(setup: Setup, state: State, runtime: Runtime[Tools]) -> St
     """The user's likely next items in the model's own words."""
     history = [state["facts"][item] for item in state["recent"]]
     most = setup.config.proposals
-    reply: Any = await ask(
-        runtime.context,
-        prompts.load("generate/name_titles", setup.wording).render(history=history, most=most),
-        titles_reply(most),
-        facts=Facts("name", {"history": history, "most": most}),
-        sampling=setup.sampling,
-        agent=NAME,
+    shown = {"history": history, "most": most}
+    reply: Any = await ask_about(
+        runtime.context, setup, "generate/name_titles", titles_reply(most), "name", shown, agent=NAME
     )
     return {"proposals": [Proposal(place=-1, title=named.title, score=named.score) for named in reply.titles]}
 
@@ -161,13 +151,9 @@ async def ask_users(setup: Setup, state: State, runtime: Runtime[Tools]) -> Stat
         people = {
             h: [state["facts"][i] for i in state["people"][p]["recent"]] for h, p in zip(names, places, strict=True)
         }
-        reply: Any = await ask(
-            runtime.context,
-            prompts.load("generate/users", setup.wording).render(item=item, people=people),
-            judgement_reply(names),
-            facts=Facts("would_take", {"item": item, "people": people}),
-            sampling=setup.sampling,
-            agent=NAME,
+        shown = {"item": item, "people": people}
+        reply: Any = await ask_about(
+            runtime.context, setup, "generate/users", judgement_reply(names), "would_take", shown, agent=NAME
         )
         said = {entry.item: entry for entry in reply.judgements}
         return [
@@ -177,12 +163,7 @@ async def ask_users(setup: Setup, state: State, runtime: Runtime[Tools]) -> Stat
         ]
 
     sets = [state["slate"][at : at + size] for at in range(0, len(state["slate"]), size)]
-    # All calls end before one's error is raised: a record's counts must not depend on which call failed first.
-    outcomes = await asyncio.gather(*(one(places) for places in sets), return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return {"proposals": [p for outcome in outcomes if isinstance(outcome, list) for p in outcome]}
+    return {"proposals": [p for found in await side_by_side(one(places) for places in sets) for p in found]}
 
 
 async def compare(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
@@ -190,13 +171,9 @@ async def compare(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
     history = [state["facts"][item] for item in state["recent"]]
     names = handles_for(len(state["slate"]))
     options = {h: state["facts"][item] for h, item in zip(names, state["slate"], strict=True)}
-    reply: Any = await ask(
-        runtime.context,
-        prompts.load("generate/pair", setup.wording).render(history=history, options=options),
-        extremes_reply(names),
-        facts=Facts("extremes", {"history": history, "options": options}),
-        sampling=setup.sampling,
-        agent=NAME,
+    shown = {"history": history, "options": options}
+    reply: Any = await ask_about(
+        runtime.context, setup, "generate/pair", extremes_reply(names), "extremes", shown, agent=NAME
     )
     places = {h: place for place, h in enumerate(names)}
     both = (places[reply.favourite], 1.0), (places[reply.least], 0.0)

@@ -10,7 +10,6 @@ then makes the record invalid.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from scipy.stats import kendalltau
 
 from ... import prompts
 from ..agent import Tools
+from ..asking import side_by_side
 from ..chat.handles import handles_for
 from ..chat.structured import ask
 from ..chat.types import Facts, Sampling
@@ -84,13 +84,9 @@ async def score(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
         shown = dict(zip(names, order, strict=True))
         return {shown[entry.item]: entry.score for entry in reply.ranking}
 
-    # All calls end before one's error is raised: a record's counts must not depend on which call failed first.
-    outcomes = await asyncio.gather(*itertools.starmap(one, enumerate(state["lists"])), return_exceptions=True)
     scored: dict[int, float] = {}
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        scored |= outcome
+    for found in await side_by_side(itertools.starmap(one, enumerate(state["lists"]))):
+        scored |= found
     return {"draws": [*state.get("draws", []), scored]}
 
 

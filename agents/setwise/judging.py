@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ... import prompts
 from ..agent import Tools
+from ..asking import side_by_side
 from ..chat.handles import handles_for, ranking_reply
 from ..chat.structured import ask
 from ..chat.types import Facts
@@ -46,12 +46,7 @@ async def judge(
         cited = sorted({places[handle] for handle in getattr(reply, "claims", ()) if handle in places})
         return order_of(dict(zip(names, positions, strict=True)), ranked, reply.reason, cited)
 
-    # All calls end before one's error is raised: a record's counts must not depend on which call failed first.
-    outcomes = await asyncio.gather(*(one(positions) for positions in sets), return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in outcomes if isinstance(outcome, Judged)]
+    return await side_by_side(one(positions) for positions in sets)
 
 
 def claim_handles(count: int) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def judge(
     sort = _Sorted.of(doubt, planted, flagged)
     figures = sort.figures(np.ones(len(doubt)))
     drawn = np.empty((draws, 3))
-    for at, counts in enumerate(_drawn_again(group, rng, draws)):
+    for at, counts in enumerate(drawn_again(group, rng, draws)):
         drawn[at] = sort.figures(counts)
     low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0) if draws and planted.any() else np.full((2, 3), np.nan)
     spread = [Spread(float(v), float(a), float(b)) for v, a, b in zip(figures, low, high, strict=True)]
@@ -85,14 +85,14 @@ def paired_auc(
     flagged = np.zeros(len(doubt), bool)
     one, two = _Sorted.of(doubt, planted, flagged), _Sorted.of(other, planted, flagged)
     drawn = np.empty(draws)
-    for at, counts in enumerate(_drawn_again(group, rng, draws)):
+    for at, counts in enumerate(drawn_again(group, rng, draws)):
         drawn[at] = one.figures(counts)[0] - two.figures(counts)[0]
     low, high = np.nanpercentile(drawn, [2.5, 97.5]) if draws else (np.nan, np.nan)
     every = np.ones(len(doubt))
     return Spread(one.figures(every)[0] - two.figures(every)[0], float(low), float(high))
 
 
-def _drawn_again(group: npt.NDArray[np.integer], rng: np.random.Generator, draws: int) -> Iterator[Doubts]:
+def drawn_again(group: npt.NDArray[np.integer], rng: np.random.Generator, draws: int) -> Iterator[Doubts]:
     """`draws` times, how often each row (n,) counts when whole groups are drawn with replacement."""
     _, part = np.unique(group, return_inverse=True)
     size = int(part.max(initial=-1)) + 1
