@@ -37,15 +37,19 @@ app.add_typer(cli_runs.app, name="runs")
 app.add_typer(cli_prompts.app, name="prompts")
 app.add_typer(cli_cache.app, name="cache")
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """The console script: an error of ours is one line, never a traceback."""
-    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+    sys.exit(guarded(lambda: app(standalone_mode=False)))
 
 
-def _guarded(command: Callable[[], Any]) -> int:
+def guarded(command: Callable[[], Any]) -> int:
     try:
         outcome = command()
+        if outcome == INTERRUPTED:  # how typer tells of a Ctrl-C
+            raise KeyboardInterrupt
     except RecloopError as error:
         print(f"recloop: {error}", file=sys.stderr)
         return 2
@@ -53,7 +57,7 @@ def _guarded(command: Callable[[], Any]) -> int:
         return int(leave.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         print("recloop: interrupted; the same command resumes", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except TyperException as error:  # a wrong option or argument
         print(f"recloop: {error} (see `recloop --help`)", file=sys.stderr)
         return 2

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from recloop.cli import app
+import typer
+from recloop.cli import app, guarded
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,8 +21,6 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def verbs() -> list[list[str]]:
-    import typer
-
     def below(group, path):
         for name, command in sorted(group.commands.items()):
             yield from below(command, [*path, name]) if hasattr(command, "commands") else [[*path, name]]
@@ -82,3 +81,14 @@ def test_converted_data_comes_back_the_same(tmp_path):
     )
     assert before["fingerprint"] == after["fingerprint"]
     assert call("data", "convert", "bazaar", out).returncode == 2, "nothing is overwritten unasked"
+
+
+def test_ctrl_c_says_that_the_same_command_resumes(capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def train() -> None:
+        raise KeyboardInterrupt
+
+    assert guarded(lambda: app([], standalone_mode=False)) == 130
+    assert capsys.readouterr().err == "recloop: interrupted; the same command resumes\n"
