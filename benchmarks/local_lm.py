@@ -24,7 +24,7 @@ import torch
 from local_lm_speed import timings
 from recloop.agents.chat.likelihood import Scored, yes_share
 from recloop.agents.chat.local.model import LocalModel, load_model
-from recloop.agents.chat.local.scoring import score
+from recloop.agents.chat.local.scoring import TOKENS, score
 from recloop.agents.tuning import TuneLM, doubt_question, find_question, tune_on, written
 from recloop.agents.tuning.small import make_small_model, texts_of
 from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
@@ -45,12 +45,14 @@ CHUNK = 200
 """Windows scored at a time."""
 
 
-def doubts(model: LocalModel, windows: Sequence[Sequence[str]], *, judge: bool = True) -> pd.DataFrame:
+def doubts(
+    model: LocalModel, windows: Sequence[Sequence[str]], *, judge: bool = True, tokens: int = TOKENS
+) -> pd.DataFrame:
     """A row an item of each window: window, place, the find views and, for `judge`, 1 - p(Yes)."""
     tables = []
     for low in range(0, len(windows), CHUNK):
         block = windows[low : low + CHUNK]
-        found = score(model, [find_question(titles) for titles in block])
+        found = score(model, [find_question(titles) for titles in block], tokens=tokens)
         rows = [(low + at, place, one) for at, row in enumerate(found) for place, one in enumerate(row)]
         table = pd.DataFrame({"window": [r[0] for r in rows], "place": [r[1] for r in rows]})
         for name, view in VIEWS.items():
@@ -59,7 +61,7 @@ def doubts(model: LocalModel, windows: Sequence[Sequence[str]], *, judge: bool =
         table["first_token"] = [one.tokens[0] for _, _, one in rows]
         if judge:
             asked = [doubt_question(titles, at) for titles in block for at in range(len(titles))]
-            table["judge"] = [1 - yes_share(row) for row in score(model, asked)]
+            table["judge"] = [1 - yes_share(row) for row in score(model, asked, tokens=tokens)]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from ...errors import DataError
 from ..chat.local.encoding import opened
 from ..chat.local.model import LocalModel
+from .config import TuneLM
 from .samples import Sample
 
 
@@ -25,8 +27,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """(rows, places) ids, mask, weights (what predicting the token at a place counts in the loss), and whether it
-    belongs to an answer. `kept` is how many places at the end have a weight above 0 in some row."""
+    """(rows, places) ids, mask, weights (what predicting the token at a place counts in the loss), and answers (what it
+    counts where losses are told: nothing in prompts). `kept` is how many places at the end have a weight above 0 in
+    some row."""
 
     ids: Tensor
     mask: Tensor
@@ -60,54 +63,60 @@ def rows_of(model: LocalModel, samples: Sequence[Sample]) -> list[Row]:
     return rows
 
 
-def micro_batches(rows: Sequence[Row], size: int, prompt_weight: float) -> list[TokenBatch]:
-    """The rows in batches of `size`, those of like length together."""
+def micro_batches(rows: Sequence[Row], config: TuneLM, *, prompts: bool = True) -> list[TokenBatch]:
+    """The rows in batches of `config.micro_batch`, those of like length together; `prompts` says whether they count."""
     ordered = sorted(rows, key=lambda row: len(row.ids))
-    return [_batch(ordered[low : low + size], prompt_weight) for low in range(0, len(ordered), size)]
+    blocks = (ordered[low : low + config.micro_batch] for low in range(0, len(ordered), config.micro_batch))
+    prompt_weight = config.prompt_weight if prompts else 0.0
+    return [_batch(block, prompt_weight, alike=config.balance == "sample") for block in blocks]
 
 
-def _batch(rows: Sequence[Row], prompt_weight: float) -> TokenBatch:
+def _batch(rows: Sequence[Row], prompt_weight: float, *, alike: bool) -> TokenBatch:
     width = max(len(row.ids) for row in rows)
     ids, mask = (torch.zeros(len(rows), width, dtype=torch.long) for _ in range(2))
     weights = torch.zeros(len(rows), width)
-    answers = torch.zeros(len(rows), width, dtype=torch.bool)
+    answers = torch.zeros(len(rows), width)
     for at, row in enumerate(rows):
         start = width - len(row.ids)
         ids[at, start:] = torch.tensor(row.ids)
         mask[at, start:] = 1
         # The first token of a text is predicted by nothing.
         weights[at, start + 1 : start + row.answer] = prompt_weight * row.weight
-        weights[at, start + row.answer :] = row.weight
-        answers[at, start + row.answer :] = True
+        answers[at, start + row.answer :] = 1 / (len(row.ids) - row.answer) if alike else 1.0
+        weights[at, start + row.answer :] = row.weight * answers[at, start + row.answer :]
     used = int((weights > 0).any(0).nonzero()[0, 0])
     return TokenBatch(ids, mask, weights, answers, width - used)
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`loss` is the weighted sum of -log p over a batch's counted tokens; `answers` its sum over the `tokens` of the
-    answers, unweighted and without gradient."""
+    """`loss` is the weighted sum of -log p over a batch's counted tokens; `told` its sum over the answers by what
+    `TokenBatch.answers` lets them count, without gradient, and `count` the sum of that."""
 
     loss: Tensor
-    answers: float
-    tokens: int
+    told: float
+    count: float
 
 
-def loss_of(model: LocalModel, batch: TokenBatch) -> Loss:
+def loss_of(model: LocalModel, batch: TokenBatch, precision: Literal["float32", "bfloat16"] = "float32") -> Loss:
     """One pass over a batch."""
     device = model.device
     places = batch.mask.cumsum(1).sub(1).clamp(min=0)
-    out = model.network(
-        input_ids=batch.ids.to(device),
-        attention_mask=batch.mask.to(device),
-        position_ids=places.to(device),
-        use_cache=False,
-        logits_to_keep=batch.kept + 1,
-    )
+    width = batch.ids.shape[1]
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        out = model.network(
+            input_ids=batch.ids.to(device),
+            attention_mask=batch.mask.to(device),
+            position_ids=places.to(device),
+            use_cache=False,
+            # As indices: a slice of the hidden numbers would not be contiguous, and the product with the vocabulary's
+            # weights then copies those once a row.
+            logits_to_keep=torch.arange(width - batch.kept - 1, width - 1, device=device),
+        )
     last = slice(-batch.kept, None)
     target = batch.ids[:, last].to(device)
-    logits = out.logits[:, -batch.kept - 1 : -1].float()
-    each = torch.nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
+    logits = out.logits.float().flatten(0, 1)
+    each = torch.nn.functional.cross_entropy(logits, target.flatten(), reduction="none").view_as(target)
     answers = batch.answers[:, last].to(device)
     loss = (each * batch.weights[:, last].to(device)).sum()
-    return Loss(loss, float(each.detach()[answers].sum()), int(answers.sum()))
+    return Loss(loss, float((each.detach() * answers).sum()), float(answers.sum()))

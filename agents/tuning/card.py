@@ -81,7 +81,8 @@ def _page(told: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|",
         *data,
         "",
-        f"Kept: epoch {told['best_epoch']}, validation {told['valid_loss']:.4f} nats a token of the answers.",
+        f"Kept: epoch {told['best_epoch']}, validation {told['valid_loss']:.4f} nats a token of the answers (mean over "
+        f"{told['settings']['balance']}s).",
         "",
         "| epoch | loss | validation | seconds |",
         "|---|---|---|---|",

@@ -73,9 +73,17 @@ class TuneLM(BaseModel):
     weight_decay: NonNegativeFloat = 0.0
     clip: PositiveFloat = 1.0
     """Largest norm of the gradient."""
+    balance: Literal["token", "sample"] = "token"
+    """What counts alike: every token of the answers (LLM4DSR), or every sample, whose answer's tokens then share its
+    weight. By tokens a title of twenty outweighs a Yes twenty times."""
     prompt_weight: float = Field(default=0.0, ge=0, le=1)
     """What a token of the prompt counts in the loss, beside 1 for one of the answer. 0 for a model that can read; one
     made from nothing learns the titles faster with some."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What is computed in. bfloat16 is faster where processor or GPU have it; trained weights stay float32, those that
+    adapters leave alone do not."""
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """The model's attention while it is tuned, as transformers names it."""
     seed: NonNegativeInt = 0
 
     @model_validator(mode="after")

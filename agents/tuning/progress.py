@@ -21,7 +21,8 @@ _LAST, _BEST = "last", "best"
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch measured; losses are nats a token of the answers, weights of samples left out of account."""
+    """What one epoch measured; losses are nats a token of the answers, the mean over tokens or over samples as
+    `balance` says, other weights left out of account."""
 
     epoch: int
     loss: float

@@ -59,13 +59,13 @@ def train(
 
 
 def valid_loss(model: LocalModel, config: TuneLM, rows: list[Row]) -> float:
-    """Nats a token of the answers, over all tokens of all rows."""
+    """Nats a token of the answers: the mean over all tokens, or, balanced by samples, over the samples' own means."""
     model.network.eval()
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     with torch.no_grad():
-        for batch in micro_batches(rows, config.micro_batch, 0.0):
-            told = loss_of(model, batch)
-            total, count = total + told.answers, count + told.tokens
+        for batch in micro_batches(rows, config, prompts=False):
+            found = loss_of(model, batch, config.precision)
+            total, count = total + found.told, count + found.count
     return total / count
 
 
@@ -80,20 +80,20 @@ def rate(config: TuneLM, step: int, steps: int) -> float:
 def _epoch(
     model: LocalModel, config: TuneLM, rows: list[Row], optimizer: torch.optim.Optimizer, done: int, steps: int
 ) -> float:
-    """One pass; nats a token of the answers."""
+    """One pass; nats a token of the answers, as `valid_loss` has them."""
     model.network.train()
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     for at, low in enumerate(range(0, len(rows), config.batch_size)):
         for group in optimizer.param_groups:
             group["lr"] = rate(config, done + at, steps)
-        batches = micro_batches(rows[low : low + config.batch_size], config.micro_batch, config.prompt_weight)
+        batches = micro_batches(rows[low : low + config.batch_size], config)
         counted = sum(float(batch.weights.sum()) for batch in batches)
         optimizer.zero_grad(set_to_none=True)
         for batch in batches:
-            told = loss_of(model, batch)
-            (told.loss / counted).backward()
-            total, count = total + told.answers, count + told.tokens
+            found = loss_of(model, batch, config.precision)
+            (found.loss / counted).backward()
+            total, count = total + found.told, count + found.count
         torch.nn.utils.clip_grad_norm_(weights, config.clip)
         optimizer.step()
     return total / count

@@ -60,7 +60,9 @@ def tune_on(
         return finished
     train_sampler = Sampler(config, train_side, wording=wording)
     valid_sampler = Sampler(config, train_side, valid_side, wording=wording)
-    base = load_model(config.model, device=device, dtype="float32")
+    # What is trained is kept in float32: steps are smaller than bfloat16's digits.
+    half = config.precision == "bfloat16" and config.method == "lora"
+    base = load_model(config.model, device=device, dtype="bfloat16" if half else "float32")
     model = _trainable(base, config)
     weights = {name: weight for name, weight in model.network.named_parameters() if weight.requires_grad}
     optimizer = torch.optim.AdamW(
@@ -84,6 +86,10 @@ def tune_on(
 
 
 def _trainable(base: LocalModel, config: TuneLM) -> LocalModel:
+    try:
+        base.network.set_attn_implementation(config.attention)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"tune_lm.attention: {config.attention!r} does not work for {base.name}: {error}") from error
     if config.method == "full":
         return LocalModel(base.network.requires_grad_(True), base.tokenizer, base.name)
     from peft import LoraConfig, get_peft_model

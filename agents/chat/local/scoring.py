@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from .model import LocalModel
 
 TOKENS = 16_384
 """Cells (rows x places, cache included) of one batch of continuations, unless told otherwise."""
+_PADDED = 1.5
+"""How much longer than the shortest of a group a continuation may be."""
 _LOGITS = 1 << 27
 """Logits held at once, in numbers: half a gigabyte as float32, whatever the vocabulary."""
 
@@ -85,17 +88,30 @@ def _logprobs(model: LocalModel, rows: Sequence[Encoded]) -> list[list[Tensor]]:
     owner = torch.tensor([at for at, row in enumerate(rows) for _ in row.rests])
     rests = [rest for row in rows for rest in row.rests]
     flat = [first[at, list(rest[:1])] for at, rest in zip(owner.tolist(), rests, strict=True)]
-    longer = torch.tensor([at for at, rest in enumerate(rests) if len(rest) > 1], dtype=torch.long)
-    if len(longer):
-        _go_on(model, out.past_key_values, mask, owner, rests, longer, flat)
+    for group in _alike([at for at, rest in enumerate(rests) if len(rest) > 1], rests):
+        _go_on(model, out.past_key_values, mask, owner, rests, torch.tensor(group), flat)
     parts = iter(flat)
     return [[next(parts) for _ in row.rests] for row in rows]
+
+
+def _alike(which: Sequence[int], rests: Sequence[Ids]) -> Iterator[list[int]]:
+    """Those of `rests` in groups of like length: padded to the longest of a batch, short ones cost twice as much."""
+    group: list[int] = []
+    for at in sorted(which, key=lambda at: (len(rests[at]), at)):
+        if group and len(rests[at]) - 1 > _PADDED * (len(rests[group[0]]) - 1) + 1:
+            yield group
+            group = []
+        group.append(at)
+    if group:
+        yield group
 
 
 def _go_on(
     model: LocalModel, cache: Any, mask: Tensor, owner: Tensor, rests: Sequence[Ids], longer: Tensor, flat: list[Tensor]
 ) -> None:
-    """Extends `flat` by the tokens after the first, of the continuations that have any."""
+    """Extends `flat` by the tokens after the first, of the continuations that `longer` names; leaves `cache` alone."""
+    cache = copy.copy(cache)
+    cache.layers = [copy.copy(layer) for layer in cache.layers]
     chosen = [rests[at] for at in longer.tolist()]
     fed, fed_mask = _padded([rest[:-1] for rest in chosen], max(len(rest) for rest in chosen) - 1, left=False)
     cache.batch_select_indices(owner[longer].to(model.device))

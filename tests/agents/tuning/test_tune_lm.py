@@ -54,8 +54,8 @@ def test_validation_loss_falls_and_what_is_kept_can_be_loaded(base: Path, tmp_pa
     train, valid, _ = sides()
     config = small(base, method=method)
     rows = rows_of(model, list(Sampler(config, train, valid).draw(24, np.random.default_rng([0, 0]))))
-    told = [loss_of(model, batch) for batch in micro_batches(rows, 8, 0.0)]
-    again = sum(one.answers for one in told) / sum(one.tokens for one in told)
+    told = [loss_of(model, batch) for batch in micro_batches(rows, config, prompts=False)]
+    again = sum(one.told for one in told) / sum(one.count for one in told)
     assert again == pytest.approx(done.card["valid_loss"], abs=1e-4)
 
 
@@ -71,16 +71,16 @@ def test_the_loss_is_that_of_the_answers_tokens_alone(base: Path) -> None:
     model = load_model(base, device="cpu")
     train, _, _ = sides()
     samples = list(Sampler(small(base, tasks={"find": 1}), train).draw(5, np.random.default_rng(0)))
-    [batch] = micro_batches(rows_of(model, samples), 8, 0.0)
+    [batch] = micro_batches(rows_of(model, samples), small(base))
     told = loss_of(model, batch)
     from recloop.agents.chat.likelihood import Question
 
     scored = score(model, [Question(sample.prompt, (sample.answer,)) for sample in samples])
     answers = sum(one.total for (one,) in scored)
     ends = [model.tokenizer.eos_token_id]
-    assert told.tokens == sum(len(one.logprobs) for (one,) in scored) + len(ends) * len(samples)
-    assert told.answers > -answers, "the end of the text is learnt, too"
-    assert float(told.loss.detach()) == pytest.approx(told.answers, rel=1e-5)
+    assert told.count == sum(len(one.logprobs) for (one,) in scored) + len(ends) * len(samples)
+    assert told.told > -answers, "the end of the text is learnt, too"
+    assert float(told.loss.detach()) == pytest.approx(told.told, rel=1e-5)
 
 
 def test_a_prompts_tokens_count_where_asked_for(base: Path) -> None:
@@ -88,18 +88,50 @@ def test_a_prompts_tokens_count_where_asked_for(base: Path) -> None:
     train, _, _ = sides()
     samples = list(Sampler(small(base), train).draw(6, np.random.default_rng(0)))
     rows = rows_of(model, samples)
-    [plain], [with_prompt] = micro_batches(rows, 8, 0.0), micro_batches(rows, 8, 0.5)
-    assert loss_of(model, plain).answers == pytest.approx(loss_of(model, with_prompt).answers, rel=1e-4)
+    [plain], [with_prompt] = (micro_batches(rows, small(base, prompt_weight=weight)) for weight in (0.0, 0.5))
+    assert loss_of(model, plain).told == pytest.approx(loss_of(model, with_prompt).told, rel=1e-4)
     assert set(with_prompt.weights.unique().tolist()) <= {0.0, 0.5, 1.0, 2.0, 4.0}
     assert float(with_prompt.weights.sum()) > float(plain.weights.sum())
+
+
+def test_balanced_by_samples_a_yes_counts_as_much_as_a_long_title(base: Path) -> None:
+    model = load_model(base, device="cpu")
+    train, _, _ = sides()
+    config = small(base, balance="sample", micro_batch=16, tasks={"find": 1, "judge": 1})
+    rows = rows_of(model, list(Sampler(config, train).draw(12, np.random.default_rng(0))))
+    lengths = {len(row.ids) - row.answer for row in rows}
+    assert min(lengths) == 2 < 2 * min(lengths) < max(lengths), "an answer and the text's end; titles are longer"
+    [batch] = micro_batches(rows, config)
+    assert batch.weights.sum(1).tolist() == pytest.approx([1.0] * 12)
+    alone = [loss_of(model, micro_batches([row], config)[0]).told for row in rows]
+    found = loss_of(model, batch)
+    assert (found.told / found.count) == pytest.approx(sum(alone) / 12, rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_in_bfloat16_it_learns_as_in_float32_and_keeps_float32(base: Path, tmp_path: Path, method: str) -> None:
+    given = {"method": method, "epochs": 2, "balance": "sample"}
+    plain = tuned(base, tmp_path / "plain", **given).card["valid_loss"]
+    other = tuned(base, tmp_path / "half", **given, precision="bfloat16", attention="eager").card["valid_loss"]
+    assert plain != other
+    assert other == pytest.approx(plain, abs=0.03)
+    assert {weight.dtype for weight in weights(tmp_path / "half").values()} == {torch.float32}
+
+
+def test_an_attention_that_is_not_installed_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tune_lm\.attention: 'flash_attention_2' does not work"):
+        tuned(base, tmp_path / "out", attention="flash_attention_2")
 
 
 def test_padding_and_micro_batches_change_no_loss(base: Path) -> None:
     model = load_model(base, device="cpu")
     train, _, _ = sides()
     rows = rows_of(model, list(Sampler(small(base), train).draw(12, np.random.default_rng(0))))
-    whole, single = ([loss_of(model, batch) for batch in micro_batches(rows, size, 0.3)] for size in (12, 1))
-    assert sum(one.answers for one in whole) == pytest.approx(sum(one.answers for one in single), rel=1e-5)
+    whole, single = (
+        [loss_of(model, batch) for batch in micro_batches(rows, small(base, micro_batch=size, prompt_weight=0.3))]
+        for size in (12, 1)
+    )
+    assert sum(one.told for one in whole) == pytest.approx(sum(one.told for one in single), rel=1e-5)
     assert sum(float(one.loss.detach()) for one in whole) == pytest.approx(
         sum(float(one.loss.detach()) for one in single), rel=1e-5
     )
