@@ -25,7 +25,7 @@ from local_lm_speed import timings
 from recloop.agents.chat.likelihood import Scored, yes_share
 from recloop.agents.chat.local.model import LocalModel, load_model
 from recloop.agents.chat.local.scoring import TOKENS, score
-from recloop.agents.tuning import TuneLM, doubt_question, find_question, tune_on, written
+from recloop.agents.tuning import TuneLM, doubt_question, find_question, next_doubts, next_questions, tune_on, written
 from recloop.agents.tuning.small import make_small_model, texts_of
 from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
 from recloop.recsys.data.bazaar import World, world
@@ -46,9 +46,14 @@ CHUNK = 200
 
 
 def doubts(
-    model: LocalModel, windows: Sequence[Sequence[str]], *, judge: bool = True, tokens: int = TOKENS
+    model: LocalModel,
+    windows: Sequence[Sequence[str]],
+    *,
+    judge: bool = True,
+    following: bool = False,
+    tokens: int = TOKENS,
 ) -> pd.DataFrame:
-    """A row an item of each window: window, place, the find views and, for `judge`, 1 - p(Yes)."""
+    """A row an item of each window: window, place, the find views; judge: 1 - p(Yes); following: `next_doubts`."""
     tables = []
     for low in range(0, len(windows), CHUNK):
         block = windows[low : low + CHUNK]
@@ -62,6 +67,10 @@ def doubts(
         if judge:
             asked = [doubt_question(titles, at) for titles in block for at in range(len(titles))]
             table["judge"] = [1 - yes_share(row) for row in score(model, asked, tokens=tokens)]
+        if following:
+            sets = [next_questions(titles) for titles in block]
+            rows_left = iter(score(model, [question for asked in sets for question in asked], tokens=tokens))
+            table["next"] = [doubt for asked in sets for doubt in next_doubts([next(rows_left) for _ in asked])]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
@@ -74,7 +83,7 @@ def windows_of(data: Dataset, users: Sequence[int], size: int = 11) -> list[list
 
 def measured(table: pd.DataFrame, planted: np.ndarray[Any, Any]) -> dict[str, dict[str, float]]:
     """AUC and AP of each view over all items."""
-    views = [name for name in (*VIEWS, "judge") if name in table]
+    views = [name for name in (*VIEWS, "judge", "next") if name in table]
     return {
         name: {
             "auc": round(float(roc_auc_score(planted, table[name])), 4),

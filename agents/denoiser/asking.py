@@ -17,7 +17,7 @@ from ..asking import ask_about
 from ..chat.handles import doubts_reply, fits_reply, handles_for, substitute_reply
 from ..chat.likelihood import Likelihood, Question, yes_share
 from ..chat.types import Message, Sampling
-from ..tuning.wording import doubt_question, find_question
+from ..tuning.wording import doubt_question, find_question, next_doubts, next_questions
 from .config import Denoise
 
 NAME = "denoise"
@@ -69,7 +69,8 @@ async def reviewed(setup: Setup, texts: Sequence[str], tools: Tools) -> tuple[li
 async def weighed(setup: Setup, texts: Sequence[str], tools: Tools) -> list[float]:
     """Doubt in [0, 1] of each item: the mean probability of its title's tokens as the answer to what is noise.
 
-    The geometric mean over the whole title, or the first token's probability; of a model that judges, the share of No.
+    The geometric mean over the whole title, or the first token's probability; of a model that judges, the share of No;
+    of one that names the next item, how little the others add to the title's likelihood.
     Raises ConfigError without a model that gives log-probabilities.
     """
     if setup.likelihood is None:
@@ -83,6 +84,8 @@ async def weighed(setup: Setup, texts: Sequence[str], tools: Tools) -> list[floa
     tools.tally.calls += len(questions)
     if setup.config.question == "judge":
         return [1 - yes_share(row) for row in scored]
+    if setup.config.question == "next":
+        return next_doubts(scored)
     return [
         math.exp(min(0.0, one.first if setup.config.token == "first" else one.per_token)) if one.logprobs else 0.0
         for one in scored[0]
@@ -92,13 +95,15 @@ async def weighed(setup: Setup, texts: Sequence[str], tools: Tools) -> list[floa
 def questions_about(setup: Setup, texts: Sequence[str]) -> tuple[list[Question], str]:
     """What is asked about a window, and the name and digest of the prompt: one question of all items, or, of a model
     that judges one by the others, one an item."""
-    name = {"review": "denoise/review", "find": "tune_lm/find", "judge": "tune_lm/judge"}[setup.config.question]
-    prompt = prompts.load(name, setup.wording)
+    question = setup.config.question
+    prompt = prompts.load("denoise/review" if question == "review" else f"tune_lm/{question}", setup.wording)
     worded = f"{prompt.name}@{prompt.digest}"
-    if setup.config.question == "find":
+    if question == "find":
         return [find_question(texts, setup.wording)], worded
-    if setup.config.question == "judge":
+    if question == "judge":
         return [doubt_question(texts, at, setup.wording) for at in range(len(texts))], worded
+    if question == "next":
+        return next_questions(texts, setup.wording), worded
     rendered = prompt.render(options=dict(zip(handles_for(len(texts)), texts, strict=True)))
     messages = (Message("system", rendered.system), Message("user", rendered.user))
     return [Question(messages, tuple(f'{text}"' for text in texts), BEGUN)], worded

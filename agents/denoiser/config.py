@@ -71,9 +71,10 @@ class Denoise(BaseModel):
     mode: Literal["review", "likelihood", "hard_samples"] = "review"
     """review: any chat model gives each item a doubt; likelihood: log-probabilities of titles (a local model or a
     server that gives them); hard_samples: only rows of high and changing loss are asked about, against a profile."""
-    question: Literal["review", "find", "judge"] = "review"
-    """likelihood: what is asked. review: the words of the review, of any model; find, judge: those that `tune-lm` has
-    taught a model, over titles alone: which title does not belong, or Yes or No to each item by the others."""
+    question: Literal["review", "find", "judge", "next"] = "review"
+    """likelihood: what is asked. review: the words of the review, of any model. The others are those that `tune-lm` has
+    taught a model, over titles alone: which title does not belong (find), Yes or No to each item by the others (judge),
+    how much likelier the others make a title as what comes next (next)."""
     token: Literal["whole", "first"] = "whole"
     """likelihood: the whole title, length-normalised, or LLM4DSR's first token, which some titles share."""
     window: int = Field(11, ge=3)

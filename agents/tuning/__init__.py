@@ -3,7 +3,7 @@
 from .config import TuneLM
 from .tune_lm import TuneLMFile, tune_lm
 from .tune_on import Tuned, tune_on
-from .wording import doubt_question, find_question, next_prompt, taste_question, written
+from .wording import doubt_question, find_question, next_doubts, next_prompt, next_questions, taste_question, written
 
 __all__ = [
     "TuneLM",
@@ -11,7 +11,9 @@ __all__ = [
     "Tuned",
     "doubt_question",
     "find_question",
+    "next_doubts",
     "next_prompt",
+    "next_questions",
     "taste_question",
     "tune_lm",
     "tune_on",

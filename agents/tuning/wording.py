@@ -1,18 +1,20 @@
 """What a tuned model is asked: the same words in the samples it learns from and in the questions it is scored by.
 
-Find and replace names the title that does not belong, then the one that stood in its place; next item names a title;
-yes or no judges one item by others. A prompt that differs between tuning and scoring by so much as a quote mark costs
-what was learnt (seen in LLM4DSR's public code), so both are made here.
+Find and replace names the title that does not belong, then the one that stood in its place; next item names a title,
+and what the others add to its likelihood judges it; yes or no judges one item by others. A prompt that differs between
+tuning and scoring by so much as a quote mark costs what was learnt (seen in LLM4DSR's public code), so both are made
+here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from ... import prompts
 from ...prompts.fencing import clean
-from ..chat.likelihood import NO, YES, Question
+from ..chat.likelihood import NO, YES, Question, Scored
 from ..chat.types import Message
 
 PROMPTS = {"find": "tune_lm/find", "next": "tune_lm/next", "judge": "tune_lm/judge"}
@@ -53,6 +55,28 @@ def taste_question(titles: Sequence[str], candidate: str, wording: Path | None =
 def doubt_question(titles: Sequence[str], at: int, wording: Path | None = None) -> Question:
     """The same for one place of a window, judged by all the others; its doubt is 1 - `yes_share`."""
     return taste_question([*titles[:at], *titles[at + 1 :]], titles[at], wording)
+
+
+def next_questions(titles: Sequence[str], wording: Path | None = None) -> list[Question]:
+    """Of each place its title as what comes after all the others; and last, all titles after none."""
+    answers = tuple(written(title) + END for title in titles)
+    after = [
+        Question(next_prompt([*titles[:at], *titles[at + 1 :]], wording), (answer,))
+        for at, answer in enumerate(answers)
+    ]
+    return [*after, Question(next_prompt([], wording), answers)]
+
+
+def next_doubts(scored: Sequence[Sequence[Scored]]) -> list[float]:
+    """Doubt in [0, 1] of each place, from what `next_questions` scored: .5 where the others do not change a title's
+    likelihood, lower where they make it likelier.
+
+    It is a / (a + b), of the means a token (geometric) a of the title alone and b after the others: their pointwise
+    mutual information, which Holtzman et al. (arXiv 2104.08315) rank answers by, in a scale of our own.
+    """
+    *after, alone = scored
+    pairs = [(one.per_token, row[0].per_token) for row, one in zip(after, alone, strict=True)]
+    return [1 / (1 + math.exp(min(700.0, b - a))) for a, b in pairs]
 
 
 def _messages(task: str, wording: Path | None, **shown: object) -> tuple[Message, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from recloop.agents.agent import Tools
-from recloop.agents.chat.likelihood import Question, scripted_likelihood
+from recloop.agents.chat.likelihood import Question, Scored, scripted_likelihood
 from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.types import Chat, Reply, Request
 from recloop.agents.denoiser import Denoise, Denoiser
 from recloop.agents.fusion import undone
 from recloop.agents.memory import ListMemory, tfidf_svd
-from recloop.agents.tuning import doubt_question, find_question
+from recloop.agents.tuning import doubt_question, find_question, next_doubts, next_questions
 from recloop.errors import ConfigError, DataError
 from recloop.recsys.data import Dataset
 from recloop.simulators.batch import run_batch
@@ -133,9 +134,9 @@ def test_a_title_is_weighed_to_its_closing_quote(world: Dataset) -> None:
     assert asked[0].continuations[3] == f'{world.items["title"][EACH]}"'
 
 
-@pytest.mark.parametrize("question", ["find", "judge"])
+@pytest.mark.parametrize("question", ["find", "judge", "next"])
 def test_a_tuned_model_is_asked_in_the_words_it_has_learnt_and_over_titles_alone(world: Dataset, question: str) -> None:
-    """The robot is the stranger: most likely as the noise, and No where it is judged by the kites."""
+    """The robot is the stranger: most likely as the noise, No by the kites, and none the likelier after them."""
     asked: list[Question] = []
 
     def script(question: Question) -> list[list[float]]:
@@ -143,6 +144,9 @@ def test_a_tuned_model_is_asked_in_the_words_it_has_learnt_and_over_titles_alone
         if question.continuations == ("Yes", "No"):
             strange = "robot" in str(question.prompt[-1]).split("take this one?")[1]
             return [[-3.0], [-0.1]] if strange else [[-0.1], [-3.0]]
+        if "comes next?" in str(question.prompt[-1]):
+            known = "kite" in str(question.prompt[-1])
+            return [[-2.0, -1.0] if known and "robot" not in text else [-3.0, -1.0] for text in question.continuations]
         return [[-0.1 if "robot" in text else -3.0] for text in question.continuations]
 
     config = Denoise(mode="likelihood", question=question)  # type: ignore[arg-type]
@@ -150,7 +154,18 @@ def test_a_tuned_model_is_asked_in_the_words_it_has_learnt_and_over_titles_alone
     assert np.argmax([row["doubt"] for row in rows]) == 3
     titles = [world.items["title"][item] for item in STRANGER]
     told = {"find": [find_question(titles)], "judge": [doubt_question(titles, at) for at in range(len(titles))]}
-    assert asked == told[question]
+    assert asked == (told | {"next": next_questions(titles)})[question]
+
+
+def test_a_title_that_the_others_make_likelier_is_doubted_less_whatever_its_length() -> None:
+    def row(*logprobs: float) -> tuple[Scored, ...]:
+        return (Scored("x", ("t",) * len(logprobs), logprobs),)
+
+    alone = (*row(-2.0, -2.0), *row(-5.0), *row(-1.0, -1.0, -1.0))
+    told = next_doubts([row(-1.0, -1.0), row(-5.0), row(-2.0, -2.0, -2.0), alone])
+    assert told == pytest.approx([1 / (1 + math.e), 0.5, math.e / (1 + math.e)])
+    assert next_doubts([row(0.0), row(-1e9)]) == pytest.approx([0.0])
+    assert next_doubts([row(-1e9), row(0.0)]) == pytest.approx([1.0])
 
 
 def test_tuned_words_without_likelihood_are_refused() -> None:
