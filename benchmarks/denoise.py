@@ -3,6 +3,7 @@
     python benchmarks/denoise.py detect --slow --agent     # every detector: AUC, AP, F1, calibration, cold items
     python benchmarks/denoise.py agent                     # the agent's edits: threshold by validation, guards off
     python benchmarks/denoise.py recorded                  # recorded doubts of a real LLM, alone and with the vote
+    python benchmarks/denoise.py local --scores FOLDER     # the same of a local model, from its scores
     python benchmarks/denoise.py retrain --seeds 2         # SASRec and GRU4Rec on raw, denoised, controls, oracle
 
 Doubts and trained cells are kept below --out; a run that was cut off goes on from them. Nothing but the rows named
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from denoise_agent import agent_doubts, agent_table, judged_by_agent
 from denoise_detect import Toys, combined, detect_table, doubts_of, windows_at
-from denoise_local import local_doubts, local_rows
-from denoise_recorded import recorded_table
+from denoise_local import chosen_view, local_doubts, local_rows
+from denoise_recorded import recorded, said_table
 from denoise_retrain import retrain_table
 from recloop.recsys.denoising.owners import Doubts
 
@@ -27,7 +28,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["detect", "agent", "recorded", "retrain"])
+    parser.add_argument("part", choices=["detect", "agent", "recorded", "local", "retrain"])
     parser.add_argument("--folder", type=Path, default=SHARED, help="the real data and the recorded replies")
     parser.add_argument("--out", type=Path, default=Path("runs/denoise"), help="doubts, cells and tables")
     parser.add_argument("--seeds", type=int, default=2, help="retrain: training seeds")
@@ -37,8 +38,10 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
     parser.add_argument("--slow", action="store_true", help="detect: EASE and SASRec too")
     parser.add_argument("--agent", action="store_true", help="detect: the agent with provider offline, too")
-    parser.add_argument("--scores", type=Path, help="detect: folder of the local model's scores-*.parquet")
+    parser.add_argument("--scores", type=Path, help="detect, local: folder of the local model's scores-*.parquet")
     chosen = parser.parse_args()
+    if chosen.part == "local" and chosen.scores is None:
+        parser.error("local needs --scores, the folder of the local model's scores-*.parquet")
     chosen.out.mkdir(parents=True, exist_ok=True)
     if chosen.part == "retrain":
         print(retrain_table(chosen))
@@ -54,8 +57,13 @@ def main() -> None:
         table, told = detect_table(toys, doubts | all_combined(toys, doubts, chosen.scores), chosen.draws)
         (chosen.out / "detect.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     else:
-        path = chosen.folder / "replies" / "toys_doubt.jsonl"
-        table = recorded_table(toys, doubts | combined(toys, doubts), path, chosen.draws)
+        if chosen.part == "local":
+            views = local_doubts(toys, chosen.scores)
+            who, said = "local model", views[chosen_view(toys, views)[0]]
+        else:
+            path = chosen.folder / "replies" / "toys_doubt.jsonl"
+            who, said = "LLM", recorded(toys.data, path)
+        table = said_table(toys, doubts | combined(toys, doubts), said, who, chosen.draws)
     print(table)
 
 

@@ -120,24 +120,23 @@ def combined(toys: Toys, doubts: Mapping[str, Doubts]) -> dict[str, Doubts]:
 
 
 def detect_table(toys: Toys, doubts: Mapping[str, Doubts], draws: int) -> tuple[str, dict[str, Any]]:
-    """Markdown, and the same as plain values. Intervals: test windows drawn again, 95 %."""
+    """Markdown, and the same as plain values. Intervals: test windows drawn again, 95 %. A doubt that is NaN in some
+    windows is judged on the others."""
     truth, cold = toys.truth.planted, others_with(toys.data, holdings(toys.data)) < COLD
     owner = owners(toys.data)[toys.data.user]
     lines = ["| detector | AUC | by owners | AP | F1 | precision | recall | ECE | cold / other true rows flagged |"]
     lines.append("|---|---|---|---|---|--:|--:|--:|---|")
     told = {}
     for name, doubt in doubts.items():
-        valid = toys.valid & ~np.isnan(doubt)
+        valid, test = toys.valid & ~np.isnan(doubt), toys.test & ~np.isnan(doubt)
         cut = best_threshold(doubt[valid], truth[valid])
         by = {
-            key: judge(
-                doubt[toys.test], truth[toys.test], cut, group[toys.test], np.random.default_rng([SEED, 5]), draws
-            )
+            key: judge(doubt[test], truth[test], cut, group[test], np.random.default_rng([SEED, 5]), draws)
             for key, group in (("windows", toys.data.user), ("owners", owner))
         }
-        scaled = calibrated(doubt, truth, valid, toys.test)
-        error = calibration_error(scaled, truth[toys.test])
-        over = over_removal(doubt[toys.test], truth[toys.test], cold[toys.test], cut)
+        scaled = calibrated(doubt, truth, valid, test)
+        error = calibration_error(scaled, truth[test])
+        over = over_removal(doubt[test], truth[test], cold[test], cut)
         told[name] = {key: verdict.as_json() for key, verdict in by.items()} | {"ece": error, "over_removal": over}
         one, other = by["windows"], by["owners"]
         lines.append(

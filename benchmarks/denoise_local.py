@@ -14,13 +14,13 @@ from recloop.recsys.denoising.owners import Doubts
 from recloop.recsys.evaluation.clicks import auc
 
 SIDES = ("valid", "test")
-VIEWS = ("find_first", "find_whole", "find_total", "judge")
+VIEWS = ("find_first", "find_whole", "find_total", "judge", "next")
 VOTES = (f"ItemKNN coherence, {LOG}", "combination, self-planted noise")
 """What the model is combined with: the agent's vote, and the best detector that no truth was shown to."""
 
 
 def local_doubts(toys: Toys, folder: Path) -> dict[str, Doubts]:
-    """View -> (n,) doubts of `scores-valid.parquet` and `scores-test.parquet`; NaN for windows that were not scored.
+    """View -> (n,) doubts of `scores-valid.parquet` and `scores-test.parquet`; NaN where a window was not scored so.
 
     DataError for a row that is none of the data's.
     """
@@ -34,29 +34,42 @@ def local_doubts(toys: Toys, folder: Path) -> dict[str, Doubts]:
     if wrong.any():
         raise DataError(f"{folder}: {int(wrong.sum())} rows name another item than {toys.data.name!r} has there")
     found = {}
-    for view in VIEWS:
+    for view in (view for view in VIEWS if view in table):
         found[view] = np.full(len(toys.data), np.nan)
         found[view][rows] = table[view].to_numpy(np.float64)
     return found
 
 
+def chosen_view(toys: Toys, views: Mapping[str, Doubts]) -> tuple[str, float]:
+    """The view of the best AUC on the validation windows that were scored, and that AUC."""
+    truth, figures = toys.truth.planted, {}
+    for view, doubt in views.items():
+        valid = toys.valid & ~np.isnan(doubt)
+        figures[view] = auc(truth[valid], doubt[valid])
+    best = max(figures, key=lambda view: figures[view])
+    return best, figures[best]
+
+
 def local_rows(toys: Toys, views: Mapping[str, Doubts], others: Mapping[str, Doubts]) -> dict[str, Doubts]:
     """Rows of the table: the view that is best on the validation windows, alone and by rank sum with the votes.
 
-    NaN in rows that were not scored: of the validation windows some are enough; DataError where test windows lack. A
-    rank is one among all scored rows.
+    NaN in rows that were not scored; where test windows are among them, each vote alone comes along on the windows that
+    were. A rank is one among all scored rows. DataError where no test window was scored by that view.
     """
-    asked = ~np.isnan(next(iter(views.values())))
-    if not asked[toys.test].all():
-        raise DataError("the local model's scores lack test windows; score all of them")
-    truth, valid = toys.truth.planted, toys.valid & asked
-    figures = {view: auc(truth[valid], doubt[valid]) for view, doubt in views.items()}
-    best = max(figures, key=lambda view: figures[view])
-    name = f"local model tuned on train_5000 ({best}, AUC {figures[best]:.3f} on validation)"
-    found = {name: np.where(asked, views[best], np.nan)}
+    truth = toys.truth.planted
+    best, figure = chosen_view(toys, views)
+    asked = ~np.isnan(views[best])
+    windows = len(np.unique(toys.data.user[toys.test & asked]))
+    if not windows:
+        raise DataError(f"the local model's scores hold no test window of {best}; score some")
+    whole = bool(asked[toys.test].all())
+    same = "" if whole else f", {windows} test windows"
+    name = f"local model tuned on train_5000 ({best}, AUC {figure:.3f} on validation){same}"
+    found = {name: views[best]}
     for vote in VOTES:
-        found[f"local model + {vote} (rank sum)"] = np.full(len(truth), np.nan)
-        found[f"local model + {vote} (rank sum)"][asked] = rank_sum(
-            {"model": views[best][asked], "vote": others[vote][asked]}
-        )
+        if not whole:
+            found[f"{vote}{same}"] = np.where(asked, others[vote], np.nan)
+        mixed = np.full(len(truth), np.nan)
+        mixed[asked] = rank_sum({"model": views[best][asked], "vote": others[vote][asked]})
+        found[f"local model + {vote} (rank sum){same}"] = mixed
     return found

@@ -1,4 +1,4 @@
-"""Recorded doubts of a real LLM on 150 test windows, alone and beside collaborative evidence, by the same code."""
+"""Doubts of a language model, the recorded ones of 150 windows or a local model's, beside collaborative evidence."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def recorded(data: Dataset, path: Path) -> Doubts:
     return found
 
 
-def recorded_table(toys: Toys, doubts: Mapping[str, Doubts], path: Path, draws: int) -> str:
-    """AUC and AP on the windows asked about, and the paired difference to the LLM alone, over owners drawn again.
+def said_table(toys: Toys, doubts: Mapping[str, Doubts], said: Doubts, who: str, draws: int) -> str:
+    """AUC and AP on the test windows that `who` was asked about, and the paired difference to `who` alone, over owners
+    drawn again.
 
-    Nothing is chosen on these windows: every vote is shown, ranks count alike.
+    said: (n,) doubts, NaN elsewhere. Nothing is chosen on these windows: every vote is shown, ranks count alike.
     """
-    said = recorded(toys.data, path)
-    here = ~np.isnan(said)
+    here = toys.test & ~np.isnan(said)
     truth, group = toys.truth.planted[here], owners(toys.data)[toys.data.user[here]]
     alone = said[here]
     others = {name: doubt[here] for name, doubt in doubts.items() if name != "random"}
-    rows = {"LLM alone": alone, **others}
+    rows = {f"{who} alone": alone, **others}
     for name in (f"ItemKNN coherence, {LOG}", f"low popularity, {LOG}", "combination, self-planted noise"):
-        rows[f"LLM + {name} (rank sum)"] = rank_sum({"llm": alone, "vote": others[name]})
-    rows["LLM + combination, truth of train_5000 (rank sum)"] = rank_sum(
+        rows[f"{who} + {name} (rank sum)"] = rank_sum({"llm": alone, "vote": others[name]})
+    rows[f"{who} + combination, truth of train_5000 (rank sum)"] = rank_sum(
         {"llm": alone, "vote": others["combination, truth of train_5000"]}
     )
-    lines = ["| doubt | AUC | AP | AUC less the LLM's |", "|---|---|---|---|"]
+    lines = [f"| doubt | AUC | AP | AUC less that of {who} |", "|---|---|---|---|"]
     for name, doubt in rows.items():
         verdict = judge(doubt, truth, float("inf"), group, np.random.default_rng([SEED, 6]), draws)
         lines.append(

@@ -31,6 +31,7 @@ from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
 from recloop.recsys.data.bazaar import World, world
 from recloop.recsys.data.dataset import Dataset
 from recloop.recsys.data.windows import read_planted, read_windows
+from recloop.recsys.denoising.judged import paired_auc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 VIEWS: dict[str, Callable[[Scored], float]] = {
@@ -209,23 +210,36 @@ def score_toys(out: Path, folder: Path, rows: int | None) -> None:
 
 def sharing(table: pd.DataFrame, planted: np.ndarray[Any, Any]) -> dict[str, Any]:
     """First token against whole title on the items whose first token another item of their window has, too."""
-    twins = table.groupby(["window", "first_token"])["place"].transform("size").to_numpy() > 1
-    told: dict[str, Any] = {"items": int(twins.sum()), "planted": int(planted[twins].sum())}
-    if 0 < planted[twins].sum() < twins.sum():
-        told |= measured(table[twins].reset_index(drop=True), planted[twins])
+    table = table.assign(planted=planted).reset_index(drop=True)
+    twins = table[table.groupby(["window", "first_token"])["place"].transform("size") > 1]
+    told: dict[str, Any] = {"items": len(twins), "planted": int(twins["planted"].sum())}
+    if 0 < told["planted"] < len(twins):
+        told |= measured(twins, twins["planted"].to_numpy())
+        told["auc_less_first"] = {name: less_first(twins, name) for name in ("find_whole", "find_total")}
     # Pairs of one window and first token of which one is planted: which of the two is doubted more?
-    wins: dict[str, list[float]] = {name: [] for name in VIEWS}
-    shared = table[twins].assign(planted=planted[twins])
-    for _, group in shared.groupby(["window", "first_token"]):
-        for bad in group[group["planted"]].itertuples():
-            for good in group[~group["planted"]].itertuples():
-                for name in VIEWS:
-                    one, other = getattr(bad, name), getattr(good, name)
-                    wins[name].append(0.5 if abs(one - other) < 1e-5 else float(one > other))
-    return told | {
-        "pairs": len(wins["find_first"]),
-        "pairs_won": {k: round(float(np.mean(v)), 4) for k, v in wins.items()},
-    }
+    both = twins[twins["planted"]].merge(twins[~twins["planted"]], on=["window", "first_token"])
+    told["pairs"] = len(both)
+    if len(both):
+        told["pairs_won"] = {name: won(both, name) for name in VIEWS}
+    return told
+
+
+def less_first(table: pd.DataFrame, view: str) -> list[float]:
+    """The AUC of a view less that of the first token, and its 95 % interval over windows drawn again."""
+    rng = np.random.default_rng([0, 8])
+    doubts = table[view].to_numpy(), table["find_first"].to_numpy()
+    paired = paired_auc(*doubts, table["planted"].to_numpy(), table["window"].to_numpy(), rng, 1000)
+    return [round(paired.value, 4), round(paired.low, 4), round(paired.high, 4)]
+
+
+def won(both: pd.DataFrame, view: str) -> list[float]:
+    """Share of the pairs whose planted item is doubted more, a tie a half, and its 95 % interval over windows."""
+    less = both[f"{view}_x"] - both[f"{view}_y"]
+    wins = np.where(less.abs() < 1e-5, 0.5, less > 0)
+    sums = pd.DataFrame({"window": both["window"], "wins": wins, "pairs": 1}).groupby("window").sum().to_numpy()
+    drawn = sums[np.random.default_rng([0, 9]).integers(len(sums), size=(1000, len(sums)))].sum(1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    return [round(float(wins.mean()), 4), round(float(low), 4), round(float(high), 4)]
 
 
 # --- speed ------------------------------------------------------------------------------------------------------------

