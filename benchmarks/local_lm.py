@@ -1,6 +1,6 @@
 """What local_lm.md says of local language models: scores, speed, and two small ones made and tuned from nothing.
 
-    python benchmarks/local_lm.py bazaar OUT
+    python benchmarks/local_lm.py bazaar OUT [--world 1]
     python benchmarks/local_lm.py toys OUT --data ../shared/data/amazon-toys-noise/noise-0.1
     python benchmarks/local_lm.py score OUT --data ... [--rows 1000]
     python benchmarks/local_lm.py speed OUT --data ...
@@ -97,15 +97,19 @@ def measured(table: pd.DataFrame, planted: np.ndarray[Any, Any]) -> dict[str, di
 # --- bazaar -----------------------------------------------------------------------------------------------------------
 
 
-def bazaar(out: Path, seed: int) -> None:
-    """A model made and tuned on 80 % of a bazaar's users; planted noise in windows of 10 % that it has never seen."""
-    made = world(0, users=BAZAAR["users"])
+def bazaar(out: Path, seed: int, number: int) -> None:
+    """A model made and tuned on 80 % of a bazaar's users; planted noise in windows of 10 % that it has never seen.
+
+    number: the seed of the world. All settings were tried in world 0.
+    """
+    made = world(number, users=BAZAAR["users"])
     data = made.dataset
     part = data.user % 10
     train, valid = data.rows(part < 8), data.rows(part == 8)
     chooses, unseen = ([user for user in range(data.n_users) if user % 10 == kept] for kept in (8, 9))
     planted = noise_of(made, unseen)
-    base, first, tuned = (out / "bazaar" / name for name in ("base", "first", "tuned"))
+    folder = out / ("bazaar" if number == 0 else f"bazaar-{number}")
+    base, first, tuned = (folder / name for name in ("base", "first", "tuned"))
     if not (base / "config.json").exists():
         make_small_model(
             base, texts_of(train), vocabulary=4000, hidden_size=64, feed_forward=128, layers=3, whole_lines=True,
@@ -128,12 +132,12 @@ def bazaar(out: Path, seed: int) -> None:
         [-made.affinity(u, data.history(u)[:11], made.phase[data.indptr[u] : data.indptr[u + 1]][:11]) for u in unseen]
     )
     told["true_affinity_auc"] = round(float(roc_auc_score(planted, affinity)), 4)
-    for name, folder in (("untuned", base), ("tuned_first", first), ("tuned", tuned)):
-        told[name] = measured(doubts(load_model(folder, device="cpu"), windows_of(data, unseen)), planted)
+    for name, kept in (("untuned", base), ("tuned_first", first), ("tuned", tuned)):
+        told[name] = measured(doubts(load_model(kept, device="cpu"), windows_of(data, unseen)), planted)
     found = measured(doubts(load_model(tuned, device="cpu"), windows_of(data, chooses)), noise_of(made, chooses))
     told["tuned_valid"] = found
     told["chosen_on_valid"] = max(found, key=lambda view: found[view]["auc"])
-    report(out / "bazaar" / "measured.json", told)
+    report(folder / "measured.json", told)
 
 
 def noise_of(made: World, users: Sequence[int], size: int = 11) -> np.ndarray[Any, Any]:
@@ -289,11 +293,12 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=200, help="speed: windows of 11 items")
     parser.add_argument("--width", type=int, default=64, help="speed: numbers a token of the model")
     parser.add_argument("--layers", type=int, default=2, help="speed: layers of the model")
+    parser.add_argument("--world", type=int, default=0, help="bazaar: its seed")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.what == "bazaar":
-        bazaar(given.out, given.seed)
+        bazaar(given.out, given.seed, given.world)
     elif given.what == "toys":
         toys(given.out, given.data, given.seed)
     elif given.what == "score":

