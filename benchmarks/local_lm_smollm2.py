@@ -105,9 +105,11 @@ def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untun
     data, truth = read_planted(folder / ("test.csv" if side == "pairs" else f"{side}.csv"))
     asked = (paired(model, data, truth) if side == "pairs" else order(side, data.n_users, replies))[:rows]
     views = {"judge": judge and side != "pairs", "following": side != "pairs"}
+    kept = []
     for low in range(0, len(asked), BLOCK):
         users = asked[low : low + BLOCK]
         part = parts / f"{low:05d}-{low + len(users):05d}.parquet"
+        kept.append(part)
         if part.exists():
             continue
         began = time.process_time()
@@ -121,8 +123,8 @@ def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untun
         table.to_parquet(part.with_suffix(".partial"), index=False)
         part.with_suffix(".partial").replace(part)
         say(f"{side}: {low + len(users)} of {len(asked)} windows")
-    table = pd.concat([pd.read_parquet(part) for part in sorted(parts.glob("*.parquet"))], ignore_index=True)
-    table[table["window"].isin(asked)].to_parquet(where / f"scores-{side}.parquet", index=False)
+    table = pd.concat([pd.read_parquet(part) for part in kept], ignore_index=True)
+    table.to_parquet(where / f"scores-{side}.parquet", index=False)
 
 
 def told(out: Path) -> dict[str, Any]:
