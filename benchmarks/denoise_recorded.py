@@ -38,17 +38,17 @@ def said_table(toys: Toys, doubts: Mapping[str, Doubts], said: Doubts, who: str,
     alone = said[here]
     others = {name: doubt[here] for name, doubt in doubts.items() if name != "random"}
     rows = {f"{who} alone": alone, **others}
-    for name in (f"ItemKNN coherence, {LOG}", f"low popularity, {LOG}", "combination, self-planted noise"):
-        rows[f"{who} + {name} (rank sum)"] = rank_sum({"llm": alone, "vote": others[name]})
-    rows[f"{who} + combination, truth of train_5000 (rank sum)"] = rank_sum(
-        {"llm": alone, "vote": others["combination, truth of train_5000"]}
-    )
-    lines = [f"| doubt | AUC | AP | AUC less that of {who} |", "|---|---|---|---|"]
+    votes = (f"ItemKNN coherence, {LOG}", f"low popularity, {LOG}", "combination, self-planted noise")
+    mixed = {f"{who} + {name} (rank sum)": others[name] for name in (*votes, "combination, truth of train_5000")}
+    rows |= {name: rank_sum({"said": alone, "vote": vote}) for name, vote in mixed.items()}
+    lines = [f"| doubt | AUC | AP | AUC less that of {who} | less that of the vote |", "|---|---|---|---|---|"]
     for name, doubt in rows.items():
         verdict = judge(doubt, truth, float("inf"), group, np.random.default_rng([SEED, 6]), draws)
-        lines.append(
-            f"| {name} | {span(verdict.auc)} | {span(verdict.ap)} | {_against(doubt, alone, truth, group, draws)} |"
-        )
+        less = [
+            _against(doubt, other, truth, group, draws) if other is not None else ""
+            for other in (alone, mixed.get(name))
+        ]
+        lines.append(f"| {name} | {span(verdict.auc)} | {span(verdict.ap)} | {' | '.join(less)} |")
     windows = len(np.unique(toys.data.user[here]))
     head = f"{windows} windows of {len(set(group))} owners, {len(truth)} rows, {int(truth.sum())} planted"
     return "\n".join([head, "", *lines])
