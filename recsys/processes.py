@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 import torch
@@ -97,6 +98,9 @@ def started_by_torchrun(device: str = "cpu") -> Iterator[tuple[Processes, str]]:
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    # The first step of an optimizer imports this. Imported while processes are connected, it keeps the group, whose
+    # threads then outlive destroy_process_group, and now and then abort the process at its end (torch 2.13).
+    import_module("torch._dynamo")
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield Processes(dist.get_rank(), count), device

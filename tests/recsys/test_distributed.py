@@ -72,6 +72,7 @@ def test_two_processes_learn_what_one_does(name, tmp_path):
     assert [told["count"] for told in both] == [2, 2]
     assert both[0]["weights"] == both[1]["weights"]
     assert both[0]["epochs"] == both[1]["epochs"]
+    assert [told["threads_left"] for told in both] == [[], []], "a thread of gloo's that is left may abort the process"
     alike(both[0], fitted(name, SETTINGS[name], None, Processes()))
 
 
