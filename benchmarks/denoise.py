@@ -4,7 +4,7 @@
     python benchmarks/denoise.py agent                     # the agent's edits: threshold by validation, guards off
     python benchmarks/denoise.py recorded                  # recorded doubts of a real LLM, alone and with the vote
     python benchmarks/denoise.py local --scores FOLDER     # the same of a local model, from its scores
-    python benchmarks/denoise.py retrain --seeds 2         # SASRec and GRU4Rec on raw, denoised, controls, oracle
+    python benchmarks/denoise.py retrain --seeds 3         # SASRec and GRU4Rec on raw, denoised, controls, oracle
 
 Doubts and trained cells are kept below --out; a run that was cut off goes on from them. Nothing but the rows named
 "learnt from" knows of the mask; thresholds are chosen on the validation windows and reported on the test windows.
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("part", choices=["detect", "agent", "recorded", "local", "retrain"])
     parser.add_argument("--folder", type=Path, default=SHARED, help="the real data and the recorded replies")
     parser.add_argument("--out", type=Path, default=Path("runs/denoise"), help="doubts, cells and tables")
-    parser.add_argument("--seeds", type=int, default=2, help="retrain: training seeds")
+    parser.add_argument("--seeds", type=int, default=3, help="retrain: training seeds")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.2, 0.0, 0.05])
     parser.add_argument("--models", nargs="+", default=["sasrec", "gru4rec"])
     parser.add_argument("--partial", action="store_true", help="retrain: only show the cells there are")

@@ -4,8 +4,8 @@
     pip install gguf==0.19.0                                 # to read them
     python benchmarks/local_lm_smollm2.py weights OUT        # OUT/base, as transformers saves a model
     python benchmarks/local_lm_smollm2.py tune OUT           # OUT/tuned, an adapter
-    python benchmarks/local_lm_smollm2.py score OUT --side valid --rows 700
-    python benchmarks/local_lm_smollm2.py score OUT --side test --rows 1000
+    python benchmarks/local_lm_smollm2.py score OUT --side valid --rows 100
+    python benchmarks/local_lm_smollm2.py score OUT --side test --rows 150
     python benchmarks/local_lm_smollm2.py score OUT --side pairs   # a planted and a true title of one first token
     python benchmarks/local_lm_smollm2.py report OUT
 
@@ -96,7 +96,7 @@ def paired(model: LocalModel, data: Dataset, truth: Truth) -> list[int]:
     return sorted(set(kinds[kinds == 2].index.get_level_values("window").tolist()))
 
 
-def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untuned: bool, judge: bool) -> None:
+def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untuned: bool) -> None:
     """`scores-<side>.parquet`: a row an item, as `local_lm.py score` writes it. Blocks of windows are kept."""
     where = out / "untuned" if untuned else out
     parts = where / f"scores-{side}"
@@ -104,7 +104,7 @@ def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untun
     model = load_model(out / "base", None if untuned else out / "tuned", device="cpu", dtype="bfloat16")
     data, truth = read_planted(folder / ("test.csv" if side == "pairs" else f"{side}.csv"))
     asked = (paired(model, data, truth) if side == "pairs" else order(side, data.n_users, replies))[:rows]
-    views = {"judge": judge and side != "pairs", "following": side != "pairs"}
+    views = dict.fromkeys(("judge", "following"), side != "pairs")
     kept = []
     for low in range(0, len(asked), BLOCK):
         users = asked[low : low + BLOCK]
@@ -153,7 +153,6 @@ def main() -> None:
     parser.add_argument("--replies", type=Path, default=Path("../shared/replies/toys_doubt.jsonl"))
     parser.add_argument("--side", choices=["valid", "test", "pairs"], default="valid", help="score: which windows")
     parser.add_argument("--rows", type=int, default=1000, help="score: only so many of them")
-    parser.add_argument("--judge", action=argparse.BooleanOptionalAction, default=True, help="score: Yes or No, too")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--untuned", action="store_true", help="score, report: without the adapter")
     given = parser.parse_args()
@@ -164,7 +163,7 @@ def main() -> None:
     elif given.what == "tune":
         tune(given.out, given.data)
     elif given.what == "score":
-        score(given.out, given.data, given.replies, given.side, given.rows, untuned=given.untuned, judge=given.judge)
+        score(given.out, given.data, given.replies, given.side, given.rows, untuned=given.untuned)
     else:
         print(json.dumps(told(given.out / "untuned" if given.untuned else given.out), indent=1))
 
