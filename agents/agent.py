@@ -59,7 +59,7 @@ class Record:
     seconds: float = 0.0
 
 
-class Later(Mapping[str, Any]):
+class LazyState(Mapping[str, Any]):
     """A task's state that is made when it is first looked at: a resume passes a million finished tasks in a second."""
 
     __slots__ = ("_made", "_make")

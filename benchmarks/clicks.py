@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from recloop.recsys.clicks import CLICK_MODELS, judge_clicks, random_rows
 from recloop.recsys.data import Split, global_time, read_movielens
-from recloop.recsys.models import Circumstances, model
+from recloop.recsys.models import FitContext, model
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def trained(name: str, split: Split, seeds: int, threads: int) -> tuple[np.ndarr
     for seed in range(seeds):
         clicks = model(name)
         began = time.perf_counter()
-        clicks.fit(split.train, split.valid, Circumstances(seed=seed, threads=threads))
+        clicks.fit(split.train, split.valid, FitContext(seed=seed, threads=threads))
         spent = time.perf_counter() - began
         epochs = clicks.log.epochs
         valid = epochs[clicks.log.best_epoch - 1].judged

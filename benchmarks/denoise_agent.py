@@ -17,8 +17,8 @@ from recloop.agents.denoiser.fold import payloads
 from recloop.agents.denoiser.guards import guarded
 from recloop.agents.memory import ListMemory, tfidf_svd
 from recloop.recsys.denoising.owners import Bools, Doubts
-from recloop.simulators.batch import run_batch
-from recloop.simulators.records import read_records
+from recloop.simulators.batch.records import read_records
+from recloop.simulators.batch.runner import run_batch
 
 THRESHOLDS = tuple(round(0.3 + 0.05 * step, 2) for step in range(14))
 WEIGHTS = (0.0, 0.25, 0.5, 0.75)

@@ -27,7 +27,7 @@ from recloop.recsys.denoising.judged import best_threshold, calibration_error, j
 from recloop.recsys.denoising.learnt import ease_doubt, sasrec_doubt
 from recloop.recsys.denoising.owners import Bools, Doubts, cross_fitted, holdings, owners
 from recloop.recsys.denoising.planting import planted
-from recloop.recsys.models import Circumstances
+from recloop.recsys.models import FitContext
 
 SEED = 0
 FOLDS = 2
@@ -69,12 +69,12 @@ def doubts_of(toys: Toys, out: Path, *, slow: bool) -> dict[str, Doubts]:
         f"ItemKNN coherence, {LOG}": lambda: neighbour_doubt(data),
     }
     if slow:
-        threads = Circumstances(seed=SEED, threads=1)
+        threads = FitContext(seed=SEED, threads=1)
         makers[f"EASE residual, {LOG}"] = lambda: cross_fitted(
             data, lambda learn, _: ease_doubt(data, learn), FOLDS, SEED
         )
         makers[f"SASRec likelihood, {LOG}"] = lambda: cross_fitted(
-            data, lambda learn, _: sasrec_doubt(data, learn, circumstances=threads), FOLDS, SEED
+            data, lambda learn, _: sasrec_doubt(data, learn, context=threads), FOLDS, SEED
         )
     found = {}
     for name, make in makers.items():

@@ -30,7 +30,7 @@ from recloop.recsys.denoising.judged import drawn_again
 from recloop.recsys.denoising.owners import owners
 from recloop.recsys.denoising.robust import RobustGRU4Rec, RobustSASRec
 from recloop.recsys.evaluation import evaluate
-from recloop.recsys.models import Circumstances
+from recloop.recsys.models import FitContext
 from recloop.recsys.models.gru4rec import GRU4Rec
 from recloop.recsys.models.sasrec import SASRec
 
@@ -106,7 +106,7 @@ def trained(
     train, bad = at.sequences(noise)
     known, targets, past = at.asked()
     model = made(name, variant, epochs)
-    model.fit(edited(train, bad, variant, seed), None, Circumstances(seed=seed, threads=1, folder=folder))
+    model.fit(edited(train, bad, variant, seed), None, FitContext(seed=seed, threads=1, folder=folder))
     split = Split(known, known.rows(np.zeros(len(known), bool)), targets)
     history = edited(known, noise[past], variant, seed)
     users = np.flatnonzero(targets.user_counts)

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from engine_world import Server, served, verdict, world
-from recloop.simulators.accounts import usage
-from recloop.simulators.asking import asking
-from recloop.simulators.records import finished_keys, read_records
-from recloop.simulators.study import Study
+from recloop.simulators.batch.records import finished_keys, read_records
+from recloop.simulators.batch.usage import usage
+from recloop.simulators.studies.agent_runner import open_runner
+from recloop.simulators.studies.study import Study
 
 WALK = {"walk": 1, "rounds": 1}
 IN_FLIGHT = 24
@@ -48,7 +48,7 @@ def run(url: str, out: Path, users: int) -> None:
     asked, data = study(url, out), world(users)
 
     async def go() -> None:
-        async with asking(asked, data) as opened:
+        async with open_runner(asked, data) as opened:
             await opened.step("setwise", WALK, data, asked.folder / "agents" / "0")
 
     asyncio.run(go())

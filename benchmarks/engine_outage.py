@@ -26,8 +26,8 @@ from recloop.agents.chat.limited import limited
 from recloop.agents.chat.openai_chat import openai_chat
 from recloop.agents.chat.retried import retried
 from recloop.agents.chat.types import Chat, Message, Request, Sampling
-from recloop.simulators.asking import asking
-from recloop.simulators.study import Study
+from recloop.simulators.studies.agent_runner import open_runner
+from recloop.simulators.studies.study import Study
 
 TASK = {"walk": 1, "rounds": 0}
 CAPACITY, LATENCY, TIMEOUT, MOST = 32, 0.2, 2.0, 256
@@ -60,7 +60,7 @@ def outage(users: int, away: float) -> list[dict[str, Any]]:
             told["back"] = time.monotonic()
 
         async def run() -> Any:
-            async with asking(asked, data) as opened:
+            async with open_runner(asked, data) as opened:
                 began = time.monotonic()
                 weather = asyncio.create_task(trouble())
                 _, folder = await opened.step("setwise", TASK, data, asked.folder / "agents" / "0")

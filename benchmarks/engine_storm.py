@@ -33,9 +33,9 @@ from engine_world import Clock, served, verdict, world
 from recloop.agents.chat.replies import Replies, read_replay
 from recloop.errors import RecloopError
 from recloop.logs import set_up_logs
-from recloop.simulators.asking import CACHE, asking
-from recloop.simulators.records import read_records
-from recloop.simulators.study import Study
+from recloop.simulators.batch.records import read_records
+from recloop.simulators.studies.agent_runner import CACHE, open_runner
+from recloop.simulators.studies.study import Study
 
 FAULTS = {
     "error_429": 0.20,
@@ -75,7 +75,7 @@ def weather(told: argparse.Namespace, out: Path) -> dict[str, Any]:
         asked, data = study(server.url, out, told.in_flight), world(told.users)
 
         async def run() -> Any:
-            async with asking(asked, data) as opened:
+            async with open_runner(asked, data) as opened:
                 clock = Clock()
                 _, folder = await opened.step("setwise", TASK, data, asked.folder / "agents" / "0")
                 return opened.totals[folder.name], folder, clock.read()
@@ -127,7 +127,7 @@ def refused(url: str, out: Path) -> str:
         asked = study(url, out / "refused", 1)
 
         async def run() -> None:
-            async with asking(asked, world(1)) as opened:
+            async with open_runner(asked, world(1)) as opened:
                 await opened.step("setwise", TASK, world(1), asked.folder / "agents" / "0")
 
         asyncio.run(run())

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from engine_world import Clock, Server, resident_mb, served, verdict, world
-from recloop.simulators.asking import asking
-from recloop.simulators.progress import Standing
-from recloop.simulators.study import Study
+from recloop.simulators.batch.progress import Standing
+from recloop.simulators.studies.agent_runner import open_runner
+from recloop.simulators.studies.study import Study
 
 WALK = {"candidates": 10, "set_size": 4, "stride": 2, "walk": 2, "rounds": 1}
 """The set-wise loop at its usual width (5 calls side by side), walked shorter: about 17 calls a task."""
@@ -75,7 +75,7 @@ def work(
     asked = study(url, in_flight, Path(out), f"share-{share}", store)
 
     async def run() -> Any:
-        async with asking(asked, data, watch) as opened:
+        async with open_runner(asked, data, watch) as opened:
             clock = Clock()
             _, folder = await opened.step("setwise", settings, data, asked.folder / "agents" / "0")
             return opened.totals[folder.name], clock.read()

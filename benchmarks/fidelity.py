@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from recloop.settings import checked, with_settings
+from recloop.simulators.batch.progress import watcher
 from recloop.simulators.fidelity.report import show
 from recloop.simulators.fidelity.suite import fidelity
-from recloop.simulators.progress import watcher
-from recloop.simulators.study import Study
+from recloop.simulators.studies.study import Study
 from rich.console import Console
 
 LAST_TEN = {"leave_last_out": {"valid": 0, "test": 10}}

@@ -23,12 +23,12 @@ from recloop.agents.fusion import is_generated
 from recloop.recsys.data import Dataset
 from recloop.recsys.data.atomic import read_atomic
 from recloop.recsys.data.bazaar import World, world
-from recloop.recsys.models import Circumstances, model
-from recloop.simulators.i2i import ItemStudy, Worth, study_i2i
+from recloop.recsys.models import FitContext, model
+from recloop.simulators.batch.progress import watcher
+from recloop.simulators.i2i import ItemStudy, ItemStudyResult, study_i2i
 from recloop.simulators.i2i.config import MODELS
-from recloop.simulators.i2i.report import write_worth
-from recloop.simulators.progress import watcher
-from recloop.simulators.study import Study
+from recloop.simulators.i2i.report import write_result
+from recloop.simulators.studies.study import Study
 from sklearn.metrics import roc_auc_score
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -57,7 +57,7 @@ def main() -> None:
     worth = study_i2i(study_of(chosen), watcher())
     title = f"{chosen.data}, offline (no LLM)" if chosen.llm is None else f"{chosen.data}, {chosen.llm.stem}"
     folder = chosen.out / f"i2i-{chosen.data}"
-    report = write_worth(worth, folder, title, "recall@10")
+    report = write_result(worth, folder, title, "recall@10")
     print(report.read_text(encoding="utf-8"))
     if chosen.data == "bazaar":
         print(truth(worth, world(chosen.world, chosen.size)))
@@ -105,7 +105,7 @@ def _short(entry: dict[str, dict[str, Any]], epochs: int) -> dict[str, dict[str,
     return {name: settings | {"settings": {"epochs": epochs, "evaluate_every": 2, "patience": 5}}}
 
 
-def truth(worth: Worth, made: World) -> str:
+def truth(worth: ItemStudyResult, made: World) -> str:
     """What the added pairs are worth by the world's own tastes, and what the confidence says of its planted noise.
 
     A pair is right if its item is among the tenth of all items unseen in train that suit the user best at the end of
@@ -161,7 +161,7 @@ def swing_speed(folder: Path) -> str:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     began = time.perf_counter()
     swing = model("swing")
-    swing.fit(data, None, Circumstances(threads=1))
+    swing.fit(data, None, FitContext(threads=1))
     spent = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return (

@@ -24,7 +24,7 @@ from recloop.recsys.data import Split, together
 from recloop.recsys.data.movielens import read_movielens
 from recloop.recsys.data.splits import given
 from recloop.recsys.evaluation.ranking import evaluate
-from recloop.recsys.models import Circumstances, model
+from recloop.recsys.models import FitContext, model
 
 SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
     "popularity": ("popularity", {}),
@@ -84,7 +84,7 @@ COLUMNS = {"ndcg": 4, "recall": 4, "valid": 4, "fit": 2, "epochs": 0, "epoch": 2
 def measured(name: str, split: Split, seed: int, threads: int, sides: tuple[str, ...]) -> list[dict[str, object]]:
     """A row a side: fitted on train with valid for early stopping, then fitted on both for as many epochs."""
     kind, settings = SETTINGS[name]
-    circumstances = Circumstances(seed=seed, threads=threads)
+    context = FitContext(seed=seed, threads=threads)
     rows: list[dict[str, object]] = []
     epochs: dict[str, object] = {}
     spent = 0.0
@@ -92,9 +92,9 @@ def measured(name: str, split: Split, seed: int, threads: int, sides: tuple[str,
         recommender = model(kind, **settings, **epochs)
         began = time.perf_counter()
         if learnt_from == "train":
-            recommender.fit(split.train, split.valid, circumstances)
+            recommender.fit(split.train, split.valid, context)
         else:
-            recommender.fit(together(split.train, split.valid), None, circumstances)
+            recommender.fit(together(split.train, split.valid), None, context)
         spent += time.perf_counter() - began
         began = time.perf_counter()
         tested = evaluate(recommender, split, metrics=["ndcg@10", "recall@10"])

@@ -37,14 +37,14 @@ SETTINGS: dict[str, tuple[str, dict[str, object]]] = {
 def measured(name: str, file: Path, seed: int, threads: int, epochs: int | None) -> dict[str, object]:
     from recloop.recsys.data import DataConfig, load_split
     from recloop.recsys.evaluation import evaluate
-    from recloop.recsys.models import Circumstances, model
+    from recloop.recsys.models import FitContext, model
 
     split = load_split(DataConfig(source="atomic", path=file))
     kind, settings = SETTINGS[name]
     learner = model(kind, **settings | ({"epochs": epochs} if epochs and "batch_size" in settings else {}))
     torch.set_num_threads(threads)
     began = time.perf_counter()
-    learner.fit(split.train, split.valid, Circumstances(seed=seed, threads=threads))
+    learner.fit(split.train, split.valid, FitContext(seed=seed, threads=threads))
     fitted = time.perf_counter() - began
     began = time.perf_counter()
     found = evaluate(learner, split, metrics=["ndcg@10", "recall@10"])

@@ -76,13 +76,13 @@ def load(file: Path) -> tuple[object, dict[str, object]]:
 
 def bpr(file: Path, batch_size: int, evaluated: bool) -> dict[str, object]:
     from recloop.recsys.evaluation import evaluate
-    from recloop.recsys.models import Circumstances, model
+    from recloop.recsys.models import FitContext, model
 
     sides, facts = load(file)
     facts["peak_mb_after_load"] = peak_mb()
     learner = model("bpr", epochs=1, batch_size=batch_size, lazy=True)
     began = time.perf_counter()
-    learner.fit(sides.train, None, Circumstances(threads=1))
+    learner.fit(sides.train, None, FitContext(threads=1))
     facts |= {
         "batch_size": batch_size,
         "epoch_s": round(learner.log.epochs[0].seconds, 1),

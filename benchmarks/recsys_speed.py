@@ -23,7 +23,7 @@ from recloop.recsys.data import Split, together
 from recloop.recsys.data.movielens import read_movielens
 from recloop.recsys.data.splits import given
 from recloop.recsys.evaluation import evaluate
-from recloop.recsys.models import Circumstances, model
+from recloop.recsys.models import FitContext, model
 
 HERE = Path(__file__).resolve()
 BOUNDS = {"bpr": 0.15, "lightgcn": 0.5, "gru4rec": 7.0}
@@ -40,7 +40,7 @@ def ours(split: Split, threads: int, seed: int, enough: float) -> dict[str, Any]
     The second is a clock alone: it learns from what the peer learns from, the test side is looked at after each epoch,
     and nothing is chosen by it. The figure after the clock has stopped is the lowest of the epochs that follow.
     """
-    at = Circumstances(seed=seed, threads=threads)
+    at = FitContext(seed=seed, threads=threads)
     whole = model("sasrec")
     began = time.perf_counter()
     whole.fit(split.train, split.valid, at)
@@ -70,7 +70,7 @@ def ours(split: Split, threads: int, seed: int, enough: float) -> dict[str, Any]
 def epoch_of(name: str, split: Split, threads: int, epochs: int) -> dict[str, Any]:
     """The median epoch after the first, without evaluation."""
     fresh = model(name, epochs=epochs)
-    fresh.fit(split.train, None, Circumstances(threads=threads))
+    fresh.fit(split.train, None, FitContext(threads=threads))
     seconds = [line.seconds for line in fresh.log.epochs[1:]]  # type: ignore[attr-defined]
     return {"model": name, "epoch_s": round(statistics.median(seconds), 3), "bound": BOUNDS[name]}
 
@@ -78,7 +78,7 @@ def epoch_of(name: str, split: Split, threads: int, epochs: int) -> dict[str, An
 def evaluation(split: Split, threads: int) -> dict[str, Any]:
     """Scoring and ranking 943 users over 1,682 items by a factor model."""
     fitted = model("bpr", epochs=1)
-    fitted.fit(split.train, None, Circumstances(threads=threads))
+    fitted.fit(split.train, None, FitContext(threads=threads))
     taken = []
     for _ in range(9):
         began = time.perf_counter()

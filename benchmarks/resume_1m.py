@@ -25,8 +25,8 @@ import pandas as pd
 from recloop.agents.agent import Record, Records, Task, Tools
 from recloop.agents.chat.types import Reply, Request
 from recloop.recsys.data import Dataset
-from recloop.simulators.batch import run_batch
-from recloop.simulators.parts import PartWriter, parts_of
+from recloop.simulators.batch.parts import PartWriter, parts_of
+from recloop.simulators.batch.runner import run_batch
 
 
 @dataclass(frozen=True)

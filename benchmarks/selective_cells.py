@@ -37,9 +37,9 @@ from recloop.recsys.guidance import (
 from recloop.recsys.guidance.figures import openings
 from recloop.recsys.guidance.scoring import scorer_of
 from recloop.recsys.guidance.truth import apart
-from recloop.recsys.models import Circumstances
-from recloop.simulators.batch import run_batch
-from recloop.simulators.records import read_records
+from recloop.recsys.models import FitContext
+from recloop.simulators.batch.records import read_records
+from recloop.simulators.batch.runner import run_batch
 
 DATA = ("ml-100k", "ml-latest-small")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -153,7 +153,7 @@ def train_cell(cell: Cell, folder: Path, out: Path, tuned: dict[str, Any] | None
     guided = Guided(GuidedConfig(model=cell.model, settings=settings, weight=cell.weight, **changes), scores)
     chooses, truth = apart(split.valid, guided.config.gate_users, 0)
     fitted = changes["gate"] == "held_out"
-    guided.fit(split.train, chooses, Circumstances(cell.seed, threads=1), truth if fitted else None)
+    guided.fit(split.train, chooses, FitContext(cell.seed, threads=1), truth if fitted else None)
     trained = time.process_time()
     users = judged(guided, split, chooses)
     told = {

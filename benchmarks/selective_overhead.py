@@ -14,7 +14,7 @@ from recloop.recsys.guidance import Guided, GuidedConfig, PairScores
 from recloop.recsys.guidance.term import Guidance
 from recloop.recsys.guidance.truth import apart
 from recloop.recsys.models.recommender import counted
-from recloop.recsys.training import Batch, Term, threads
+from recloop.recsys.training.loop import Batch, Term, threads
 from selective_cells import CLICKS, MODELS, offline_scores, split_of
 
 SETTINGS = {name: {"labels": "choices"} for name in MODELS if MODELS[name] is CLICKS}

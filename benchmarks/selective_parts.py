@@ -19,7 +19,7 @@ from recloop.recsys.evaluation import auc, evaluate, paired
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores, read_scores, write_scores
 from recloop.recsys.guidance.figures import draw_gates, draw_openings, openings
 from recloop.recsys.guidance.truth import apart
-from recloop.recsys.models import Circumstances
+from recloop.recsys.models import FitContext
 from selective_cells import asked, offline_scores, split_of
 
 COLD, HEAD = ColdConfig(value=0.3), HeadConfig(by="share", value=0.5)
@@ -46,7 +46,7 @@ def collapse(shared: Path, out: Path, figures: Path) -> None:
         if not file.exists():
             settings = {"epochs": 100, "patience": 100, "evaluate_every": 100}
             guided = Guided(GuidedConfig(model="bpr", settings=settings, gate=gate, every=1), scores)
-            guided.fit(split.train, chooses, Circumstances(threads=1), truth if gate == "held_out" else None)
+            guided.fit(split.train, chooses, FitContext(threads=1), truth if gate == "held_out" else None)
             guided.gate_log().to_parquet(file)
         logs[gate] = pd.read_parquet(file)
         means = " | ".join(f"{logs[gate]['mean'].iloc[at]:.3f}" for at in (0, 4, 9, 19, 39, 99))
@@ -110,7 +110,7 @@ def planted_training(split: Split, scores: PairScores, right: np.ndarray, gate: 
     chooses, fits = apart(split.valid, 0.5, 0)
     config = GuidedConfig(model="bpr", settings=SETTINGS, gate=gate, **PLANTED)  # type: ignore[arg-type]
     guided = Guided(config, scores)
-    guided.fit(split.train, chooses, Circumstances(seed, threads=1), fits if gate == "held_out" else None)
+    guided.fit(split.train, chooses, FitContext(seed, threads=1), fits if gate == "held_out" else None)
     groups = {"cold users": rare, "head users": ~rare}
     ranked = evaluate(
         guided, split, metrics=["ndcg@10"], item_groups={"head items": popular, "tail items": ~popular},

@@ -18,7 +18,7 @@ import pandas as pd
 from recloop.recsys.data import Dataset, Split, leave_last_out, read_movielens
 from recloop.recsys.evaluation import evaluate, user_auc
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores, random_scores, shuffled_scores
-from recloop.recsys.models import Circumstances
+from recloop.recsys.models import FitContext
 from selective_parts import shown
 
 HELD = 10
@@ -101,7 +101,7 @@ def crossed(
     sides = [halves[::2], halves[1::2]]
     for tested, told_truth in (sides, sides[::-1]) if fitted else ((halves, halves),):
         truth = held.rows(np.isin(held.user, told_truth)) if fitted else None
-        guided.fit(split.train, chooses, Circumstances(seed, threads=1), truth)
+        guided.fit(split.train, chooses, FitContext(seed, threads=1), truth)
         users = np.sort(tested).astype(np.int32)
         value[users] = evaluate(guided, split, metrics=["ndcg@10"], users=users).values("ndcg@10")
         of = np.isin(told.user, users)

@@ -1,17 +1,17 @@
 """The set-wise loop, row by row: `python benchmarks/setwise_ablation.py examples/bazaar.yaml [--set KEY=VALUE ...]`.
 
 Prints the ablation table of a study as Markdown. Every row is a setting of the same agent; what differs stands in
-`recloop.simulators.ablation` as ROWS and MORE. `--rows short` leaves MORE out. `--movielens ZIP` takes MovieLens
-latest-small (ratings from 4, 5-core) instead of a study file.
+`recloop.simulators.studies.ablation` as ROWS and MORE. `--rows short` leaves MORE out. `--movielens ZIP`
+takes MovieLens latest-small (ratings from 4, 5-core) instead of a study file.
 """
 
 import argparse
 import time
 
 from recloop.settings import checked, with_settings
-from recloop.simulators.ablation import MORE, ROWS, ablate, as_markdown
-from recloop.simulators.progress import watcher
-from recloop.simulators.study import Study, read_study
+from recloop.simulators.batch.progress import watcher
+from recloop.simulators.studies.ablation import MORE, ROWS, ablate, as_markdown
+from recloop.simulators.studies.study import Study, read_study
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -13,9 +13,9 @@ import pandas as pd
 from recloop.recsys.data import DataConfig, Dataset, read_movielens
 from recloop.recsys.data.bazaar import bazaar
 from recloop.settings import checked, with_settings
-from recloop.simulators.ablation import ablate, as_markdown
-from recloop.simulators.progress import watcher
-from recloop.simulators.study import Study
+from recloop.simulators.batch.progress import watcher
+from recloop.simulators.studies.ablation import ablate, as_markdown
+from recloop.simulators.studies.study import Study
 
 BEFORE, AFTER = 10, 6
 ROWS = {

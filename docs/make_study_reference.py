@@ -31,9 +31,9 @@ from recloop.recsys.data.windows import read_windows
 from recloop.recsys.data.writers import read_written
 from recloop.recsys.evaluation.metrics import BEYOND, METRICS
 from recloop.recsys.models import MODELS, ModelConfig
-from recloop.recsys.training import TrainingConfig
-from recloop.simulators.steps import AGENTS
-from recloop.simulators.study import Study
+from recloop.recsys.training.loop import TrainingConfig
+from recloop.simulators.studies.steps import AGENTS
+from recloop.simulators.studies.study import Study
 
 FILE = Path(__file__).with_name("study.md")
 MARKER = "<!-- From here on written by docs/make_study_reference.py; change the docstrings, then run it. -->\n"

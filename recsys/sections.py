@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..settings import checked, read_yaml, with_settings
 from .data.sources import DataConfig, beside
-from .models.chosen import TrainConfig
+from .models.train_config import TrainConfig
 
 
 def data_section(path: Path | str, settings: Sequence[str] = ()) -> DataConfig:

@@ -22,7 +22,7 @@ from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Request
 from recloop.recsys.models.contract import RecommenderContract
 from recloop.recsys.tuning import Tuning
-from recloop.simulators.study import Study
+from recloop.simulators.studies.study import Study
 
 from tests.agents.contract import AgentContract
 
@@ -194,8 +194,8 @@ async def test_the_agent_says_the_same_to_a_scripted_model_and_folds_its_scores(
     from recloop.agents.catalogue import item_texts
     from recloop.agents.memory import ListMemory, tfidf_svd
     from recloop.recsys.data import DataConfig, load_split
-    from recloop.simulators.batch import run_tasks
-    from recloop.simulators.records import read_records
+    from recloop.simulators.batch.records import read_records
+    from recloop.simulators.batch.runner import run_tasks
 
     seen: list[Request] = []
 

@@ -13,8 +13,9 @@ LAYERS = {
     "recsys": set(),
     "agents": {"prompts", "recsys"},
     "simulators": {"prompts", "recsys", "agents"},
+    "cli": {"prompts", "recsys", "agents", "simulators"},
 }
-ROOT_MODULES = {"errors", "settings"}
+ROOT_MODULES = {"atomic", "errors", "logs", "settings"}
 
 
 def modules() -> list[Path]:

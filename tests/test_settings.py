@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from recloop.errors import ConfigError
 from recloop.settings import checked, read_yaml, with_settings
-from recloop.simulators.study import read_study
+from recloop.simulators.studies.study import read_study
 
 
 class Inner(BaseModel):

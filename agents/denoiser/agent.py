@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from ...errors import DataError
 from ...recsys.data import Dataset
 from ...recsys.denoising.hard_samples import Candidates, Losses, candidates, losses_by_epoch
-from ..agent import Later, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.likelihood import Likelihood
 from ..chat.types import Sampling
@@ -64,7 +64,9 @@ class Denoiser:
             rows = np.arange(data.indptr[user], data.indptr[user + 1])
             if suspects is not None and not suspects.asked[rows].any():
                 continue
-            yield Task(f"user:{plain(ids.iat[user])}", Later(partial(self._state, data, int(user), shared, suspects)))
+            yield Task(
+                f"user:{plain(ids.iat[user])}", LazyState(partial(self._state, data, int(user), shared, suspects))
+            )
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine

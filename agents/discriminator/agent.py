@@ -16,7 +16,7 @@ from ...errors import ConfigError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
-from ..agent import Later, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, is_generated, plain
@@ -64,7 +64,7 @@ class Discriminator:
             able = np.flatnonzero(real > self.config.calibration_rows)
             for user in drawn(data, able, self.config.calibration_users, self.seed):
                 make = partial(self._calibrated, data, user, texts, counts, generated)
-                yield Task(f"calibrate:{plain(ids.iat[user])}", Later(make))
+                yield Task(f"calibrate:{plain(ids.iat[user])}", LazyState(make))
         if self.part == "calibrate":
             return
         made = np.bincount(data.user[generated], minlength=data.n_users)
@@ -74,7 +74,7 @@ class Discriminator:
         open_ = wanted | ((made > 0) & (real >= 1) if "generated" in self.config.judge else False)
         for user in np.flatnonzero(open_).tolist():
             make = partial(self._judged, data, user, texts, generated, real=bool(wanted[user]))
-            yield Task(f"user:{plain(ids.iat[user])}", Later(make))
+            yield Task(f"user:{plain(ids.iat[user])}", LazyState(make))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine

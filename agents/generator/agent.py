@@ -16,7 +16,7 @@ from langgraph.graph.state import CompiledStateGraph
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
-from ..agent import Later, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, plain, real_rows
@@ -53,12 +53,12 @@ class Generator:
             ids = data.items["item_id"].tolist()
             audience = _once(lambda: Audience.of(data, known()[0], self.config))
             for item in self._targets(data):
-                yield Task(f"item:{ids[item]}", Later(partial(self._item_state, data, item, known, audience)))
+                yield Task(f"item:{ids[item]}", LazyState(partial(self._item_state, data, item, known, audience)))
             return
         titles = _once(lambda: self._titles(data, known()[0]))
         for user in self._users(data):
             ident = plain(data.users["user_id"].iat[user])
-            yield Task(f"user:{ident}", Later(partial(self._user_state, data, user, known, titles)))
+            yield Task(f"user:{ident}", LazyState(partial(self._user_state, data, user, known, titles)))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine

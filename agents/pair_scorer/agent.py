@@ -12,7 +12,7 @@ import numpy as np
 from langgraph.graph.state import CompiledStateGraph
 
 from ...recsys.data import Dataset
-from ..agent import Later, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from .candidates import covered
@@ -37,7 +37,7 @@ class PairScorer:
         texts = item_texts(data)
         ids = data.users["user_id"].tolist()
         for user, items in covered(data, self.config.coverage, self.seed).items():
-            yield Task(f"user:{ids[user]}", Later(partial(self._state, data, user, items, texts)))
+            yield Task(f"user:{ids[user]}", LazyState(partial(self._state, data, user, items, texts)))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine

@@ -13,7 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from ...errors import DataError
 from ...recsys.data import Dataset
-from ..agent import Later, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..memory.memory import Embedder
@@ -47,7 +47,7 @@ class SetwiseAgent:
         popular = popular[data.item_counts[popular] > 0]
         ids = data.users["user_id"].tolist()
         for user in self._users(data):
-            yield Task(f"user:{ids[user]}", Later(partial(self._state, data, user, texts, popular)))
+            yield Task(f"user:{ids[user]}", LazyState(partial(self._state, data, user, texts, popular)))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine

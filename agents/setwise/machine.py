@@ -35,7 +35,7 @@ from .remembering import first_memos, foreseen, rewritten
 from .replaying import remembered, replay, rose
 from .replies import profile_reply, written
 from .state import NAME, RECALLED, Setup, State
-from .telling import begun, concluded, judged
+from .trace_records import begun, concluded, judged
 
 PROMPTS = ("setwise/profile", "setwise/assess", "setwise/reflect_profile", "setwise/reflect_items")
 

@@ -13,9 +13,9 @@ from ..chat.structured import ask
 from ..chat.types import Facts
 from .claims import Cited, Claim, admitted, faded, within
 from .judging import capped, claim_handles, described
+from .oscillation import settle
 from .partition import misjudged, wrongly_above
 from .replies import descriptions_reply, reflection_reply, written
-from .settling import settle
 from .state import NAME, Setup, State
 
 

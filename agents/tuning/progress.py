@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError
-from ...recsys import checkpoints
+from ...recsys.training import checkpoints
 
 _LAST, _BEST = "last", "best"
 

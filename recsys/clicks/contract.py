@@ -20,7 +20,7 @@ from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Split
 from ..evaluation.clicks import auc
 from ..models.contract import RecommenderContract
-from ..models.recommender import Circumstances
+from ..models.recommender import FitContext
 from ..models.table import Storable, load, save
 
 
@@ -153,5 +153,5 @@ class ClickContract(RecommenderContract):
 
     def _clicks(self, split: Split) -> Clicks:
         model = self.make()
-        model.fit(split.train, split.valid, Circumstances())
+        model.fit(split.train, split.valid, FitContext())
         return model

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset
 from ..models.initial import start_together
+from ..training.checkpoints import Arrays
 from .fields import FeatureTable
 
 PADDING = 0

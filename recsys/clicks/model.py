@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from .. import losses, training
-from ..batches import Negatives, shuffled
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
 from ..evaluation.clicks import auc, logloss
-from ..models.recommender import Circumstances, counted, fitted
+from ..models.recommender import FitContext, counted, fitted
 from ..models.space import Among, Range, Space
+from ..training import loop as training
+from ..training import losses
+from ..training.batches import Negatives, shuffled
+from ..training.checkpoints import Arrays
 from .embedding import Fields, Rows
 from .fields import FeatureTable
 from .network import ClickNetwork, catalogue_scores, likes_of, row_scores
@@ -101,8 +102,8 @@ class ClickModel(ABC, Generic[Told]):
         """Liked items that a row shows to the body, 0 where it needs none."""
         return 0
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
-        self.network, self.log = training.fit(self, train, valid, circumstances)
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
+        self.network, self.log = training.fit(self, train, valid, context)
 
     def build(self, train: Dataset) -> ClickNetwork:
         table = FeatureTable.fitted(train, self.config.fields, self.config.context)

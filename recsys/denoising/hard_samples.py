@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...errors import DataError
 from ..data.dataset import Dataset
 from ..models.lightgcn import LightGCN, LightGCNConfig
-from ..models.recommender import Circumstances
+from ..models.recommender import FitContext
 from .owners import Bools, Doubts
 
 Losses = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ def losses_by_epoch(train: Dataset, epochs: int, config: LightGCNConfig = LightG
         for epoch in range(epochs):
             # A training that finds its checkpoint goes on: each call here adds one epoch to the last.
             model = LightGCN(config.model_copy(update={"epochs": epoch + 1}))
-            model.fit(train, None, Circumstances(seed=seed, folder=Path(folder)))
+            model.fit(train, None, FitContext(seed=seed, folder=Path(folder)))
             found[epoch] = _row_losses(model, train)
     return found
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..batches import pieces, windows
 from ..data.dataset import Dataset
 from ..models.ease import EASE, EASEConfig
-from ..models.recommender import Circumstances, fitted
+from ..models.recommender import FitContext, fitted
 from ..models.sasrec import SASRec, SASRecConfig
+from ..training.batches import pieces, windows
 from .coherence import REACH, pairs_around
 from .owners import Bools, Doubts, one_sequence_each
 
@@ -39,14 +39,14 @@ def ease_doubt(data: Dataset, learn: Bools, config: EASEConfig = EASEConfig(l2=5
 
 
 def sasrec_doubt(
-    data: Dataset, learn: Bools, config: SASRecConfig = LIKELIHOOD, circumstances: Circumstances = Circumstances()
+    data: Dataset, learn: Bools, config: SASRecConfig = LIKELIHOOD, context: FitContext = FitContext()
 ) -> Doubts:
     """Minus the log-probability of an item after those before it, by SASRec learnt from the owners of `learn`.
 
     The first item of a user has nothing before it: it gets the median doubt, which says nothing.
     """
     model = SASRec(config)
-    model.fit(one_sequence_each(data, learn), None, circumstances)
+    model.fit(one_sequence_each(data, learn), None, context)
     found = next_item_losses(model, data)
     return np.where(np.isnan(found), np.nanmedian(found), found)
 

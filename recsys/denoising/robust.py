@@ -17,11 +17,11 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .. import training
 from ..data.dataset import Dataset
 from ..models.gru4rec import GRU4Rec, GRU4RecConfig
 from ..models.sasrec import SASRec, SASRecConfig
 from ..models.sequence import Sequence, spread
+from ..training import loop as training
 
 Rule = Literal["truncate", "reweight"]
 

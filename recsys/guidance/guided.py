@@ -13,10 +13,10 @@ from pydantic import Field
 from torch import nn
 
 from ...errors import ConfigError
-from .. import training
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
-from ..models.recommender import Circumstances, counted
+from ..models.recommender import FitContext, counted
+from ..training import loop as training
+from ..training.checkpoints import Arrays
 from .gates import Gate
 from .scores import PairScores, read_scores
 from .selective import Selective
@@ -69,7 +69,7 @@ class Guided:
         self,
         train: Dataset,
         valid: Dataset | None = None,
-        circumstances: Circumstances = Circumstances(),
+        context: FitContext = FitContext(),
         truth: Dataset | None = None,
     ) -> None:
         """As the recommender's own. `held_out` is fitted to `truth`; without it, `gate_users` of the validation users
@@ -79,7 +79,7 @@ class Guided:
         """
         scores = self._scores(train)
         if scores is None:
-            self.base.fit(train, valid, circumstances)
+            self.base.fit(train, valid, context)
             return
         chooses = valid
         if self.config.gate == "held_out" and truth is None:
@@ -92,7 +92,7 @@ class Guided:
         train = train.with_(pairs=train.pairs[~train.pairs["agent"].isin(writers)])
         self.guidance = Guidance.of(self.config, scores, counted(train), truth)
         learner: training.Learner[_Joint] = _Learner(self.base, self.guidance)
-        joint, log = training.fit(learner, train, chooses, circumstances)
+        joint, log = training.fit(learner, train, chooses, context)
         self.base.network, self.base.log, self.gate = joint.recommender, log, joint.gate
         self.guidance.end(self.base, joint.recommender, joint.gate, counted(train))
 

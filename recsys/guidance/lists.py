@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..batches import stretch
 from ..data.dataset import Longs
-from ..training import Batch
+from ..training.batches import stretch
+from ..training.loop import Batch
 from .pairs import ScoredPairs
 from .scores import PairScores
 

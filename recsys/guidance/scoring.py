@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import ConfigError
-from ..batches import Negatives
 from ..clicks.embedding import Rows
 from ..clicks.network import ClickNetwork, likes_of
 from ..clicks.rows import Likes
@@ -20,6 +19,7 @@ from ..data.dataset import Dataset
 from ..models.bpr import Factors
 from ..models.lightgcn import Graph
 from ..models.sequence import Sequence, last_states
+from ..training.batches import Negatives
 from .selective import Selective
 
 REFERENCES = 64

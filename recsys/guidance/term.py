@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import DataError
 from ..data.dataset import Dataset, Longs
-from ..training import Batch, Term
+from ..training.loop import Batch, Term
 from . import forms
 from .fitting import fitted_gate
 from .gates import Gate

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .recommender import Circumstances, Config, ModelConfig, Recommender
+from .recommender import Config, FitContext, ModelConfig, Recommender
 
 if TYPE_CHECKING:
     from .table import MODELS, load, model, save
 
-__all__ = ["MODELS", "Circumstances", "Config", "ModelConfig", "Recommender", "load", "model", "save"]
+__all__ = ["MODELS", "Config", "FitContext", "ModelConfig", "Recommender", "load", "model", "save"]
 
 
 def __getattr__(name: str) -> Any:

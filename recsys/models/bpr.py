@@ -15,12 +15,13 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validat
 from torch import Tensor, nn
 
 from ...errors import ConfigError
-from .. import losses, training
-from ..batches import Negatives, part_of_rows, shuffled
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
+from ..training import loop as training
+from ..training import losses
+from ..training.batches import Negatives, part_of_rows, shuffled
+from ..training.checkpoints import Arrays
 from .initial import start_together
-from .recommender import Circumstances, fitted
+from .recommender import FitContext, fitted
 from .space import Among, Range, Space
 
 
@@ -144,8 +145,8 @@ class BPR:
         self.network: Factors | None = None
         self.log: training.Log | None = None
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
-        self.network, self.log = training.fit(self, train, valid, circumstances)
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
+        self.network, self.log = training.fit(self, train, valid, context)
 
     def build(self, train: Dataset) -> Factors:
         network = Factors(train.n_users, train.n_items, self.config.embedding_size, self.config.lazy)

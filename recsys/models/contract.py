@@ -19,7 +19,7 @@ import torch
 
 from ...errors import ConfigError, DataError
 from ..data.dataset import PAIR_COLUMNS, Dataset, Floats, Ints, Split
-from .recommender import Circumstances
+from .recommender import FitContext
 from .table import Storable, load, save
 
 HOOKS = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
@@ -87,14 +87,14 @@ class RecommenderContract(ABC):
 
     def test_the_same_seed_gives_the_same_scores(self) -> None:
         split = two_tastes()
-        first, second = (self._scores(split, Circumstances(seed=3)) for _ in range(2))
+        first, second = (self._scores(split, FitContext(seed=3)) for _ in range(2))
         np.testing.assert_array_equal(first, second)
 
     def test_fitting_leaves_the_process_and_the_data_as_they_were(self) -> None:
         split = two_tastes()
         before = (split.train.fingerprint, split.valid.fingerprint, torch.get_num_threads())
         states = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]  # noqa: NPY002
-        self._fitted(split, Circumstances(threads=1))
+        self._fitted(split, FitContext(threads=1))
         assert states == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]  # noqa: NPY002
         assert before == (split.train.fingerprint, split.valid.fingerprint, torch.get_num_threads())
 
@@ -181,13 +181,13 @@ class RecommenderContract(ABC):
         if "pairs" in self.make().accepts:
             assert (guided[:, 3] - guided[:, 4]).mean() > (plain[:, 3] - plain[:, 4]).mean()
 
-    def _fitted(self, split: Split, circumstances: Circumstances | None = None) -> Storable:
+    def _fitted(self, split: Split, context: FitContext | None = None) -> Storable:
         model = self.make()
-        model.fit(split.train, split.valid, circumstances or Circumstances())
+        model.fit(split.train, split.valid, context or FitContext())
         return model
 
-    def _scores(self, split: Split, circumstances: Circumstances) -> Floats:
-        return self._fitted(split, circumstances).score(_everyone(split.train), split.train)
+    def _scores(self, split: Split, context: FitContext) -> Floats:
+        return self._fitted(split, context).score(_everyone(split.train), split.train)
 
 
 def _everyone(data: Dataset) -> Ints:

@@ -13,9 +13,9 @@ from pydantic import PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
 
 from ...errors import ConfigError
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
-from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+from ..training.checkpoints import Arrays
+from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, learnt_from
 from .space import Range, Space
 
 
@@ -40,7 +40,7 @@ class EASE:
         self.weights: Floats | None = None
         """(n_items, n_items) B."""
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         data = learnt_from(self.config, train, valid)
         if data.n_items > self.config.max_items:
             raise ConfigError(

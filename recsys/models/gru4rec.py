@@ -12,10 +12,10 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from .. import training
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
-from .recommender import Circumstances, counted, fitted
+from ..training import loop as training
+from ..training.checkpoints import Arrays
+from .recommender import FitContext, counted, fitted
 from .sequence import (
     NextItemConfig,
     Sequence,
@@ -64,8 +64,8 @@ class GRU4Rec:
         self.network: Sequence | None = None
         self.log: training.Log | None = None
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
-        self.network, self.log = training.fit(self, train, valid, circumstances)
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
+        self.network, self.log = training.fit(self, train, valid, context)
 
     def build(self, train: Dataset) -> Sequence:
         return started(self._network(train.n_items, user_features(train, self.config.embedding_size)), train)

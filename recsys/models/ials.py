@@ -13,9 +13,9 @@ from implicit.cpu.als import AlternatingLeastSquares
 from pydantic import PositiveFloat, PositiveInt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
-from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+from ..training.checkpoints import Arrays
+from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, learnt_from
 from .space import Among, Range, Space
 
 
@@ -52,15 +52,15 @@ class IALS:
         self.items: Floats | None = None
         """(n_items, embedding_size)."""
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         data = learnt_from(self.config, train, valid)
         engine = AlternatingLeastSquares(
             factors=self.config.embedding_size,
             regularization=self.config.l2,
             alpha=self.config.alpha,
             iterations=self.config.epochs,
-            num_threads=circumstances.threads or 0,
-            random_state=int(np.random.SeedSequence(circumstances.seed).generate_state(1)[0]),
+            num_threads=context.threads or 0,
+            random_state=int(np.random.SeedSequence(context.seed).generate_state(1)[0]),
         )
         # implicit starts its own threads, and warns where the BLAS would start more inside each.
         with threadpool_limits(1, "blas"):

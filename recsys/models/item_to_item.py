@@ -13,11 +13,11 @@ import numpy as np
 from pydantic import Field, PositiveInt, field_validator
 
 from ...errors import ConfigError
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints, no_pairs
-from ..training import Log, TrainingConfig
+from ..training.checkpoints import Arrays
+from ..training.loop import Log, TrainingConfig
 from .neighbours import InvertedIndex, index_of, queries
-from .recommender import Circumstances, ModelConfig, counted, fitted
+from .recommender import FitContext, ModelConfig, counted, fitted
 from .space import Among, Range, Space
 
 
@@ -84,8 +84,8 @@ class ItemToItem:
         }
         return model(c.model, **(own.get(c.model, {}) | {"refit": c.refit} | c.settings))
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
-        self._model.fit(train.with_(pairs=no_pairs()), valid, circumstances)
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
+        self._model.fit(train.with_(pairs=no_pairs()), valid, context)
         self.index = index_of(self._model, self.config.k, self.config.like)
         log = getattr(self._model, "log", None)
         self.log = log if isinstance(log, Log) else None

@@ -13,10 +13,10 @@ from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight, normal
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.sparse import csc_matrix, csr_matrix
 
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
+from ..training.checkpoints import Arrays
 from . import similarity
-from .recommender import Circumstances, ModelConfig, fitted, interactions_matrix, learnt_from
+from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, learnt_from
 from .space import Among, Range, Space
 
 
@@ -54,9 +54,9 @@ class ItemKNN:
         self.similarity: csr_matrix | None = None
         """(n_items, n_items): row j is what item j of a history adds to every item."""
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         data = learnt_from(self.config, train, valid)
-        engine = ItemItemRecommender(K=self.config.neighbours, num_threads=circumstances.threads or 0)
+        engine = ItemItemRecommender(K=self.config.neighbours, num_threads=context.threads or 0)
         engine.fit(self._weighted(interactions_matrix(data).T), show_progress=False)
         nearest = engine.similarity if self.config.neighbours_of == "history" else engine.similarity.T
         self.similarity = csr_matrix(nearest, dtype=np.float32)

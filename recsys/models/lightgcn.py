@@ -14,12 +14,12 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from .. import training
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
+from ..training import loop as training
+from ..training.checkpoints import Arrays
 from .bpr import TripleConfig, margins, squared_norm, triple_terms
 from .initial import start_together
-from .recommender import Circumstances, fitted, interactions_matrix
+from .recommender import FitContext, fitted, interactions_matrix
 from .space import Range, Space
 
 
@@ -103,8 +103,8 @@ class LightGCN:
         self.network: Graph | None = None
         self.log: training.Log | None = None
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
-        self.network, self.log = training.fit(self, train, valid, circumstances)
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
+        self.network, self.log = training.fit(self, train, valid, context)
 
     def build(self, train: Dataset) -> Graph:
         size, layers = self.config.embedding_size, self.config.layers

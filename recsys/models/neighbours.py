@@ -15,8 +15,8 @@ from pyarrow import parquet
 from scipy.sparse import csr_matrix
 
 from ...errors import ConfigError, DataError
-from ..batches import newest
 from ..data.dataset import Dataset, Floats, Ints, Longs
+from ..training.batches import newest
 from .vectors import ItemToItem
 
 SCORES = 8_000_000

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
-from .recommender import Circumstances, ModelConfig, fitted, learnt_from
+from ..training.checkpoints import Arrays
+from .recommender import FitContext, ModelConfig, fitted, learnt_from
 
 
 class Popularity:
@@ -22,7 +22,7 @@ class Popularity:
         self.config = config or ModelConfig()
         self.count: Floats | None = None
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         data = learnt_from(self.config, train, valid)
         self.count = np.bincount(data.item, data.weight, minlength=data.n_items).astype(np.float32)
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from ...errors import ConfigError, DataError
 from ..data.dataset import Dataset, Floats, Ints, together
-from ..processes import Processes
+from ..training.processes import Processes
 from .space import Space
 
 Learnt = TypeVar("Learnt")
@@ -35,7 +35,7 @@ class ModelConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class FitContext:
     """Where and how a model is fitted; nothing here is a hyperparameter."""
 
     seed: int = 0
@@ -61,7 +61,7 @@ class Recommender(Protocol):
     name: ClassVar[str]
     accepts: ClassVar[frozenset[str]]
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = ...) -> None:
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = ...) -> None:
         """Learn from `train`; `valid` chooses when to stop where the model trains in epochs. Never sees a test side."""
 
     def score(self, users: Ints, history: Dataset) -> Floats:

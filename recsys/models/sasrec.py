@@ -14,11 +14,11 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from ...errors import ConfigError
-from .. import training
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
+from ..training import loop as training
+from ..training.checkpoints import Arrays
 from .attention import Attention
-from .recommender import Circumstances, counted, fitted
+from .recommender import FitContext, counted, fitted
 from .sequence import NextItemConfig, Sequence, last_scores, next_item_terms, started, state_vectors, user_features
 from .space import Range, Space
 
@@ -58,8 +58,8 @@ class SASRec:
         self.network: Sequence | None = None
         self.log: training.Log | None = None
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
-        self.network, self.log = training.fit(self, train, valid, circumstances)
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
+        self.network, self.log = training.fit(self, train, valid, context)
 
     def build(self, train: Dataset) -> Sequence:
         return started(self._network(train.n_items, user_features(train, self.config.embedding_size)), train)

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from .. import losses, training
-from ..batches import Negatives, newest, pieces, share, stretch, windows
 from ..data.dataset import Dataset, Floats, Ints
+from ..training import loop as training
+from ..training import losses
+from ..training.batches import Negatives, newest, pieces, share, stretch, windows
 from .dropout import Dropout
 from .initial import Axes, start_from
 from .space import Among, Range, Space

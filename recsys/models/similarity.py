@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
+from ..training.checkpoints import Arrays
 from .recommender import interactions_matrix
 
 

@@ -22,10 +22,10 @@ import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from scipy.sparse import csr_matrix
 
-from ..checkpoints import Arrays
 from ..data.dataset import Dataset, Floats, Ints
+from ..training.checkpoints import Arrays
 from . import similarity
-from .recommender import Circumstances, ModelConfig, fitted, learnt_from
+from .recommender import FitContext, ModelConfig, fitted, learnt_from
 from .space import Range, Space
 
 Indices = npt.NDArray[np.integer]
@@ -69,9 +69,9 @@ class Swing:
         self.similarity: csr_matrix | None = None
         """(n_items, n_items): row j holds the neighbours of item j, at most `neighbours` of them."""
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         data = learnt_from(self.config, train, valid)
-        self.similarity = swings(strengths(data), self.config, circumstances.seed)
+        self.similarity = swings(strengths(data), self.config, context.seed)
 
     def score(self, users: Ints, history: Dataset) -> Floats:
         return similarity.history_scores(fitted(self.name, self.similarity), users, history)

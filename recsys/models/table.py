@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Protocol, cast
 import pydantic
 
 from ...errors import ConfigError, DataError
-from .. import checkpoints
 from ..clicks.table import CLICK_MODELS
+from ..training import checkpoints
 from .bert4rec import BERT4Rec
 from .bpr import BPR
 from .ease import EASE

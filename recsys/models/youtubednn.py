@@ -18,14 +18,15 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from .. import losses, training
-from ..batches import newest, shuffled, windows
-from ..checkpoints import Arrays
 from ..clicks.fields import FeatureTable
 from ..data.dataset import Dataset, Floats, Ints
+from ..training import loop as training
+from ..training import losses
+from ..training.batches import newest, shuffled, windows
+from ..training.checkpoints import Arrays
 from .dropout import Dropout
 from .initial import Axes, start_from
-from .recommender import Circumstances, counted, fitted
+from .recommender import FitContext, counted, fitted
 from .sequence import user_features
 from .space import Among, Range, Space
 
@@ -128,8 +129,8 @@ class YoutubeDNN:
         self.network: Towers | None = None
         self.log: training.Log | None = None
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, circumstances: Circumstances = Circumstances()) -> None:
-        self.network, self.log = training.fit(self, train, valid, circumstances)
+    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
+        self.network, self.log = training.fit(self, train, valid, context)
 
     def build(self, train: Dataset) -> Towers:
         codes, n_codes = user_fields(train, self.config.fields)

@@ -12,11 +12,11 @@ from typing import Any
 from ...errors import ConfigError
 from ..data.sources import PATHS, DataConfig, load_split
 from ..evaluation import evaluate
-from ..models.chosen import TrainConfig
-from ..models.recommender import Circumstances
+from ..models.recommender import FitContext
 from ..models.table import model as fresh_model
+from ..models.train_config import TrainConfig
 from ..sections import data_section, train_section
-from ..training import Log, TrainingConfig
+from ..training.loop import Log, TrainingConfig
 from .folder import check_free, facts_of, keep
 
 METRICS = ("recall@10", "ndcg@10")
@@ -52,7 +52,7 @@ def train(
     checkpoints = out.with_name(out.name + ".training")
     folder = checkpoints if isinstance(made.config, TrainingConfig) else None
     began = time.monotonic()
-    made.fit(sides.train, sides.valid, Circumstances(number, where.device, where.threads, folder))
+    made.fit(sides.train, sides.valid, FitContext(number, where.device, where.threads, folder))
     seconds = time.monotonic() - began
     learnt_valid = bool(getattr(made.config, "refit", False)) and len(sides.valid) > 0
     log = getattr(made, "log", None)

@@ -22,10 +22,10 @@ from ...errors import ConfigError
 from ...settings import checked, read_yaml, with_settings
 from ..data.sources import DataConfig, beside
 from ..evaluation import parse
-from ..models.chosen import TrainConfig
 from ..models.space import Among, Range, Space, space_of
 from ..models.table import model_class
-from ..training import TrainingConfig
+from ..models.train_config import TrainConfig
+from ..training.loop import TrainingConfig
 
 CLICK_METRICS = ("auc", "logloss")
 

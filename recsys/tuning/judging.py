@@ -13,10 +13,10 @@ from ...errors import ConfigError
 from ..clicks.rows import labels
 from ..data.dataset import Dataset, Ints, Split
 from ..evaluation import auc, evaluate, logloss
-from ..models.chosen import TrainConfig
-from ..models.recommender import Circumstances
+from ..models.recommender import FitContext
 from ..models.table import Storable, model
-from ..training import Log, TrainingConfig
+from ..models.train_config import TrainConfig
+from ..training.loop import Log, TrainingConfig
 from .config import CLICK_METRICS, TuneConfig
 
 
@@ -44,7 +44,7 @@ def judged(
     figures, epochs = [], []
     for seed in seeds_of(name, settings, where.seeds):
         fresh = model(name, **shortened(name, settings, where, how))
-        fresh.fit(train, valid, Circumstances(seed, where.device, where.threads))
+        fresh.fit(train, valid, FitContext(seed, where.device, where.threads))
         figures.append(figure(fresh, train, valid, how))
         log = getattr(fresh, "log", None)
         if isinstance(log, Log):

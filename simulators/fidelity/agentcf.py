@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...agents.setwise.telling import counts_of
+from ...agents.setwise.trace_records import counts_of
 from ...errors import DataError
 from .bench import Bench
 from .cases import Case, Field, next_item_cases, shuffled

@@ -19,11 +19,11 @@ from ...agents.chat.handles import handles_for, ranking_reply
 from ...agents.chat.types import Facts
 from ...agents.setwise import Setwise, SetwiseRanking
 from ...recsys.data import Split
-from ..asking import Asking, identity_of, model_of
-from ..heldout import HeldOutList, questions
-from ..records import read_records
-from ..steps import make_agent
-from ..study import Study, digest
+from ..batch.records import read_records
+from ..studies.agent_runner import AgentRunner, identity_of, model_of
+from ..studies.held_out_lists import HeldOutList, questions
+from ..studies.steps import make_agent
+from ..studies.study import Study, digest
 from .cases import Case, Field
 from .config import FidelityConfig
 from .plain import Plain, Question
@@ -40,7 +40,7 @@ class Bench:
     study: Study
     config: FidelityConfig
     split: Split
-    opened: Asking
+    opened: AgentRunner
     name: str = "own"
     """Tells the runs on changed data (titles hidden) apart."""
     changes: Mapping[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from ...agents.chat.types import Reply, Request
 from ...agents.memory.listed import ListMemory
 from ...agents.memory.memory import Embedder
 from ...recsys.data import Dataset, Split
-from ..steps import make_agent
+from ..studies.steps import make_agent
 from .agentcf import nobody
 from .bench import Bench
 from .cases import next_item_cases

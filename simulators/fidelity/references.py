@@ -54,11 +54,11 @@ class References:
     @cached_property
     def models(self) -> dict[str, Recommender]:
         # The table of models imports torch: seconds that a reader of the settings need not wait.
-        from ...recsys.models import Circumstances, model
+        from ...recsys.models import FitContext, model
 
         made: dict[str, Recommender] = {name: model(name, **settings) for name, settings in MODELS.items()}
         for one in made.values():
-            one.fit(self.train, None, Circumstances(threads=self.threads))
+            one.fit(self.train, None, FitContext(threads=self.threads))
         return made
 
     @cached_property

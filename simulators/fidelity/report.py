@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ..atomic import write_text
+from ...atomic import write_text
 from .outcome import LEAD, Outcome
 
 SUMMARY = "fidelity.json"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..ablation import MORE, POINTWISE, ROWS, SHIPPED
+from ..studies.ablation import MORE, POINTWISE, ROWS, SHIPPED
 from .agentcf import CUTOFFS, nobody, own_history, ranked
 from .bench import Bench
 from .cases import next_item_cases

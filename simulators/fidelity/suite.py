@@ -7,14 +7,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from ...atomic import write_text
 from ...errors import RunError
 from ...recsys.data import Split, together
 from ...recsys.data.sources import load_split
-from ..asking import asking
-from ..atomic import write_text
-from ..progress import Silent, Watcher
-from ..run import STUDY, study_text
-from ..study import Study, read_study
+from ..batch.progress import Silent, Watcher
+from ..studies.agent_runner import open_runner
+from ..studies.run import STUDY, study_text
+from ..studies.study import Study, read_study
 from .agentcf import agentcf
 from .bench import Bench
 from .canaries import canaries
@@ -76,7 +76,7 @@ async def _measure(study: Study, split: Split, plots: bool, watch: Watcher) -> R
     outcomes: dict[str, Outcome] = {}
     seconds: dict[str, float] = {}
     stopped = ""
-    async with asking(study, together(split.train, split.valid), watch) as opened:
+    async with open_runner(study, together(split.train, split.valid), watch) as opened:
         bench = Bench(study, config, split, opened)
         for name in config.protocols:
             began = time.monotonic()

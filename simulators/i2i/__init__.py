@@ -1,6 +1,6 @@
 """The study of generated interactions: what they are worth to item-to-item models, against additions of equal size."""
 
 from .config import ItemStudy
-from .study import Worth, study_i2i
+from .study import ItemStudyResult, study_i2i
 
-__all__ = ["ItemStudy", "Worth", "study_i2i"]
+__all__ = ["ItemStudy", "ItemStudyResult", "study_i2i"]

@@ -17,17 +17,17 @@ from ...agents.discriminator import Discriminator, calibration_of
 from ...agents.discriminator.config import Noise
 from ...agents.discriminator.fold import confidences
 from ...agents.fusion import is_generated
+from ...atomic import write_text
 from ...errors import RunError
 from ...recsys.data import Dataset
-from ..asking import Asking, asking
-from ..atomic import write_text
-from ..progress import Watcher
-from ..records import read_records
-from ..report import defined
-from ..run import TOLD
-from ..steps import make_agent
-from ..study import Study
-from ..summary import Summary
+from ..batch.progress import Watcher
+from ..batch.records import read_records
+from ..batch.summary import Summary
+from ..studies.agent_runner import AgentRunner, open_runner
+from ..studies.report import defined
+from ..studies.run import TOLD
+from ..studies.steps import make_agent
+from ..studies.study import Study
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ async def refined(study: Study, train: Dataset, watch: Watcher) -> Refined:
     """
     (_, generate), (name, discriminate) = (next(iter(entry.items())) for entry in study.steps)
     said: dict[str, dict[str, Any]] = {}
-    async with asking(study, train, watch) as opened:
+    async with open_runner(study, train, watch) as opened:
         maker, made = await _step(opened, "generate", generate, train, study.folder / "agents" / "0", said)
         generated = maker.fold(train, made)
         judge, judged = await _step(opened, name, discriminate, generated, study.folder / "agents" / "1", said)
@@ -80,7 +80,12 @@ async def refined(study: Study, train: Dataset, watch: Watcher) -> Refined:
 
 
 async def _step(
-    opened: Asking, name: str, settings: Mapping[str, Any], data: Dataset, below: Path, said: dict[str, dict[str, Any]]
+    opened: AgentRunner,
+    name: str,
+    settings: Mapping[str, Any],
+    data: Dataset,
+    below: Path,
+    said: dict[str, dict[str, Any]],
 ) -> tuple[Any, Records]:
     agent, folder = await opened.step(name, settings, data, below)
     if opened.totals[folder.name].stopped:

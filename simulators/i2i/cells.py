@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...atomic import write_text
 from ...recsys.data import Dataset, Split
 from ...recsys.evaluation import evaluate, group_masks, read_values, write_values
-from ...recsys.models import Circumstances, model
-from ...recsys.training import TrainingConfig
-from ..atomic import write_text
-from ..study import digest
-from ..variants import Variant
+from ...recsys.models import FitContext, model
+from ...recsys.training.loop import TrainingConfig
+from ..studies.study import digest
+from ..studies.variants import Variant
 from .config import ItemStudy
 
 Say = Callable[[str], None]
@@ -75,7 +75,7 @@ class Bench:
         [(name, hyperparameters)] = settings.items()
         fresh = model(name, **hyperparameters)
         began = time.monotonic()
-        fresh.fit(train, self.split.valid, Circumstances(seed, study.train.device, study.train.threads))
+        fresh.fit(train, self.split.valid, FitContext(seed, study.train.device, study.train.threads))
         fitted = time.monotonic()
         items, users = group_masks(chosen.groups, self.split.train, head_items=chosen.head, cold_users=chosen.cold)
         judged = evaluate(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from ...errors import ConfigError
 from ...recsys.models import model
-from ..study import Study
+from ..studies.study import Study
 
 MODELS: dict[str, dict[str, dict[str, Any]]] = {
     "swing": {"i2i": {"model": "swing"}},

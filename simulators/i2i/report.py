@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..atomic import write_text
-from ..report import facts_of
+from ...atomic import write_text
+from ..studies.report import facts_of
 from .plots import confidence_curve, volume_curve
-from .study import Worth
+from .study import ItemStudyResult
 
 TABLE, CURVE, REALPAIR, ROWS, REPORT = "table.csv", "curve.csv", "realpair.csv", "generated.parquet", "i2i.md"
 
 
-def write_worth(worth: Worth, folder: Path, title: str, metric: str) -> Path:
+def write_result(worth: ItemStudyResult, folder: Path, title: str, metric: str) -> Path:
     """Writes the tables, the two curves and the report into `folder`; gives the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in ((TABLE, worth.table), (CURVE, worth.curve), (REALPAIR, worth.realpair)):
@@ -26,7 +26,7 @@ def write_worth(worth: Worth, folder: Path, title: str, metric: str) -> Path:
     return folder / REPORT
 
 
-def markdown(worth: Worth, title: str, metric: str) -> str:
+def markdown(worth: ItemStudyResult, title: str, metric: str) -> str:
     """Facts, what the agents say, the tables of `metric`, RealPair, both curves as tables, and the warnings."""
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in worth.facts.items()), ""]
     for step, told in worth.refined.said.items():

@@ -17,8 +17,8 @@ from ...recsys.data import Dataset, Split
 from ...recsys.data.groups import head
 from ...recsys.data.sources import load_split
 from ...recsys.evaluation import compare
-from ..progress import Silent, Watcher
-from ..variants import RAW, Variant
+from ..batch.progress import Silent, Watcher
+from ..studies.variants import RAW, Variant
 from .additions import neighbours_instead, part, surest, thinned
 from .asked import Refined, refined
 from .cells import Bench
@@ -33,7 +33,7 @@ VOLUME, CONFIDENCE = "volume", "confidence"
 
 
 @dataclass(frozen=True)
-class Worth:
+class ItemStudyResult:
     """What an item study found.
 
     table: `compare` of all variants against raw and the controls. curve: a row a model x order (volume: a random part
@@ -52,7 +52,7 @@ class Worth:
     facts: Mapping[str, Any]
 
 
-def study_i2i(config: ItemStudy, progress: Watcher | None = None) -> Worth:
+def study_i2i(config: ItemStudy, progress: Watcher | None = None) -> ItemStudyResult:
     """Answers an item study; everything lands in `config.study.folder`, and a second call repeats nothing finished.
 
     Agents see the train side alone. Models are trained on what was added or weighed, and asked with the users' real
@@ -94,7 +94,7 @@ def study_i2i(config: ItemStudy, progress: Watcher | None = None) -> Worth:
     told = warnings(table, metric)
     for line in told:
         watch.say(line)
-    return Worth(split, made, variants, table, curve, pairs, told, sized, facts)
+    return ItemStudyResult(split, made, variants, table, curve, pairs, told, sized, facts)
 
 
 def variants_of(raw: Dataset, made: Refined, head_items: np.ndarray, seed: int) -> tuple[dict[str, Variant], str]:

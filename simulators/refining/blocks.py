@@ -22,9 +22,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
+from ...atomic import write_text
 from ...errors import DataError
 from ...recsys.data.streams import Log, chunks
-from ..atomic import write_text
 
 INDEX, ITEMS = "blocks.json", "items.parquet"
 UNPACKED = 6

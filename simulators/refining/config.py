@@ -13,7 +13,7 @@ from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
 from ...recsys.data.assemble import Twice
 from ...settings import checked, read_yaml, with_settings
-from ..steps import check_step
+from ..studies.steps import check_step
 
 STEPS = ("generate", "discriminate", "denoise")
 """What a log can be refined by."""

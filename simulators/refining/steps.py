@@ -29,15 +29,15 @@ from ...agents.denoiser.fold import reasons_of
 from ...agents.discriminator import Discriminator, calibration_of
 from ...agents.fusion import Fusion, is_generated, weighed, with_provenance, within
 from ...agents.generator import Generator, evidence_of
+from ...atomic import write_text, write_whole
 from ...errors import ConfigError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
-from ..asking import Asking, model_of
-from ..atomic import write_text, write_whole
-from ..records import Totals, read_records, totals
-from ..steps import check_step, make_agent, step_of
-from ..study import digest
-from ..summary import Asked, Summary
+from ..batch.records import Totals, read_records, totals
+from ..batch.summary import Asked, Summary
+from ..studies.agent_runner import AgentRunner, model_of
+from ..studies.steps import check_step, make_agent, step_of
+from ..studies.study import digest
 from .config import RefineConfig
 from .parts import Parts
 
@@ -56,7 +56,7 @@ class Refining:
     parts: Parts
     config: RefineConfig
     folder: Path
-    asking: Asking
+    runner: AgentRunner
     counts: Longs
     sample: Dataset
     """Whole users of the log as it was read."""
@@ -71,12 +71,12 @@ class Refining:
         """Ask, adopt, and leave the next state. Raises Stopped."""
         whole = check_step(name, settings, f"step {place}").model_dump(mode="json")
         asked = {key: value for key, value in whole.items() if key not in step_of(name).fold_only}
-        about = [self.state, str(self.parts.blocks.folder.name), model_of(self.asking.study), self.config.seed]
+        about = [self.state, str(self.parts.blocks.folder.name), model_of(self.runner.study), self.config.seed]
         about += [self.config.sample_rows, self.config.embedder.model_dump(mode="json")]
         title = f"{place}-{name}"
         steps = self.folder / "steps" / f"{title}-{digest([asked, about])}"
         state = f"{title}-{digest([whole, about])}"
-        agent = make_agent(name, settings, self.asking.around)
+        agent = make_agent(name, settings, self.runner.around)
         identity = self._identity(name, whole, asked)
         done: list[Summary] = []
         try:
@@ -97,7 +97,7 @@ class Refining:
         self, agent: Generator, steps: Path, state: str, identity: Mapping[str, Any], done: list[Summary]
     ) -> dict[str, Any]:
         texts = item_texts(self.parts.catalogue)
-        embed = self.asking.around.embed
+        embed = self.runner.around.embed
         config = agent.config
         evidence = evidence_of(self.sample, embed, texts, config.head, unseen=config.unseen, counts=self.counts)
         agent = replace(agent, evidence=evidence)
@@ -169,7 +169,7 @@ class Refining:
         identity: Mapping[str, Any],
         done: list[Summary],
     ) -> Records:
-        summary = await self.asking.ask(agent, data, folder, identity, keep_memory=False)
+        summary = await self.runner.ask(agent, data, folder, identity, keep_memory=False)
         done.append(summary)
         if summary.stopped:
             raise Stopped(summary.stopped)
@@ -266,7 +266,7 @@ class Refining:
         return {
             "config": dict(asked),
             "prompts": [f"{n}@{d}" for n, d in worded.items()],
-            "llm": model_of(self.asking.study),
+            "llm": model_of(self.runner.study),
         }
 
 

@@ -24,8 +24,8 @@ from recloop.agents.memory import Embedder, ListMemory, tfidf_svd
 from recloop.recsys.data import Dataset, Split
 from recloop.recsys.data.dataset import INTERACTION_COLUMNS
 from recloop.recsys.data.splits import leave_last_out
-from recloop.simulators.batch import run_batch
-from recloop.simulators.records import read_records
+from recloop.simulators.batch.records import read_records
+from recloop.simulators.batch.runner import run_batch
 
 from tests.agents.worlds import CANARY, held_out_only, small_world, with_canary
 

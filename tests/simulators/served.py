@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recloop.agents.chat.loopback import Loopback
-from recloop.simulators.study import Study
+from recloop.simulators.studies.study import Study
 
 
 @contextmanager

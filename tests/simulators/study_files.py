@@ -30,7 +30,7 @@ def study_file(folder: Path, **changes: Any) -> Path:
 def recloop(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
     """The command line in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from recloop.cli import main; main()", *map(str, words)],
+        [sys.executable, "-c", "from recloop.cli.app import main; main()", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recloop.agents.chat.leases import Leases
+from recloop.agents.chat.budget_ledger import Leases
 from recloop.agents.chat.meter import Budget, Meter, Spent
 from recloop.errors import BudgetExceeded
 

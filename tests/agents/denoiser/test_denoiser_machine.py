@@ -20,8 +20,8 @@ from recloop.agents.memory import ListMemory, tfidf_svd
 from recloop.agents.tuning import doubt_question, find_question, next_doubts, next_questions
 from recloop.errors import ConfigError, DataError
 from recloop.recsys.data import Dataset
-from recloop.simulators.batch import run_batch
-from recloop.simulators.records import read_records
+from recloop.simulators.batch.records import read_records
+from recloop.simulators.batch.runner import run_batch
 
 from tests.recsys.denoising.worlds import EACH, strangers, tastes
 

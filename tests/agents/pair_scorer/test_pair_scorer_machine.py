@@ -21,8 +21,8 @@ from recloop.recsys.data.bazaar import world
 from recloop.recsys.data.groups import ColdConfig
 from recloop.recsys.data.splits import leave_last_out
 from recloop.recsys.guidance import read_scores, write_scores
-from recloop.simulators.batch import run_batch
-from recloop.simulators.records import read_records
+from recloop.simulators.batch.records import read_records
+from recloop.simulators.batch.runner import run_batch
 
 from tests.agents.worlds import small_world
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from recloop.agents.agent import Tally
 from recloop.agents.setwise.state import State
-from recloop.agents.setwise.telling import counted
+from recloop.agents.setwise.trace_records import counted
 
 from tests.agents.setwise.walks import Person, claim, of, right, start, walk, wrong
 

@@ -18,9 +18,9 @@ from recloop.agents.setwise.claims import (
     profile_text,
     within,
 )
+from recloop.agents.setwise.oscillation import medoid, settle
 from recloop.agents.setwise.replies import assessment_reply, profile_reply, reflection_reply, written
-from recloop.agents.setwise.settling import medoid, settle
-from recloop.agents.setwise.telling import counted
+from recloop.agents.setwise.trace_records import counted
 
 from tests.agents.setwise.walks import Person, claim, of, walk, wrong
 

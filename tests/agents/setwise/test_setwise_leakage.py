@@ -19,8 +19,8 @@ from recloop.agents.setwise import Setwise, SetwiseAgent
 from recloop.recsys.data import Dataset, Split
 from recloop.recsys.data.sources import DataConfig, load
 from recloop.recsys.data.splits import leave_last_out
-from recloop.simulators.run import run
-from recloop.simulators.study import Study
+from recloop.simulators.studies.run import run
+from recloop.simulators.studies.study import Study
 
 from tests.agents.contract import ran
 from tests.agents.setwise.walks import Person, wrong
@@ -172,5 +172,5 @@ async def test_a_study_whose_split_leaks_is_caught(tmp_path: Path, monkeypatch: 
         data = load(config)
         return Split(data, *(getattr(leave_last_out(data), side) for side in ("valid", "test")))
 
-    monkeypatch.setattr("recloop.simulators.run.load_split", leaky)
+    monkeypatch.setattr("recloop.simulators.studies.run.load_split", leaky)
     assert any(CANARY in body for body in await sent_by_a_study("canary_source", tmp_path))

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from recloop.errors import DataError
-from recloop.recsys import training
 from recloop.recsys.clicks import CLICK_MODELS, FeatureTable
 from recloop.recsys.clicks.contract import checkerboard
 from recloop.recsys.clicks.embedding import Rows
 from recloop.recsys.data.dataset import PAIR_COLUMNS, Dataset
 from recloop.recsys.evaluation import auc, evaluate, logloss
-from recloop.recsys.models import MODELS, Circumstances
+from recloop.recsys.models import MODELS, FitContext
 from recloop.recsys.models.contract import two_tastes
+from recloop.recsys.training import loop as training
 from sklearn.linear_model import LogisticRegression
 
 from tests.recsys.clicks.small import small
@@ -237,8 +237,8 @@ def test_over_an_epoch_each_pair_is_seen_about_once_however_many_items_are_drawn
 
 
 def test_a_click_training_that_was_cut_off_goes_on_as_if_it_had_not_been(split, tmp_path):
-    whole, log = training.fit(small("din", epochs=4), split.train, split.valid, Circumstances(seed=2))
-    kept = Circumstances(seed=2, folder=tmp_path)
+    whole, log = training.fit(small("din", epochs=4), split.train, split.valid, FitContext(seed=2))
+    kept = FitContext(seed=2, folder=tmp_path)
     training.fit(small("din", epochs=2), split.train, split.valid, kept)
     again, resumed = training.fit(small("din", epochs=4), split.train, split.valid, kept)
     assert [e.judged for e in resumed.epochs] == [e.judged for e in log.epochs]

@@ -7,7 +7,7 @@ from recloop.errors import ConfigError, DataError
 from recloop.recsys.data.bazaar import bazaar
 from recloop.recsys.data.splits import leave_last_out
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores
-from recloop.recsys.models import Circumstances, model
+from recloop.recsys.models import FitContext, model
 from recloop.recsys.models.table import load, save
 
 SMALL = {"epochs": 3, "embedding_size": 8, "learning_rate": 0.02, "batch_size": 64}
@@ -149,12 +149,12 @@ def test_dropout_tells_uncertainty_only_where_something_is_dropped(split, scores
 
 def test_the_same_seed_gives_the_same_model_and_a_cut_training_goes_on(split, scores, tmp_path):
     whole = guided("bpr", scores, gate="paper", weight=1.0)
-    whole.fit(split.train, split.valid, Circumstances(seed=3))
+    whole.fit(split.train, split.valid, FitContext(seed=3))
     short = Guided(GuidedConfig(model="bpr", settings=SMALL | {"epochs": 2}, gate="paper", weight=1.0), scores)
     again = guided("bpr", scores, gate="paper", weight=1.0)
     # The number of epochs is no part of what a training is, so the second goes on where the first one stops.
-    short.fit(split.train, split.valid, Circumstances(seed=3))
-    again.fit(split.train, split.valid, Circumstances(seed=3))
+    short.fit(split.train, split.valid, FitContext(seed=3))
+    again.fit(split.train, split.valid, FitContext(seed=3))
     users = np.arange(5, dtype=np.int32)
     np.testing.assert_array_equal(whole.score(users, split.train), again.score(users, split.train))
     pd.testing.assert_frame_equal(whole.gate_log().iloc[:2], short.gate_log())

@@ -13,7 +13,7 @@ from recloop.recsys.guidance.lists import Lists, part_of_lists
 from recloop.recsys.guidance.pairs import widest_pairs
 from recloop.recsys.guidance.term import Guidance
 from recloop.recsys.guidance.truth import apart
-from recloop.recsys.models import Circumstances
+from recloop.recsys.models import FitContext
 from recloop.recsys.models.lightgcn import Graph
 
 
@@ -102,7 +102,7 @@ def test_what_is_scaled_over_a_whole_step_cannot_be_parted():
 def test_the_propagation_that_both_losses_share_gives_the_gradients_of_two():
     def trained():
         one = Guided(GuidedConfig(model="lightgcn", settings=SMALL, gate="open", weight=1.0), everything())
-        one.fit(SPLIT.train, None, Circumstances(seed=1))
+        one.fit(SPLIT.train, None, FitContext(seed=1))
         assert one.base.network.kept is None
         return one.score(np.arange(40, dtype=np.int32), SPLIT.train)
 
@@ -121,7 +121,7 @@ def test_a_sequence_model_that_is_cut_off_goes_on_as_if_it_had_not_been(tmp_path
     def trained(epochs, folder=None):
         config = GuidedConfig(model="sasrec", settings=settings | {"epochs": epochs}, weight=2.0, passes=0.3)
         one = Guided(config, everything())
-        one.fit(SPLIT.train, SPLIT.valid, Circumstances(seed=3, folder=folder))
+        one.fit(SPLIT.train, SPLIT.valid, FitContext(seed=3, folder=folder))
         return one
 
     whole = trained(4)

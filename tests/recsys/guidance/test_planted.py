@@ -10,7 +10,7 @@ from recloop.recsys.data.splits import leave_last_out
 from recloop.recsys.evaluation import auc, evaluate, paired
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores
 from recloop.recsys.guidance.truth import apart
-from recloop.recsys.models import Circumstances
+from recloop.recsys.models import FitContext
 
 COLD, HEAD = ColdConfig(value=0.3), HeadConfig(by="share", value=0.5)
 
@@ -37,7 +37,7 @@ class Shop:
         config = GuidedConfig(model="bpr", settings=settings, gate=gate, weight=1.0, pairs=50, cold=COLD, head=HEAD)
         chooses, truth = apart(self.split.valid, 0.5, 0)
         guided = Guided(config, self.scores)
-        guided.fit(self.split.train, chooses, Circumstances(seed), truth if gate == "held_out" else None)
+        guided.fit(self.split.train, chooses, FitContext(seed), truth if gate == "held_out" else None)
         return guided
 
     def values(self, guided):

@@ -5,7 +5,7 @@ That a later item never changes an earlier state stands in test_sequence_models.
 
 import numpy as np
 import pytest
-from recloop.recsys.models import Circumstances, model
+from recloop.recsys.models import FitContext, model
 from recloop.recsys.models.contract import two_tastes
 
 WINDOWS = {"max_length": 6, "batch_size": 8}
@@ -61,7 +61,7 @@ def test_which_items_are_held_out_changes_no_weight(name, split):
     fitted = []
     for side in (split.valid, split.test):
         learner = made(name, epochs=1)
-        learner.fit(split.train, side, Circumstances(seed=4, threads=1))
+        learner.fit(split.train, side, FitContext(seed=4, threads=1))
         fitted.append(learner.state())
     for key, value in fitted[0].items():
         np.testing.assert_array_equal(value, fitted[1][key], err_msg=key)

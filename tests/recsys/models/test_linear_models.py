@@ -6,7 +6,7 @@ from recloop.errors import ConfigError
 from recloop.recsys.data.movielens import read_movielens
 from recloop.recsys.data.splits import given
 from recloop.recsys.evaluation.ranking import evaluate
-from recloop.recsys.models import Circumstances, model
+from recloop.recsys.models import FitContext, model
 from recloop.recsys.models.contract import two_tastes
 
 
@@ -58,7 +58,7 @@ def test_ials_starts_elsewhere_with_another_seed(train):
     made = []
     for seed in (0, 1):
         ials = model("ials", embedding_size=4, epochs=1)
-        ials.fit(train, None, Circumstances(seed=seed))
+        ials.fit(train, None, FitContext(seed=seed))
         made.append(ials.items)
     assert not np.allclose(*made)
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from recloop.recsys.data import Dataset, load_split
 from recloop.recsys.tuning import read_tuning, tune, tune_on
-from recloop.simulators.study import Study
+from recloop.simulators.studies.study import Study
 
 from tests.recsys.tuning.searches import BPR, module, search
 

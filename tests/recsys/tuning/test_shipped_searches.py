@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from recloop.recsys.tuning import read_tuning
-from recloop.simulators.study import read_study
+from recloop.simulators.studies.study import read_study
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 

@@ -8,7 +8,7 @@ import pytest
 from recloop.errors import ConfigError
 from recloop.recsys.data import load_split
 from recloop.recsys.evaluation import evaluate
-from recloop.recsys.models import Circumstances, model
+from recloop.recsys.models import FitContext, model
 from recloop.recsys.tuning import tune
 
 from tests.recsys.tuning.searches import BPR, search
@@ -54,7 +54,7 @@ def test_a_trial_is_worth_the_mean_over_the_seeds_of_what_training_again_gives(t
     again = []
     for seed in (3, 4):
         fitted = model("bpr", **json.loads(row["hyperparameters"]))
-        fitted.fit(split.train, split.valid, Circumstances(seed, threads=1))
+        fitted.fit(split.train, split.valid, FitContext(seed, threads=1))
         again.append(evaluate(fitted, split, metrics=["ndcg@10"], side="valid").mean("ndcg@10"))
     assert json.loads(row["figures"]) == pytest.approx(again, abs=1e-12)
     assert row["value"] == pytest.approx(np.mean(again))

@@ -12,9 +12,9 @@ from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Request
 from recloop.recsys.data import together
 from recloop.recsys.data.sources import load_split
-from recloop.simulators.asking import asking
 from recloop.simulators.fidelity.bench import Bench
-from recloop.simulators.study import Study
+from recloop.simulators.studies.agent_runner import open_runner
+from recloop.simulators.studies.study import Study
 
 DATA = {"source": "bazaar", "n_users": 300, "n_items": 300, "split": {"leave_last_out": {"valid": 0, "test": 10}}}
 MakeBench = Callable[..., Any]
@@ -45,7 +45,7 @@ def a_bench(a_study: Callable[..., Study]) -> MakeBench:
     async def opened(answer: Callable[[Request], Any] | None = None, **fidelity: Any) -> AsyncIterator[Bench]:
         study = a_study(**fidelity)
         split = load_split(study.data)
-        async with asking(study, together(split.train, split.valid)) as asked:
+        async with open_runner(study, together(split.train, split.valid)) as asked:
             if answer is not None:
                 asked.chat = scripted_chat(answer)
             yield Bench(study, study.fidelity, split, asked)

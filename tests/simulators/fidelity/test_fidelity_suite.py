@@ -17,7 +17,7 @@ from recloop.simulators.fidelity.canaries import MARK, planted, searched
 from recloop.simulators.fidelity.contamination import masked
 from recloop.simulators.fidelity.plain import Plain, Question, Recited
 from recloop.simulators.fidelity.suite import PROTOCOLS, fidelity
-from recloop.simulators.trace import runs_trace
+from recloop.simulators.inspection.trace import runs_trace
 
 SPLIT = load_split(
     DataConfig(source="bazaar", n_users=60, n_items=150, split={"leave_last_out": {"valid": 1, "test": 3}})

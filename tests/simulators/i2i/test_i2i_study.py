@@ -8,7 +8,7 @@ from recloop.errors import ConfigError
 from recloop.recsys.data.dataset import Split
 from recloop.settings import checked
 from recloop.simulators.i2i import ItemStudy, study_i2i
-from recloop.simulators.i2i.report import write_worth
+from recloop.simulators.i2i.report import write_result
 
 MODELS = {"swing": {"i2i": {"model": "swing", "last": 5}}, "bm25": {"itemknn": {"weighting": "bm25"}}}
 
@@ -105,7 +105,7 @@ def forbidden(config):
 
 def test_the_report_holds_the_tables_and_both_pictures(worth, tmp_path):
     found, _ = worth
-    report = write_worth(found, tmp_path, "small bazaar", "recall@10").read_text()
+    report = write_result(found, tmp_path, "small bazaar", "recall@10").read_text()
     for part in ("## RealPair", "## Stop rule", "vs random", "| swing | generated |", "### volume, swing"):
         assert part in report
     for picture in ("volume.png", "confidence.png"):

@@ -50,7 +50,7 @@ def write(path: Path, rows: int) -> None:
 def refined(log: Path, out: Path, limit: int, settings: list[str]) -> dict[str, float | str]:
     """Refines `log` into `out` under the limit, in the parts that the settings say, and then tries it in one part."""
     from recloop.errors import RecloopError
-    from recloop.simulators.refine import refine
+    from recloop.simulators.refining.refine import refine
 
     small = out.with_name(f"small-{out.name}")
     write(small, 400)

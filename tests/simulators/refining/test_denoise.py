@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import recloop
 from recloop.errors import DataError, RunError
-from recloop.simulators.diff import diff
-from recloop.simulators.refine import Refined, refine
-from recloop.simulators.undo import undo
+from recloop.simulators.refining.diff import diff
+from recloop.simulators.refining.refine import Refined, refine
+from recloop.simulators.refining.undo import undo
 
 from tests.recsys.denoising.worlds import EACH, items, strangers
 from tests.simulators.refining.logs import FORMS, log_at
@@ -111,7 +111,7 @@ def test_a_killed_denoising_that_is_resumed_gives_the_same_bytes(tmp_path: Path)
     path, settings = toys_at(tmp_path)
     settings = [*settings, DENOISE % "replace", "block_mb=0.002"]
     whole = denoised(path, settings, "whole.csv")
-    command = "import sys; from recloop.simulators.refine import refine; refine(*sys.argv[1:3], settings=sys.argv[3:])"
+    command = "import sys, recloop; recloop.refine(*sys.argv[1:3], settings=sys.argv[3:])"
     out = tmp_path / "killed.csv"
     process = subprocess.Popen([sys.executable, "-c", command, str(path), str(out), *settings])
     records = out.with_name("killed.csv.run")

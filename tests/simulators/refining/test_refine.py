@@ -15,8 +15,8 @@ import recloop
 from recloop.errors import ConfigError, DataError
 from recloop.recsys.data.atomic import read_atomic
 from recloop.recsys.data.tables import read_table
-from recloop.simulators.refine import Refined, refine
 from recloop.simulators.refining.config import RefineConfig, read_config
+from recloop.simulators.refining.refine import Refined, refine
 
 from tests.simulators.refining.logs import FORMS, log_at, rows_of, shop
 

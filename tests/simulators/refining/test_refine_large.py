@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from recloop.simulators.refine import refine
+from recloop.simulators.refining.refine import refine
 
 from tests.simulators.refining import large
 

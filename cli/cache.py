@@ -1,0 +1,82 @@
+"""`recloop cache`: the replies that are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Json, Set, Study, example
+from .output import print_facts, print_json
+
+app = typer.Typer(help="The replies that are kept, so that no question is paid for twice.", no_args_is_help=True)
+
+Cache = Annotated[Path, typer.Option("--out", help="The folder of run folders, where the cache lies, or its file.")]
+
+
+@app.command("stats", epilog=example("recloop cache stats --out runs"))
+def cache_stats(out: Cache = Path("runs"), as_json: Json = False) -> None:
+    """How many replies of which models, how old, and what they cost."""
+    from ..simulators.inspection import cache
+
+    facts = cache.cache_stats(out)
+    print_json(facts) if as_json else print_facts(facts)
+
+
+@app.command("explain", epilog=example("recloop cache explain study.yaml user:17"))
+def cache_explain(
+    study: Study,
+    task: Annotated[str | None, typer.Argument(help="Such as user:17; else the step's first task.")] = None,
+    step: Annotated[int, typer.Option(help="Which of the study's steps, counted from 0.")] = 0,
+    settings: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Why a task would call the model: what in its first question without a reply differs from the nearest one kept."""
+    from ..simulators.inspection import cache
+
+    told = cache.cache_explain(study, task, settings or [], step=step)
+    if as_json:
+        return print_json(told)
+    print(f"{told['step']}, {told['task']}: {told['found']} replies found, {told['missing'] or 'none'} missing")
+    for line in told["differs"]:
+        print(f"  {line}")
+
+
+@app.command("export", epilog=example("recloop cache export replay.jsonl --out runs"))
+def cache_export(
+    file: Annotated[Path, typer.Argument(help="What to write, for `llm: {provider: replay, replay: FILE}`.")],
+    out: Cache = Path("runs"),
+    model: Annotated[str | None, typer.Option(help="Only what was asked of this one, as a study names it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write every question and its reply, so that studies run again offline and identically."""
+    from ..simulators.inspection import cache
+
+    told = cache.cache_export(out, file, model=model)
+    print_json(told) if as_json else print(f"{told['entries']} replies in {told['written']}")
+
+
+@app.command("import", epilog=example("recloop cache import replay.jsonl --out runs"))
+def cache_import(
+    file: Annotated[Path, typer.Argument(help="A replay file.")], out: Cache = Path("runs"), as_json: Json = False
+) -> None:
+    """Take a replay file's replies into the cache."""
+    from ..simulators.inspection import cache
+
+    told = cache.cache_import(out, file)
+    print_json(told) if as_json else print(f"{told['new']} new replies in {told['path']}")
+
+
+@app.command("prune", epilog=example("recloop cache prune --older-than-days 90"))
+def cache_prune(
+    out: Cache = Path("runs"),
+    older_than_days: Annotated[float | None, typer.Option(help="Delete what is older than so many days.")] = None,
+    model: Annotated[str | None, typer.Option(help="Delete replies of this model, as `cache stats` names it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Delete old replies, or those of a model; with both, old ones of that model."""
+    from ..simulators.inspection import cache
+
+    told = cache.cache_prune(out, older_than_days=older_than_days, model=model)
+    print_json(told) if as_json else print(f"{told['deleted']} replies deleted from {told['path']}")

@@ -1,0 +1,63 @@
+"""`recloop tune`, a search for hyperparameters, and `recloop tune-lm`, the tuning of a language model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from .options import Json, Set, example
+from .output import console, print_json
+
+app = typer.Typer()
+
+
+@app.command(epilog=example("recloop tune examples/tune/ml-100k.yaml --set tune.trials=10 --best found.yaml"))
+def tune(
+    search: Annotated[Path, typer.Argument(help="A search file (YAML): data, train, tune.")],
+    settings: Set = None,
+    best: Annotated[Path | None, typer.Option(help="A second place for best.yaml, the study file it makes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search hyperparameters on the validation side, within a budget. The same command resumes."""
+    from ..recsys.tuning import tune as search_for
+
+    found = search_for(search, settings or [], best=best, progress=lambda line: print(line, file=sys.stderr))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        table = Table("model", f"{found.metric}, validation", "defaults", "trial", "of", "failed", "hyperparameters")
+        for name, told in found.best.items():
+            table.add_row(name, *_figures(told), ", ".join(f"{k}: {v}" for k, v in told["hyperparameters"].items()))
+        console(160).print(table)
+        print(f"Every trial: {found.folder}/trials.csv; a study with the best of each model: {found.folder}/best.yaml")
+    missing = set(found.table["model"]) - set(found.best)
+    if missing:
+        print(f"no trial of {', '.join(sorted(missing))} succeeded; trials.csv says why", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command("tune-lm", epilog=example("recloop tune-lm examples/tune-lm.yaml models/denoiser --device cuda"))
+def tune_lm(
+    file: Annotated[Path, typer.Argument(help="A YAML file: data (or windows), tune_lm.")],
+    out: Annotated[Path, typer.Argument(help="The new folder for the adapter, or the model, and its card.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU where there is one.")] = "auto",
+    settings: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Tune a local language model on the train side's sequences. The same command resumes."""
+    from ..agents.tuning import tune_lm as learn
+
+    tuned = learn(file, out, settings or [], device=device, progress=lambda line: print(line, file=sys.stderr))
+    if as_json:
+        return print_json(tuned.card)
+    kept = f"epoch {tuned.card['best_epoch']}, validation {tuned.card['valid_loss']:.4f} nats a token of the answers"
+    print(f"{kept}\nkept in {tuned.folder}; what it was made of: {tuned.folder}/card.md")
+
+
+def _figures(told: dict[str, Any]) -> list[str]:
+    defaults = "-" if told["defaults"] is None else f"{told['defaults']:.4f}"
+    return [f"{told['value']:.4f}", defaults, str(told["trial"]), str(told["trials"]), str(told["failed"])]

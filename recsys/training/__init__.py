@@ -1,0 +1,1 @@
+"""Training networks: one loop, its batches, losses, validation, resume and tracking."""

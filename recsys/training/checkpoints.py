@@ -1,0 +1,54 @@
+"""Arrays and the facts about them in one safetensors file, replaced whole or not at all; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ...errors import DataError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def write(folder: Path, stem: str, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    """Writes `stem`.safetensors, with the facts as JSON in its header, under another name and then renames it.
+
+    One file, so that a kill at any moment leaves arrays and facts of one time. `stem`.json is a copy of the facts for
+    people to read; nothing reads it back.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file, copy = folder / f"{stem}.safetensors", folder / f"{stem}.json"
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    save_file(whole, f"{file}.partial", metadata={"facts": json.dumps(facts)})
+    os.replace(f"{file}.partial", file)
+    Path(f"{copy}.partial").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    os.replace(f"{copy}.partial", copy)
+
+
+def exists(folder: Path, stem: str) -> bool:
+    """Whether `write` has finished there before."""
+    return (folder / f"{stem}.safetensors").is_file()
+
+
+def read(folder: Path, stem: str) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and facts that `write` put there. DataError, naming the file, where it is missing or damaged."""
+    file = folder / f"{stem}.safetensors"
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; save the model there first")
+    try:
+        with safe_open(file, framework="np") as stored:
+            header = stored.metadata() or {}
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        raise DataError(f"{file}: damaged or cut short ({error}); save the model again") from error
+    if "facts" not in header:
+        raise DataError(f"{file}: was not written by recloop; save the model again")
+    return arrays, json.loads(header["facts"])

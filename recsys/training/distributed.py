@@ -1,0 +1,118 @@
+"""Trains one network by as many processes as torchrun starts, and says what it is worth.
+
+    python -m torch.distributed.run --nproc-per-node 2 -m recloop.recsys.training.distributed training.yaml --folder out
+
+`training.yaml` names data and model, as a study file does:
+
+    data:  {source: movielens, path: ml-100k, split: leave_last_out}
+    model: {sasrec: {epochs: 30, batch_size: 128}}
+
+Without torchrun (`python -m recloop.recsys.training.distributed training.yaml --folder out`) it trains in one process.
+The batch size is that of all processes together, so their number changes how long a training takes, and not what is
+learnt, but for what dropout draws. The folder gets the checkpoints, the model (`recsys.models.load`) and
+`figures.json`, from the first process alone; a training that was cut off goes on from its last epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
+
+from ...errors import ConfigError, RecloopError
+from ..data.sources import DataConfig, load_split
+from ..evaluation.ranking import evaluate
+from ..models.recommender import FitContext
+from ..models.table import model, save
+from .processes import Processes, started_by_torchrun
+
+
+class TrainingFile(BaseModel):
+    """What is trained on what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: DataConfig = DataConfig()
+    """The data, its filters and its split, as in a study file."""
+    model: dict[str, dict[str, Any]] = {"sasrec": {}}
+    """One model's name, or its name with hyperparameters."""
+    seed: NonNegativeInt = 0
+    device: str = "cpu"
+    """cpu (joined by gloo) or cuda (nccl; the n-th process of a machine takes its n-th device)."""
+    threads: PositiveInt | None = None
+    """CPU threads of each process; None leaves it to torch."""
+    track: tuple[str, ...] = ()
+    """Who watches besides: tensorboard, mlflow."""
+    metrics: tuple[str, ...] = Field(("ndcg@10", "recall@10"), min_length=1)
+    """What the test side is evaluated by in the end."""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        named = {value: {}} if isinstance(value, str) else value
+        if not isinstance(named, Mapping) or len(named) != 1:
+            raise ValueError("name one model, as `sasrec` or {sasrec: {epochs: 30}}")
+        return {name: settings or {} for name, settings in named.items()}
+
+
+def read(path: Path) -> TrainingFile:
+    """The file's contents; ConfigError names the key that is wrong."""
+    try:
+        return TrainingFile(**(yaml.safe_load(path.read_text(encoding="utf-8")) or {}))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a training file") from error
+    except (yaml.YAMLError, TypeError) as error:
+        raise ConfigError(f"{path}: no YAML of keys and values ({error})") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{path}: {wrong}") from error
+
+
+def train(asked: TrainingFile, folder: Path, processes: Processes, device: str) -> dict[str, Any]:
+    """Fits and, in the first process, evaluates and saves; gives the figures, which are empty in the others."""
+    ((name, settings),) = asked.model.items()
+    learner: Any = model(name, **settings)
+    if not hasattr(learner, "terms"):
+        raise ConfigError(f"model: {name} trains no network; fit it in one process, with `recloop run` or in Python")
+    split = load_split(asked.data)
+    context = FitContext(asked.seed, device, asked.threads, folder, asked.track, processes)
+    learner.fit(split.train, split.valid, context)
+    if not processes.first:
+        return {}
+    found = evaluate(learner, split, metrics=asked.metrics)
+    figures = {
+        "model": name,
+        "processes": processes.count,
+        "epochs": len(learner.log.epochs),
+        "best_epoch": learner.log.best_epoch,
+        "epoch_seconds": round(sorted(e.seconds for e in learner.log.epochs)[len(learner.log.epochs) // 2], 3),
+        **{metric: round(found.mean(metric), 6) for metric in found.metrics},
+    }
+    save(learner, folder)
+    (folder / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    return figures
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("file", type=Path, help="what to train on what (YAML)")
+    options.add_argument("--folder", type=Path, required=True, help="where checkpoints, model and figures go")
+    chosen = options.parse_args()
+    try:
+        asked = read(chosen.file)
+        with started_by_torchrun(asked.device) as (processes, device):
+            figures = train(asked, chosen.folder, processes, device)
+    except RecloopError as error:
+        sys.exit(f"error: {error}")
+    if figures:
+        print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""The one loop that trains every network: batches, losses, early stopping on validation, best weights, resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from ...errors import ConfigError, DataError
+from ..data.dataset import Dataset, Split, together
+from ..models.recommender import FitContext, ModelConfig, counted
+from . import checkpoints
+from .batches import Batch
+from .lazy_adam import LazyAdam
+from .processes import Processes
+from .resume import Epoch, Log, Network, Progress
+from .terms import Term, pairs
+from .tracking import Tracker, trackers
+from .validation import Judge, Scorer, judged, judges
+
+__all__ = ["Batch", "Judge", "Learner", "Log", "Term", "TrainingConfig", "fit", "pairs", "restore", "state", "threads"]
+
+
+class TrainingConfig(ModelConfig):
+    """What every network is told about its training; the defaults of a model stand in its own class."""
+
+    epochs: PositiveInt = 100
+    """At most this many passes over the training interactions."""
+    batch_size: PositiveInt = 1024
+    """Rows a step: interactions, or windows of history for sequence models."""
+    learning_rate: PositiveFloat = 1e-3
+    """Adam's step size."""
+    patience: PositiveInt = 10
+    """Evaluations of the validation side without a better figure after which training stops: NDCG@10, or what a click
+    model's `stop_on` says."""
+    evaluate_every: PositiveInt = 1
+    """Epochs between two evaluations on the validation side."""
+    valid_users: PositiveInt = 5000
+    """At most so many users are ranked in one of those evaluations; drawn once by the seed where there are more."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 computes forward passes under autocast; weights and Adam's moments stay fp32."""
+    compile: bool = False
+    """torch.compile on the network; pays on long runs only, the first epoch compiles for tens of seconds."""
+    pair_weight: float = Field(1.0, ge=0)
+    """Lambda: what one preference pair of weight 1 counts, in interactions; 0 ignores pairs."""
+    clip: NonNegativeFloat = 0.0
+    """Largest norm of the gradient; 0 does not clip."""
+
+
+class Learner(Scorer[Network], Protocol[Network]):
+    """What a network's model tells the loop; the loop keeps the network and the weights."""
+
+    @property
+    def config(self) -> TrainingConfig: ...
+
+    def build(self, train: Dataset) -> Network:
+        """A fresh network; its random numbers come from torch's generator, which the loop has seeded."""
+
+    def terms(self, network: Network, train: Dataset) -> list[Term]:
+        """The loss, main term first."""
+
+
+def fit(
+    learner: Learner[Network],
+    train: Dataset,
+    valid: Dataset | None = None,
+    context: FitContext | None = None,
+) -> tuple[Network, Log]:
+    """Trains a fresh network and gives it with the weights of its best epoch.
+
+    With `valid`, training stops after `patience` evaluations without a better NDCG@10, or what else the learner judges
+    by (`Judge`); without, the last epoch counts.
+    With `config.refit`, a second network is then trained on train + valid for as many epochs as were best. Interactions
+    of weight 0 are absent. The process's random state and thread count are as before when this returns; the same seed,
+    data, config, device and thread count give the same weights. With a `folder` every epoch is saved there, and a
+    training that was cut off goes on from the last one. Several `processes` take parts of the same batches: they learn
+    what one would, but for what dropout draws. Raises DataError on empty data, ConfigError on a folder that holds
+    another training.
+    """
+    context = context or FitContext()
+    train = counted(train)
+    valid = counted(valid) if valid is not None else None
+    if not len(train):
+        raise DataError(f"dataset {train.name!r}: no interaction of weight > 0 to train {learner.name} on")
+    config, processes = learner.config, context.processes
+    names = context.track if processes.first else ()
+    told = config.model_dump(mode="json")
+    with (
+        trackers(names, learner.name, told, context.folder) as watching,
+        threads(context.threads),
+        torch.random.fork_rng(devices=range(torch.cuda.device_count())),
+    ):
+        network, log = _train(learner, train, valid, config.epochs, context, "training", watching)
+        if config.refit and valid is not None and len(valid):
+            everything = counted(together(train, valid))
+            network, again = _train(learner, everything, None, log.best_epoch, context, "refit", watching)
+            log = Log(log.epochs + again.epochs, log.best_epoch, refitted=True)
+    return network.eval(), log
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Lets torch use `count` CPU threads inside the block; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(
+    learner: Learner[Network],
+    train: Dataset,
+    valid: Dataset | None,
+    epochs: int,
+    context: FitContext,
+    stem: str,
+    watching: list[Tracker],
+) -> tuple[Network, Log]:
+    config, device, processes = learner.config, torch.device(context.device), context.processes
+    torch.manual_seed(context.seed)
+    network = learner.build(train).to(device)
+    if config.compile:
+        network.compile()
+    terms = learner.terms(network, train)
+    if not processes.alone and (getattr(network, "lazy", False) or any(term.part is None for term in terms)):
+        raise ConfigError(f"{learner.name}: cannot be trained by several processes as it is set; start it in one")
+    optimizer = _adam(network, config.learning_rate, device)
+    identity = _identity(learner, train, valid, context)
+    progress = Progress(network, optimizer, context.folder, stem, identity, processes)
+    progress.resume()
+    processes.agree(network)
+    users = judges(valid, config.valid_users, context.seed)
+    sides = Split(train, valid, valid) if valid is not None else None
+
+    while not progress.finished(epochs, config.patience):
+        epoch = len(progress.epochs) + 1
+        torch.manual_seed(_mixed(context.seed, epoch, processes.rank))
+        network.train()
+        began = time.perf_counter()
+        rng = np.random.default_rng([context.seed, epoch])
+        loss = _epoch(network, terms, optimizer, rng, device, config, processes)
+        seconds = time.perf_counter() - began
+        if not np.isfinite(loss):
+            raise ConfigError(
+                f"{learner.name}: the loss of epoch {epoch} is {loss}; "
+                f"lower learning_rate (now {config.learning_rate:g})"
+            )
+        figure = float("nan")
+        if sides is not None and len(users) and (epoch % config.evaluate_every == 0 or epoch == epochs):
+            network.eval()
+            with torch.no_grad():
+                figure = judged(learner, network, sides, users, processes, device)
+        progress.add(Epoch(epoch, loss, seconds, figure))
+        for tracker in watching:
+            tracker.epoch(stem, progress.epochs[-1])
+    return progress.result()
+
+
+def _adam(network: nn.Module, learning_rate: float, device: torch.device) -> torch.optim.Optimizer:
+    weights = [p for p in network.parameters() if p.requires_grad]
+    if getattr(network, "lazy", False):
+        return LazyAdam(weights, learning_rate)
+    return torch.optim.Adam(weights, lr=learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def _epoch(
+    network: nn.Module,
+    terms: list[Term],
+    optimizer: torch.optim.Optimizer,
+    rng: np.random.Generator,
+    device: torch.device,
+    config: TrainingConfig,
+    processes: Processes,
+) -> float:
+    """One pass; gives the mean loss of its steps."""
+    total, steps = torch.zeros((), device=device), 0
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+    for step in zip(*(term.batches(rng) for term in terms), strict=False):
+        optimizer.zero_grad(set_to_none=True)
+        with bf16:
+            parts = [
+                part
+                for term, batch in zip(terms, step, strict=True)
+                if (part := _part(term, batch, device, processes)) is not None
+            ]
+            loss = torch.stack(parts).sum() if parts else None
+        if loss is not None:
+            loss.backward()
+            total += loss.detach()
+        processes.add_up_gradients(network)
+        if config.clip:
+            nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        optimizer.step()
+        steps += 1
+    processes.add_up([total])
+    return float(total) / max(steps, 1)
+
+
+def _part(term: Term, batch: Batch, device: torch.device, processes: Processes) -> Tensor | None:
+    """This process's summand of a batch's loss, None where it takes no row of it."""
+    if processes.alone:
+        return term.loss(*(torch.as_tensor(array, device=device) for array in batch))
+    assert term.part is not None
+    mine, share = term.part(batch, processes.rank, processes.count)
+    if not len(mine[0]):
+        return None
+    return share * term.loss(*(torch.as_tensor(array, device=device) for array in mine))
+
+
+def _identity(learner: Learner[Network], train: Dataset, valid: Dataset | None, context: FitContext) -> str:
+    """What must be the same for a training to be gone on with: all but the number of epochs."""
+    if context.folder is None:
+        return ""
+    facts = {
+        "model": learner.name,
+        "config": learner.config.model_dump(mode="json", exclude={"epochs", "patience"}),
+        "train": train.fingerprint,
+        "valid": valid.fingerprint if valid is not None else None,
+        "seed": context.seed,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _mixed(seed: int, epoch: int, rank: int) -> int:
+    """A seed of its own for each epoch and process; the first process draws what one alone would."""
+    return int(
+        np.random.SeedSequence([seed, epoch, *([rank] if rank else [])]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )
+
+
+def state(network: nn.Module) -> checkpoints.Arrays:
+    """A network's weights as arrays, by name."""
+    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+
+
+def restore(network: nn.Module, arrays: checkpoints.Arrays) -> None:
+    """Puts such arrays back into a network of the same form, in evaluation mode."""
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    network.eval()

@@ -1,0 +1,105 @@
+"""Shows a training to TensorBoard or MLflow while it runs: a line an epoch, switched on by name, off by default."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...errors import ConfigError
+from .resume import Epoch
+
+
+class Tracker(Protocol):
+    """Watches the one training loop. `stem` is the training's part: `training`, or `refit`."""
+
+    def epoch(self, stem: str, epoch: Epoch) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def trackers(
+    names: Iterable[str], model: str, config: Mapping[str, Any], folder: Path | None
+) -> Iterator[list[Tracker]]:
+    """Those of `TRACKERS` that are named, closed at the end however it comes.
+
+    ConfigError for another name, no folder, or a package that is missing.
+    """
+    with ExitStack() as open_ones:
+        made: list[Tracker] = []
+        for name in names:
+            made.append(_tracker(name, model, config, folder))
+            open_ones.callback(made[-1].close)
+        yield made
+
+
+def _tracker(name: str, model: str, config: Mapping[str, Any], folder: Path | None) -> Tracker:
+    if name not in TRACKERS:
+        raise ConfigError(f"track: no tracker {name!r}; there are {', '.join(TRACKERS)}")
+    if folder is None:
+        raise ConfigError(f"track: {name} needs a folder to write to; name one")
+    try:
+        return TRACKERS[name](model, config, folder)
+    except ImportError as error:
+        raise ConfigError(f"track: {name} is not installed ({error}); run `pip install 'recloop[{name}]'`") from error
+
+
+def figures(epoch: Epoch) -> dict[str, float]:
+    """What is shown of an epoch; `judged` only where the validation side was evaluated."""
+    shown = {"loss": epoch.loss, "seconds": epoch.seconds}
+    return shown if math.isnan(epoch.judged) else shown | {"judged": epoch.judged}
+
+
+class TensorBoard:
+    """Event files under `folder`/tensorboard, for `tensorboard --logdir`. A resumed training adds to them."""
+
+    def __init__(self, model: str, config: Mapping[str, Any], folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+        self.writer.add_text("model", model)
+        self.writer.add_text("config", "\n".join(f"    {key}: {value}" for key, value in config.items()))
+
+    def epoch(self, stem: str, epoch: Epoch) -> None:
+        for name, value in figures(epoch).items():
+            self.writer.add_scalar(f"{stem}/{name}", value, epoch.epoch)
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class MLflow:
+    """A run of the server that MLFLOW_TRACKING_URI names, or of `folder`/mlruns; a resumed training goes on with it."""
+
+    def __init__(self, model: str, config: Mapping[str, Any], folder: Path) -> None:
+        # The folder store is in maintenance in MLflow 3 and asks for this word; its other local store needs a database.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        from mlflow.tracking import MlflowClient
+
+        folder.mkdir(parents=True, exist_ok=True)
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or (folder / "mlruns").resolve().as_uri()
+        self.client, kept = MlflowClient(uri), folder / "mlflow_run"
+        if kept.exists():
+            self.run = kept.read_text(encoding="utf-8")
+            return
+        experiment = self.client.get_experiment_by_name("recloop")
+        ident = experiment.experiment_id if experiment else self.client.create_experiment("recloop")
+        self.run = self.client.create_run(ident, run_name=model).info.run_id
+        for key, value in {"model": model, **config}.items():
+            self.client.log_param(self.run, key, value)
+        kept.write_text(self.run, encoding="utf-8")
+
+    def epoch(self, stem: str, epoch: Epoch) -> None:
+        for name, value in figures(epoch).items():
+            self.client.log_metric(self.run, f"{stem}.{name}", value, step=epoch.epoch)
+
+    def close(self) -> None:
+        self.client.set_terminated(self.run)
+
+
+TRACKERS: dict[str, type[TensorBoard] | type[MLflow]] = {"tensorboard": TensorBoard, "mlflow": MLflow}

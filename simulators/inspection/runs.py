@@ -1,0 +1,81 @@
+"""`runs list` and `runs show`: what run folders hold, read from their own files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...agents.setwise.trace_records import counts_of
+from ...errors import RunError
+from ..batch.manifest import read_manifest
+from ..batch.records import read_records, totals
+from ..batch.summary import SUMMARY, Summary
+from ..batch.usage import usage
+from ..studies.run import REPORT, STUDY, TABLE
+
+
+def runs_list(out: Path | str = "runs") -> list[dict[str, Any]]:
+    """One entry a run folder below `out`, by name: its steps with their counts, and whether a table is there."""
+    return [_entry(folder) for folder in sorted(Path(out).glob("*/")) if (folder / STUDY).is_file()]
+
+
+def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
+    """One run: its study, manifests, summaries, report, and `usage`, what was paid by agent, failed attempts included.
+    A set-wise step also has `claims`: how many were written, dropped without evidence, forgotten, and so on.
+
+    Raises RunError where there is no such run.
+    """
+    folder = Path(out) / name
+    if not (folder / STUDY).is_file():
+        known = ", ".join(entry["name"] for entry in runs_list(out)) or "none"
+        raise RunError(f"no run {name!r} in {out}; there are: {known}")
+    report = folder / REPORT
+    entry = _entry(folder)
+    for step in _steps(folder):
+        told = counts_of(read_records(step))
+        entry["steps"][step.name] |= {"claims": told} if told else {}
+    return {
+        **entry,
+        "study": (folder / STUDY).read_text(encoding="utf-8"),
+        "usage": {agent: asdict(spent) for agent, spent in usage(folder).items()},
+        "manifests": {step.name: read_manifest(step) for step in _steps(folder)},
+        "report": report.read_text(encoding="utf-8") if report.is_file() else None,
+    }
+
+
+def _entry(folder: Path) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "folder": str(folder),
+        "steps": {step.name: _counts(step) for step in _steps(folder)},
+        "table": (folder / TABLE).is_file(),
+    }
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(step for step in (folder / "agents").glob("*/") if read_manifest(step) is not None)
+
+
+def _counts(step: Path) -> dict[str, Any]:
+    """Of the summary; of a run that was killed there is none yet, so of its records."""
+    path = step / SUMMARY
+    if not path.is_file():
+        found = totals(step)
+        return {"tasks": found.tasks, "ok": found.ok, "invalid": found.invalid, "failed": found.failed, "ended": False}
+    try:
+        summary = Summary.read(path)
+    except (json.JSONDecodeError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error}); run the study again, its records are kept") from error
+    return {
+        "tasks": summary.tasks,
+        "ok": summary.ok,
+        "invalid": summary.invalid,
+        "failed": summary.failed,
+        "calls": summary.calls,
+        "tokens": summary.prompt_tokens + summary.completion_tokens,
+        "cost": summary.cost,
+        "rates": summary.as_json()["rates"],
+        "ended": not summary.stopped,
+    }

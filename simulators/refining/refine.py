@@ -1,0 +1,272 @@
+"""`refine`: a log in, a refined log of the same form out, with a run folder beside it.
+
+The log is cut into blocks of whole users, so that its size does not matter; what concerns all users (popularity,
+neighbours, calibration, quotas) is settled over all blocks. Neither the number of blocks nor a kill in between changes
+a byte of what comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyarrow import parquet
+
+from ...atomic import write_text, write_whole
+from ...errors import ConfigError, RunError
+from ...recsys.data import DataConfig, Dataset
+from ...recsys.data.assemble import assemble
+from ...recsys.data.atomic import described as described_atomic
+from ...recsys.data.delimited import Format
+from ...recsys.data.files import one
+from ...recsys.data.streams import Log, logged
+from ...recsys.data.tables import described
+from ..batch.lock import locked
+from ..batch.progress import Silent, Watcher
+from ..batch.summary import Summary
+from ..batch.usage import usage
+from ..studies.agent_runner import open_runner
+from ..studies.report import defined
+from ..studies.study import Study, digest
+from .blocks import Blocks, cut
+from .config import LogConfig, RefineConfig, read_config
+from .output import block_rows, changes, written
+from .parts import Parts
+from .source_copy import keep_source
+from .steps import Refining, Stopped
+
+CONFIG, SUMMARY, CHANGES, PAIRS = "refine.json", "summary.json", "changes.parquet", "pairs.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """What `refine` gives. `rows` counts: read, written, and by what became of them."""
+
+    out: str
+    folder: str
+    llm: str
+    rows: Mapping[str, int]
+    said: Mapping[str, Mapping[str, Any]]
+    """Step -> what its agent reports."""
+    asked: Mapping[str, Summary]
+    stopped: str = ""
+    """Why there is no refined log yet; empty where there is."""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """The log is written, and every task has a record that is not a failure."""
+        return not self.stopped and all(summary.complete for summary in self.asked.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; undefined figures are null."""
+        return {
+            "out": self.out,
+            "folder": self.folder,
+            "llm": self.llm,
+            "offline_is_no_llm": self.llm.startswith("offline"),
+            "rows": dict(self.rows),
+            "said": defined(dict(self.said)),
+            "steps": {name: summary.as_json() for name, summary in self.asked.items()},
+            "usage": {agent: vars_of(spent) for agent, spent in self.usage.items()},
+            "complete": self.complete,
+            "stopped": self.stopped,
+        }
+
+
+def refine(
+    source: Path | str,
+    out: Path | str,
+    config: RefineConfig | Path | str | None = None,
+    *,
+    steps: Sequence[str] | None = None,
+    settings: Sequence[str] = (),
+    retry_failed: bool = False,
+    progress: Watcher | None = None,
+) -> Refined:
+    """Refine the log `source` into `out`, which has its form; resumes what is there.
+
+    config: a RefineConfig, the path of its YAML file, or None for the defaults, on which `settings` (`llm.model=...`)
+    are made. steps: which of its steps, in order. Records, the cache of replies, what changed (`changes.parquet`,
+    `pairs.parquet`) and `summary.json` land in the folder `<out>.run`, whose blocks may be deleted when all is done.
+
+    A spent budget or a refused key ends the run with `Refined.stopped`; the same call resumes. Raises ConfigError,
+    DataError and RunError for what the caller has to mend.
+    """
+    source, out = Path(source), Path(out)
+    settled = read_config(config, steps, settings)
+    log = log_of(source, settled.data)
+    _same_form(log, source, out)
+    folder = out.with_name(f"{out.name}.run")
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "refine.lock"):
+        write_text(folder / CONFIG, settled.model_dump_json(indent=2) + "\n")
+        try:
+            done = asyncio.run(_refined(log, out, folder, settled, retry_failed, progress or Silent()))
+        except MemoryError as full:
+            raise RunError(
+                f"{source} in parts of {settled.block_mb:g} MB does not fit in memory ({full}); choose a smaller "
+                "block_mb, or fewer sample_rows, and run it again"
+            ) from full
+        write_text(folder / SUMMARY, json.dumps(done.as_json(), indent=2) + "\n")
+    return done
+
+
+def log_of(source: Path, config: LogConfig) -> Log:
+    """How the log is written, as its file and the settings say."""
+    return logged(
+        source,
+        config.columns,
+        time=config.time,
+        separator=config.separator,
+        encoding=config.encoding,
+        quoted=config.quoted,
+        names=config.header,
+    )
+
+
+async def _refined(
+    log: Log, out: Path, folder: Path, config: RefineConfig, retry_failed: bool, watch: Watcher
+) -> Refined:
+    status = log.file.path.stat()
+    about = {
+        "path": str(log.file.path.resolve()),
+        "size": status.st_size,
+        "modified": status.st_mtime_ns,
+        "data": config.data.model_dump(mode="json"),
+        "block_mb": config.block_mb,
+    }
+    watch.say(f"reading {log.file}")
+    blocks = cut(log, folder / f"blocks-{digest(about)}", config.block_mb, about)
+    unseen = any(settings.get("unseen") for entry in config.steps for settings in entry.values())
+    parts = Parts(log, blocks, catalogue_of(log, blocks, config.data, unseen=unseen))
+    study = _study(folder, config)
+    stopped = ""
+    async with open_runner(study, parts.catalogue, watch, retry_failed=retry_failed) as opened:
+        sample = parts.sample(config.sample_rows)
+        refining = Refining(parts, config, folder, opened, parts.counts(), sample)
+        try:
+            for place, entry in enumerate(config.steps):
+                [(name, settings)] = entry.items()
+                await refining.step(place, name, settings)
+        except Stopped as stop:
+            stopped = str(stop)
+    llm = f"{config.llm.provider} {config.llm.model or ''}".strip()
+    paid = usage(study.folder)
+    if stopped:
+        return Refined(str(out), str(folder), llm, {"read": 0}, refining.said, refining.asked, stopped, paid)
+    rows = _write(refining, out)
+    keep_source(log.file.path, out, folder)
+    return Refined(str(out), str(folder), llm, rows, refining.said, refining.asked, "", paid)
+
+
+def _write(refining: Refining, out: Path) -> dict[str, int]:
+    """The refined log and the tables of what changed; how many rows of which kind."""
+    parts, folder = refining.parts, refining.folder
+    rows: dict[str, int] = {"read": 0, "written": 0}
+    final = folder / "states" / "written"
+    shutil.rmtree(final, ignore_errors=True)
+    final.mkdir(parents=True)
+
+    def each_block(path: Path) -> None:
+        writer: parquet.ParquetWriter | None = None
+        for block in range(parts.blocks.count):
+            data = refining.dataset(block)
+            _count(data, rows)
+            table = block_rows(parts.log, parts.blocks, block, data, refining.config.provenance)
+            parquet.write_table(table, final / f"block-{block:05d}.parquet", row_group_size=50_000)
+            changed = changes(data, refining.reasons(block))
+            writer = writer or parquet.ParquetWriter(path, changed.schema)
+            writer.write_table(changed)
+        assert writer is not None
+        writer.close()
+
+    write_whole(folder / CHANGES, each_block)
+    if pairs := _pairs(refining):
+        rows["pairs"] = sum(parquet.read_metadata(path).num_rows for path in pairs)
+        write_whole(folder / PAIRS, partial(_joined, pairs))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.partial")
+    tables = sorted(final.glob("block-*.parquet"))
+    rows["written"] = written(parts.log, tables, unfinished, refining.config.provenance)
+    os.replace(unfinished, out)
+    shutil.rmtree(final)
+    return rows
+
+
+def catalogue_of(log: Log, blocks: Blocks, config: LogConfig, *, unseen: bool) -> Dataset:
+    """The items of the log by first appearance, their texts joined on; with `unseen` the others of the table too."""
+    ids = blocks.item_ids
+    table = None
+    source: Any = log.file
+    if config.items is not None:
+        source = one(config.items)
+        if source.name.removesuffix(".gz").endswith(".item"):
+            form = Format("\t", config.quoted, config.encoding)
+            table = described_atomic(source, "item_id", form, {k: str(v) for k, v in config.item_columns.items()})
+        else:
+            table = described(source, "item_id", config.item_columns, None, config.encoding)
+        if unseen:
+            kind = (lambda one: one) if ids.dtype.kind == "i" else str
+            more = [kind(ident) for ident in table["item_id"].tolist()]
+            ids = ids.append(pd.Index(dict.fromkeys(more)).difference(ids, sort=False))
+    rows = pd.DataFrame({"user_id": np.zeros(len(ids), np.int64), "item_id": ids})
+    data = assemble(
+        log.file.name.split(".")[0], rows, table, source=log.file, items_source=source, twice=config.duplicate_ids
+    )
+    return data.with_(interactions=data.interactions.iloc[:0], users=data.users.iloc[:0])
+
+
+def vars_of(spent: Any) -> dict[str, Any]:
+    """The fields of a frozen slotted dataclass."""
+    return {name: getattr(spent, name) for name in spent.__dataclass_fields__}
+
+
+def _count(data: Dataset, rows: dict[str, int]) -> None:
+    rows["read"] += int((data.interactions["row"] >= 0).sum())
+    for origin, count in data.interactions["origin"].value_counts().items():
+        rows[str(origin)] = rows.get(str(origin), 0) + int(count)
+
+
+def _pairs(refining: Refining) -> list[Path]:
+    """The preference pairs that the steps of this run have left."""
+    return [path for state in refining.states for path in sorted((refining.folder / "states" / state).glob("*.pairs"))]
+
+
+def _joined(tables: list[Path], out: Path) -> None:
+    """The rows of several Parquet files of one form in one, a file at a time."""
+    with parquet.ParquetWriter(out, parquet.read_schema(tables[0])) as writer:
+        for path in tables:
+            writer.write_table(parquet.read_table(path, use_threads=False))
+
+
+def _study(folder: Path, config: RefineConfig) -> Study:
+    """What the agent runner needs of a study."""
+    return Study(
+        name="asked",
+        data=DataConfig(),
+        llm=config.llm,
+        embedder=config.embedder,
+        prompts=config.prompts,
+        seed=config.seed,
+        out=folder,
+    )
+
+
+def _same_form(log: Log, source: Path, out: Path) -> None:
+    ends = "".join(source.suffixes[-2:]) if source.suffix == ".gz" else source.suffix
+    if not out.name.endswith(ends):
+        raise ConfigError(f"{out}: a refined log has the form of the log read; name it {out.stem}{ends}")
+    if out.exists() and out.resolve() == source.resolve():
+        raise RunError(f"{out} is the log itself; write the refined one beside it")
+    if log.file.member is not None:
+        raise ConfigError(f"{source} is an archive; unpack it first")

@@ -1,0 +1,1 @@
+"""Studies: agents, refined data, trainings, comparison, report."""

@@ -1,0 +1,127 @@
+"""The agent put to the test: candidate lists with a held-out item in them, ranked by what the agent has learnt.
+
+The lists are made from the validation or test side, which the agent's own tasks never see; they are shown to nobody
+before its profiles are final.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ...agents.agent import Records
+from ...agents.memory.memory import Memo
+from ...agents.setwise import Question
+from ...agents.setwise.agent import negatives
+from ...recsys.data import Dataset, Split, together
+
+CUTOFFS = (1, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutList:
+    """One user's list: the true item among others the user never took, shuffled."""
+
+    user: int
+    candidates: tuple[int, ...]
+    truth: int
+
+
+def held_out_lists(
+    split: Split,
+    users: Iterable[int],
+    *,
+    candidates: int = 10,
+    kind: Literal["uniform", "popularity"] = "uniform",
+    side: Literal["valid", "test"] = "test",
+    seed: int = 0,
+) -> list[HeldOutList]:
+    """One list a user who has something held out on `side` (its first item there), drawn with rng [seed, user].
+
+    The others are items with train interactions that the user has on no side at all: a list tells nothing of the rest.
+    """
+    held = split.test if side == "test" else split.valid
+    everything = together(together(split.train, split.valid), split.test)
+    popular = np.argsort(-split.train.item_counts, kind="stable")
+    popular = popular[split.train.item_counts[popular] > 0]
+    lists = []
+    for user in users:
+        truths = held.history(user)
+        if not len(truths):
+            continue
+        rng, truth = np.random.default_rng([seed, user]), int(truths[0])
+        # An item that nobody had in train has no rank to match: its nearest neighbours are the rarest items.
+        ranked = popular if truth in popular else np.append(popular, truth)
+        seen = [int(item) for item in everything.history(user)]
+        others = negatives(truth, seen, ranked, candidates - 1, kind, rng)
+        lists.append(HeldOutList(user, tuple(int(item) for item in rng.permutation([truth, *others])), truth))
+    return lists
+
+
+def walked_users(records: Records) -> list[int]:
+    """The users with an ok record, ascending."""
+    return sorted(payload["user"] for payload in _payloads(records))
+
+
+def questions(
+    lists: Iterable[HeldOutList], records: Records, state: Literal["first", "final"] = "final"
+) -> list[Question]:
+    """What to ask the agent: each list with the user's first profile, or with the final one and its item semantics.
+
+    Users without an ok record are left out.
+    """
+    known = {payload["user"]: payload for payload in _payloads(records)}
+    asked = []
+    for one in lists:
+        payload = known.get(one.user)
+        if payload is None:
+            continue
+        final = state == "final"
+        semantics = {int(i): text for i, text in payload["semantics"].items()} if final else {}
+        claims = [claim["text"] for claim in payload["claims" if final else "first_claims"]]
+        memos = tuple(_memo(memo) for memo in payload["memos"]) if final else ()
+        asked.append(Question(one.user, one.candidates, claims, semantics, memos))
+    return asked
+
+
+def ndcg_of(lists: Iterable[HeldOutList], records: Records) -> pd.DataFrame:
+    """One row a user with an answer: `user`, `ndcg@1`, `ndcg@5`, `ndcg@10` of the true item's place."""
+    truth = {one.user: one.truth for one in lists}
+    rows = []
+    for payload in _payloads(records):
+        rank = payload["order"].index(truth[payload["user"]]) + 1
+        rows.append({"user": payload["user"]} | {f"ndcg@{k}": gain(rank, k) for k in CUTOFFS})
+    return pd.DataFrame(rows, columns=["user", *(f"ndcg@{k}" for k in CUTOFFS)]).sort_values("user", ignore_index=True)
+
+
+def gain(rank: int, k: int) -> float:
+    """NDCG@k of one relevant item at `rank`, counted from 1."""
+    return float(1 / np.log2(rank + 1)) if rank <= k else 0.0
+
+
+def chance(candidates: int, k: int) -> float:
+    """The NDCG@k that a random order of so many candidates has in the mean."""
+    return float(np.mean([gain(rank, k) for rank in range(1, candidates + 1)]))
+
+
+def by_popularity(lists: Iterable[HeldOutList], train: Dataset) -> pd.DataFrame:
+    """The row without any agent: candidates by train popularity, ties at their place in the shuffled list."""
+    rows = []
+    for one in lists:
+        order = sorted(range(len(one.candidates)), key=lambda p: (-train.item_counts[one.candidates[p]], p))
+        rank = [one.candidates[p] for p in order].index(one.truth) + 1
+        rows.append({"user": one.user} | {f"ndcg@{k}": gain(rank, k) for k in CUTOFFS})
+    return pd.DataFrame(rows, columns=["user", *(f"ndcg@{k}" for k in CUTOFFS)]).sort_values("user", ignore_index=True)
+
+
+def _memo(kept: dict[str, Any]) -> Memo:
+    return Memo(**{**kept, "evidence": tuple(kept["evidence"])})
+
+
+def _payloads(records: Records) -> list[dict[str, Any]]:
+    return [json.loads(payload) for payload in records.loc[records["status"] == "ok", "payload"]]

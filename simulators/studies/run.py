@@ -1,0 +1,136 @@
+"""`run`: ratings in, agents, refined data, retrained recommenders, a verdict out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ...agents.agent import Reporting
+from ...agents.catalogue import item_texts
+from ...agents.memory.embeddings import embedder
+from ...atomic import write_text
+from ...errors import RunError
+from ...recsys.data import Dataset, Split
+from ...recsys.data.dataset import Floats
+from ...recsys.data.sources import load_split
+from ...recsys.evaluation import compare
+from ..batch.progress import Silent, Watcher
+from ..batch.records import read_records
+from ..batch.summary import Summary
+from ..batch.usage import usage
+from .agent_runner import open_runner
+from .grid import train_all
+from .report import Verdict, defined, markdown
+from .study import Study, read_study
+from .variants import size_of, variants
+
+STUDY, REPORT, TABLE = "study.yaml", "report.md", "table.csv"
+TOLD = "report.json"
+"""In a step's folder: what its agent reports of the records."""
+
+
+def run(
+    study: Study | Path | str,
+    settings: Sequence[str] = (),
+    *,
+    retry_failed: bool = False,
+    progress: Watcher | None = None,
+) -> Verdict:
+    """Answer a study: its agents' tasks, the fold, the trainings, the comparison; resumes what is there.
+
+    study: a Study or the path of its YAML file, on which `settings` (`train.epochs=3`) are made first. Everything lands
+    in `study.folder`: `agents/` (records by step), `values/` (per user), `report.md`, `table.csv`, `study.yaml`. A
+    second run repeats nothing that is finished. `retry_failed` asks failed tasks again.
+
+    A spent budget or a refused key ends the run before training: `Verdict.stopped` says why and the same call resumes.
+    Raises ConfigError, DataError and RunError for what the caller has to mend.
+    """
+    if not isinstance(study, Study):
+        study = read_study(study, settings)
+    elif settings:
+        raise RunError("settings change a study file's values; give the path, or make a changed Study")
+    watch = progress if progress is not None else Silent()
+    split = load_split(study.data)
+    folder = study.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / STUDY, study_text(study))
+    said: dict[str, dict[str, Any]] = {}
+    refined, asked, stopped = asyncio.run(_ask(study, split.train, retry_failed, watch, said))
+    facts, llm = _facts(split), f"{study.llm.provider} {study.llm.model}".strip()
+    metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
+    if stopped or (refined is None and study.steps):
+        nothing = pd.DataFrame(columns=["metric", "variant", "against", "group", "model"])
+        paid = usage(folder)
+        return Verdict(study.name, str(folder), llm, facts, {}, asked, nothing, pd.DataFrame(), metric, stopped, paid)
+    trained = variants(split.train, refined, study.evaluate.controls, study.seed, _facts_vectors(study, split.train))
+    grid = train_all(study, split, trained, folder / "values", watch.say)
+    table = compare(
+        grid.values,
+        controls=study.evaluate.controls if refined is not None else (),
+        seed=study.seed,
+        draws=study.evaluate.draws,
+    )
+    edits = size_of(split.train, refined) if refined is not None else {}
+    paid = usage(folder)
+    verdict = Verdict(study.name, str(folder), llm, facts, edits, asked, table, grid.cells, metric, "", paid, said)
+    table.to_csv(folder / TABLE, index=False, float_format="%.6f")
+    write_text(folder / REPORT, markdown(verdict, study_text(study)))
+    return verdict
+
+
+def study_text(study: Study) -> str:
+    """The study as YAML, without where it was written and without defaults that were not touched."""
+    return yaml.safe_dump(
+        study.model_dump(mode="json", exclude_defaults=True, exclude={"out"}), sort_keys=False, allow_unicode=True
+    )
+
+
+async def _ask(
+    study: Study, train: Dataset, retry_failed: bool, watch: Watcher, said: dict[str, dict[str, Any]]
+) -> tuple[Dataset | None, dict[str, Summary], str]:
+    """The refined train side (None where no agent ran to its end), what each step asked, and why it stopped.
+
+    What agents report of their records goes into `said`, by the name of the step's folder.
+    """
+    if not study.steps:
+        return None, {}, ""
+    data = train
+    async with open_runner(study, train, watch, retry_failed=retry_failed) as opened:
+        for place, entry in enumerate(study.steps):
+            [(name, settings)] = entry.items()
+            agent, folder = await opened.step(name, settings, data, study.folder / "agents" / str(place))
+            if opened.totals[folder.name].stopped:
+                return None, opened.totals, opened.totals[folder.name].stopped
+            records = read_records(folder)
+            if isinstance(agent, Reporting):
+                said[folder.name] = defined(agent.report(data, records))
+                write_text(folder / TOLD, json.dumps(said[folder.name], indent=2) + "\n")
+            data = agent.fold(data, records)
+    return data, opened.totals, ""
+
+
+def _facts_vectors(study: Study, train: Dataset) -> Floats | None:
+    """(n_items, d) vectors of what the catalogue itself says, where a control asks for them."""
+    if "facts_only" not in study.evaluate.controls:
+        return None
+    texts = list(item_texts(train).values())
+    return embedder(study.embedder, texts)(texts)
+
+
+def _facts(split: Split) -> dict[str, Any]:
+    train = split.train
+    return {
+        "dataset": train.name,
+        "users": train.n_users,
+        "items": train.n_items,
+        "train interactions": len(train),
+        "validation interactions": len(split.valid),
+        "test interactions": len(split.test),
+        "train fingerprint": train.fingerprint,
+    }

@@ -1,0 +1,52 @@
+"""A worker's side of a sharded study: chat, embedder, memory and account of one step, made in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...agents.chat.replies import Replies
+from ..batch.shards import SHARD, Job
+from ..batch.usage import open_share
+from .agent_runner import cache_of, chat_of, identity_of, memory_of, span_of, surroundings, tasks_at_once, tools_of
+from .steps import make_agent
+from .study import Study
+
+FACTORY = f"{__name__}:job"
+
+
+def job(config: Mapping[str, Any]) -> Job:
+    """The Job of one shard. config: study, name and settings of the step, data, texts, folder, total."""
+    study: Study = config["study"]
+    shards = study.run.workers
+    around = surroundings(study, config["texts"])
+    agent = make_agent(config["name"], config["settings"], around)
+    meter = open_share(study.folder, study.llm.budget, config[SHARD])
+    replies = Replies(cache_of(study, config[SHARD]))
+    llm = study.llm.model_copy(
+        update={
+            "concurrency": -(-study.llm.concurrency // shards),
+            "rpm": study.llm.rpm and max(1, study.llm.rpm // shards),
+            "tpm": study.llm.tpm and max(1, study.llm.tpm // shards),
+            # The ledger keeps the budget; the worker's own account knows what it was granted of it.
+            "budget": meter.budget,
+        }
+    )
+    memory = memory_of(study, around.embed, config["folder"], config[SHARD])
+
+    def close() -> None:
+        memory.close()
+        replies.close()
+        meter.save()
+
+    return Job(
+        agent,
+        config["data"],
+        tools_of(chat_of(study, llm, replies, meter, config["texts"]), memory),
+        study.seed,
+        concurrency=tasks_at_once(llm),
+        total=config["total"],
+        span=span_of(study, agent),
+        close=close,
+        **identity_of(study, config["name"], config["settings"], config["data"])["run"],
+    )

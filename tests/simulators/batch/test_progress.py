@@ -1,0 +1,74 @@
+import io
+import json
+import re
+
+import pytest
+from recloop.simulators.batch.progress import Bar, Lines, Standing, watcher
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def standing(done: int, **rest) -> Standing:
+    values = {"agent": "toy", "done": done, "total": 100, "resumed": 20, "invalid": 1, "failed": 2, "calls": 60}
+    values |= {"cached": 10, "tokens": 900, "cost": 0.25, "seconds": 4.0}
+    return Standing(**{**values, **rest})
+
+
+def test_the_end_is_foretold_from_this_runs_own_pace():
+    assert standing(60).eta == pytest.approx(4.0)
+    assert standing(20).eta is None
+    assert standing(60, total=None).eta is None
+    assert standing(60).calls_per_second == 15.0
+
+
+def test_without_a_terminal_there_is_one_line_a_second_and_a_last_one():
+    out = io.StringIO()
+    watch = watcher(out)
+    for done in range(30, 60):
+        watch.show(standing(done))
+    watch.show(standing(60, ended=True))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[1] == (
+        "progress agent=toy done=60 total=100 invalid=1 failed=2 calls=60 cached=10 tokens=900 cost=0.25 "
+        "calls_per_second=15.0 eta=4 seconds=4.0"
+    )
+
+
+def test_json_lines_are_json_each_even_on_a_terminal():
+    out = Terminal()
+    watch = watcher(out, json_lines=True)
+    watch.show(standing(60, cost=None))
+    watch.say('a "torn" part')
+    shown, said = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (shown["done"], shown["total"], shown["cost"]) == (60, 100, None)
+    assert said == {"message": 'a "torn" part'}
+
+
+def test_a_terminal_gets_a_bar_with_calls_tokens_and_cost(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    watch = watcher(out)
+    assert isinstance(watch, Bar)
+    watch.show(standing(60, ended=True))
+    watch.show(standing(10, agent="second", cost=None))
+    watch.close()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    assert "60/100" in plain
+    assert "60 calls (10 cached) 900 tokens $0.2500 15.0/s" in plain
+    assert "2 failed 1 invalid" in plain
+    assert re.search(r"second.*10/100.*cost \?", plain)
+
+
+def test_nothing_is_ever_said_on_stdout(capsys):
+    watch = watcher()
+    assert isinstance(watch, Lines)
+    watch.show(standing(60))
+    watch.close()
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "done=60" in said.err
