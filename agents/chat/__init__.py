@@ -1,9 +1,10 @@
-"""The client of language models: one seam (`Chat`), providers behind it, wrappers around it, and `ask` on top.
+"""The client of language models: the `Chat` protocol, providers, the wrappers around them, and `ask` on top.
 
-Read `types.py` for the seam, `build.py` for how a chain is composed, `structured.py` for how a question is asked.
+`types.py` has the protocol, `config.py` the settings, `build.py` the chain, `structured.py` the repair turn.
 """
 
-from .build import LLMConfig, build_chat, build_likelihood
+from .build import build_chat, build_likelihood
+from .config import LLMConfig
 from .likelihood import Likelihood, Question, Scored
 from .meter import Budget, Meter
 from .replies import Replies

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
-from ...agents.chat.build import LLMConfig
+from ...agents.chat.config import LLMConfig
 from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
 from ...recsys.data.assemble import Twice

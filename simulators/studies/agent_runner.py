@@ -14,7 +14,8 @@ from typing import Any
 from ... import prompts
 from ...agents.agent import Agent, Task, Tools
 from ...agents.catalogue import item_texts
-from ...agents.chat.build import LLMConfig, build_chat, build_likelihood
+from ...agents.chat.build import build_chat, build_likelihood
+from ...agents.chat.config import LLMConfig
 from ...agents.chat.meter import Meter
 from ...agents.chat.replies import Replies
 from ...agents.chat.traced import Span, task_spans, traced, tracer

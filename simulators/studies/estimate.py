@@ -18,7 +18,7 @@ import numpy as np
 
 from ...agents.agent import Agent, Record, Task, Tools
 from ...agents.catalogue import item_texts
-from ...agents.chat.build import LLMConfig
+from ...agents.chat.config import LLMConfig
 from ...agents.chat.metered import prompt_tokens
 from ...agents.chat.offline import offline_chat
 from ...agents.chat.prices import Price, price_of, read_prices

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from ...agents.chat.build import LLMConfig
+from ...agents.chat.config import LLMConfig
 from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
 from ...recsys.data.groups import ColdConfig, HeadConfig

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ....errors import ConfigError, DataError
-from ..build import Dtype
+from ..config import Dtype
 
 _EXTRA = "a local language model needs the extra: pip install 'recloop[local]'"
 _HASHED = (".json", ".safetensors", ".jinja", ".model", ".txt")

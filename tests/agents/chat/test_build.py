@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from recloop.agents.chat.build import LLMConfig, build_chat
+from recloop.agents.chat.build import build_chat
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.meter import Budget, Meter
 from recloop.agents.chat.replies import Replies

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recloop.agents.chat.build import LLMConfig, build_chat
+from recloop.agents.chat.build import build_chat
 from recloop.agents.chat.cached import cached
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.question import differences, digest, key_of, parts_of
 from recloop.agents.chat.replay import replay_chat

@@ -6,9 +6,10 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recloop.agents.chat.build import LLMConfig, build_chat
+from recloop.agents.chat.build import build_chat
 from recloop.agents.chat.circuit import Circuit
 from recloop.agents.chat.concurrency import Concurrency
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.limited import limited
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.openai_chat import openai_chat

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from recloop.agents.chat.build import LLMConfig, build_chat
+from recloop.agents.chat.build import build_chat
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.meter import LOST, Budget, Meter, Spent
 from recloop.agents.chat.metered import metered, prompt_tokens
@@ -138,7 +139,8 @@ SPEND_AND_DIE = """
 import asyncio, os, sys
 from contextlib import suppress
 from pathlib import Path
-from recloop.agents.chat.build import LLMConfig, build_chat
+from recloop.agents.chat.build import build_chat
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.meter import Budget, Meter
 from recloop.agents.chat.types import Message, Request, Sampling
 from recloop.errors import BudgetExceeded

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recloop.agents.chat.build import LLMConfig, build_likelihood
+from recloop.agents.chat.build import build_likelihood
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.likelihood import Question
 from recloop.agents.chat.local.model import LocalModel, load_model
 from recloop.agents.chat.local.scoring import score

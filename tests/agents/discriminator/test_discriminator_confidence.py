@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from recloop.agents.agent import Tools
-from recloop.agents.chat.build import LLMConfig, build_chat
+from recloop.agents.chat.build import build_chat
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.replay import replay_chat
 from recloop.agents.chat.replies import Replies

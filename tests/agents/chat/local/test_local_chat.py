@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
-from recloop.agents.chat.build import LLMConfig, asked_of, build_chat, build_likelihood
+from recloop.agents.chat.build import asked_of, build_chat, build_likelihood
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.local.local_chat import local_chat
 from recloop.agents.chat.local.model import LocalModel, fingerprint, load_model
 from recloop.agents.chat.meter import Budget, Meter
