@@ -38,9 +38,11 @@ from ..studies.agent_runner import open_runner
 from ..studies.report import defined
 from ..studies.study import Study, digest
 from .blocks import Blocks, cut
+from .changes import changes
 from .config import LogConfig, RefineConfig, read_config
-from .output import block_rows, changes, written
+from .merge import write_merged
 from .parts import Parts
+from .rows import block_rows
 from .source_copy import keep_source
 from .steps import Refining, Stopped
 
@@ -197,7 +199,7 @@ def _write(refining: Refining, out: Path) -> dict[str, int]:
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.partial")
     tables = sorted(final.glob("block-*.parquet"))
-    rows["written"] = written(parts.log, tables, unfinished, refining.config.provenance)
+    rows["written"] = write_merged(parts.log, tables, unfinished, refining.config.provenance)
     os.replace(unfinished, out)
     shutil.rmtree(final)
     return rows

@@ -107,6 +107,16 @@ def test_the_size_of_the_parts_changes_no_byte(tmp_path: Path) -> None:
     assert parts.as_json()["said"] == whole.as_json()["said"]
 
 
+def test_a_block_without_any_edit_stands_beside_blocks_with_edits(tmp_path: Path) -> None:
+    path, settings = toys_at(tmp_path)
+    few = "steps=[{denoise: {users: 2, threshold: 0.3, guards: {cold: 0, recent: 0, budget: 0.5}}}]"
+    done = denoised(path, [*settings, few, "block_mb=0.002"], "out.csv")
+    assert len(list(Path(done.folder).glob("blocks-*/block-*"))) > 2
+    changes = pd.read_parquet(Path(done.folder) / "changes.parquet")
+    assert set(changes["agent"]) == {"denoise"}
+    assert len(changes["user_id"].unique()) <= 2 < done.rows["written"]
+
+
 def test_a_killed_denoising_that_is_resumed_gives_the_same_bytes(tmp_path: Path) -> None:
     path, settings = toys_at(tmp_path)
     settings = [*settings, DENOISE % "replace", "block_mb=0.002"]
