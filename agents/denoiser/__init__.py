@@ -1,4 +1,4 @@
-"""The denoiser: finds what does not belong into a user's sequence, and removes, replaces or down-weights it."""
+"""The denoiser: finds items that do not belong into a user's sequence, and removes, replaces or down-weights them."""
 
 from .agent import Denoiser
 from .config import Denoise

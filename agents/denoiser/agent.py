@@ -1,4 +1,4 @@
-"""The denoiser: which sequences are judged, with what evidence beside them, and what comes of it."""
+"""The denoiser agent: its tasks, its graph, and the fold of its records."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from ..catalogue import item_texts
 from ..chat.likelihood import Likelihood
 from ..chat.types import Sampling
 from ..fusion import Bools, is_generated, plain
-from ..generator.agent import among, drawn
 from ..memory.memory import Embedder
-from .asking import NAME, Setup
+from ..user_sample import sample_users, users_with_ids
 from .config import Denoise
-from .evidence import Evidence
-from .fold import fold, told
-from .machine import State, machine
+from .doubts import NAME, DenoiserSetup
+from .evidence import CollaborativeEvidence
+from .fold import fold, report
+from .machine import DenoiserState, machine
 
 
 @dataclass(frozen=True)
 class Denoiser:
-    """Judges what stands in users' sequences. Keys: `user:<user_id>`. Generated rows are none of its business."""
+    """Reviews users' sequences for items that do not belong. Keys: `user:<user_id>`. Generated rows are ignored."""
 
     config: Denoise = Denoise()
     embed: Embedder | None = None
-    """Of item texts: what tells that two items are of one interest; without it only co-occurrence does."""
+    """Of item texts: likeness of two items; without it, likeness is co-occurrence alone."""
     sampling: Sampling = Sampling()
     wording: Path | None = None
     """A folder of prompts that come before those shipped."""
     seed: int = 0
     likelihood: Likelihood | None = None
-    """Mode likelihood: who weighs titles."""
-    evidence: Evidence | None = None
-    """Where `tasks` is given a part of the log, that of a sample of the whole."""
+    """Mode likelihood: the model that scores titles."""
+    evidence: CollaborativeEvidence | None = None
+    """Counted over a sample of the whole log, where `tasks` is given a part of it."""
     losses: Losses | None = None
     """hard_samples: (epochs, n) of the rows that `tasks` is given; else LightGCN is trained on them."""
     only: frozenset[int | str] | None = None
-    """The users (their ids) that are judged, where somebody else has drawn them."""
+    """Ids of the users to review, where the caller has sampled them."""
     name: ClassVar[str] = NAME
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
         """One task a user with enough items, in order of user code; in hard_samples one with a row in doubt."""
         shared = _Shared(self, data)
         real = np.bincount(data.user[~shared.generated], minlength=data.n_users)
-        able = np.flatnonzero(real >= self.config.least)
+        eligible = np.flatnonzero(real >= self.config.least)
         if self.only is not None:
-            chosen = among(data, able, self.only)
+            chosen = users_with_ids(data, eligible, self.only)
         else:
-            chosen = drawn(data, able, self.config.users, self.seed)
+            chosen = sample_users(data, eligible, self.config.users, self.seed)
         ids = data.users["user_id"]
         suspects = self._suspects(data) if self.config.mode == "hard_samples" else None
         for user in chosen:
@@ -72,27 +72,27 @@ class Denoiser:
         return self._machine
 
     def fold(self, data: Dataset, records: Records) -> Dataset:
-        """The data without, with others for, or with less weight on, what was taken for noise."""
+        """The data without, with others for, or with less weight on, the rows that were edited."""
         return fold(data, records, self.config)
 
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """How many rows were judged, doubted, spared by which guard, edited and rolled back."""
-        return told(records)
+        return report(records)
 
     @cached_property
-    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        return machine(Setup(self.config, self.sampling, self.wording, self.likelihood))
+    def _machine(self) -> CompiledStateGraph[DenoiserState, Tools, DenoiserState, DenoiserState]:
+        return machine(DenoiserSetup(self.config, self.sampling, self.wording, likelihood=self.likelihood))
 
     @cached_property
     def _watched(self) -> dict[str, Losses]:
-        """Losses by the fingerprint of the data."""
+        """Training losses by fingerprint of the data."""
         return {}
 
     def _suspects(self, data: Dataset) -> Candidates:
         hard = self.config.hard
         losses = self.losses
         if losses is None:
-            # A run counts its tasks before it works them off: the training must not be done twice.
+            # A run lists its tasks twice (to count them, then to run them): train once.
             if data.fingerprint not in self._watched:
                 self._watched[data.fingerprint] = losses_by_epoch(data, hard.epochs, seed=self.seed)
             losses = self._watched[data.fingerprint]
@@ -100,7 +100,7 @@ class Denoiser:
             raise DataError(f"losses of {losses.shape[1]} rows for data of {len(data)}; give those of the same rows")
         return candidates(losses, hard.high, hard.vary, hard.last)
 
-    def _state(self, data: Dataset, user: int, shared: _Shared, suspects: Candidates | None) -> State:
+    def _state(self, data: Dataset, user: int, shared: _Shared, suspects: Candidates | None) -> DenoiserState:
         config = self.config
         ident = plain(data.users["user_id"].iat[user])
         rows = np.arange(data.indptr[user], data.indptr[user + 1])
@@ -127,25 +127,25 @@ class Denoiser:
                 for place in window:
                     context = items[[at for at in window if at != place]]
                     offers[place] = evidence.candidates(ident, context, items.tolist(), config.candidates)
-        shown = {*items.tolist(), *(item for offered in offers.values() for item in offered)}
-        state = State(
+        items_of_task = {*items.tolist(), *(item for offered in offers.values() for item in offered)}
+        state = DenoiserState(
             user=ident,
             items=items.tolist(),
             weights=[float(weight) for weight in data.weight[rows]],
             windows=windows,
-            facts={item: shared.texts[item] for item in sorted(shown)},
+            facts={item: shared.texts[item] for item in sorted(items_of_task)},
             votes=votes,
             near=near.round(6).tolist(),
             offers=offers,
         )
         if suspects is not None:
-            state["asked"] = np.flatnonzero(suspects.asked[rows]).tolist()
+            state["suspects"] = np.flatnonzero(suspects.asked[rows]).tolist()
             state["often"] = np.flatnonzero(suspects.flagged[rows] >= config.hard.flagged_epochs).tolist()
         return state
 
 
 class _Shared:
-    """Texts and evidence of all tasks, made when the first state is: a resume of finished tasks makes neither."""
+    """Texts and evidence of all tasks, made on first use: a resume of finished tasks makes neither."""
 
     def __init__(self, agent: Denoiser, data: Dataset) -> None:
         self._agent, self._data = agent, data
@@ -159,12 +159,12 @@ class _Shared:
         texts = item_texts(self._data)
         if self._agent.config.question == "review":
             return texts
-        # A model that was tuned has learnt titles alone.
+        # A tuned model has been trained on titles alone.
         titles = self._data.items["title"].tolist()
         return {code: titles[code] or text for code, text in texts.items()}
 
     @cached_property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> CollaborativeEvidence:
         if self._agent.evidence is not None:
             return self._agent.evidence
-        return Evidence.of(self._data.rows(~self.generated), self._agent.config.vote.shrink)
+        return CollaborativeEvidence.of(self._data.rows(~self.generated), self._agent.config.vote.shrink)

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CollaborativeEvidence:
     """held: (owners, n_items) of the sample; together: (n_items, n_items) owners who hold both; reference: the doubts
     of all its rows, ascending; rows: user id -> row of `held`."""
 
@@ -33,7 +33,7 @@ class Evidence:
     shrink: float
 
     @classmethod
-    def of(cls, sample: Dataset, shrink: float = 5.0) -> Evidence:
+    def of(cls, sample: Dataset, shrink: float = 5.0) -> CollaborativeEvidence:
         """Counted over the train side `sample`."""
         held = holdings(sample)
         owner = owners(sample)

@@ -13,8 +13,8 @@ from ...errors import DataError
 from ...recsys.data import Dataset
 from ..agent import Records
 from ..fusion import REMOVED, REPLACED, REWEIGHTED, is_generated, plain, with_provenance
-from .asking import NAME
 from .config import Denoise
+from .doubts import NAME
 
 
 def fold(data: Dataset, records: Records, config: Denoise) -> Dataset:
@@ -31,7 +31,7 @@ def fold(data: Dataset, records: Records, config: Denoise) -> Dataset:
         columns["was"] = frame["was"].to_numpy(copy=True) if "was" in frame else np.full(len(frame), -1, np.int32)
     texts = {name: frame[name].to_numpy(object, copy=True) for name in ("origin", "agent", "record")}
     profiles: dict[int, str] = {}
-    for key, user, payload, places in _judged(data, records):
+    for key, user, payload, places in _judged_rows(data, records):
         if payload.get("profile"):
             profiles[user] = payload["profile"]
         for row in payload["rows"]:
@@ -53,27 +53,27 @@ def fold(data: Dataset, records: Records, config: Denoise) -> Dataset:
     if not profiles:
         return folded
     blank = data.users["profile"].fillna("").tolist() if "profile" in data.users else [""] * data.n_users
-    told = np.array([profiles.get(user, before) for user, before in enumerate(blank)], object)
-    return folded.with_(users=data.users.assign(profile=told))
+    column = np.array([profiles.get(user, before) for user, before in enumerate(blank)], object)
+    return folded.with_(users=data.users.assign(profile=column))
 
 
 def reasons_of(records: Records) -> dict[tuple[str, int], str]:
-    """(record, item code) -> why the model doubted it, of every row that was taken for noise."""
+    """(record, item code) -> the model's reason, for every row that was edited."""
     return {
         (key, row["item"]): row["reason"]
-        for key, told in payloads(records)
-        for row in told["rows"]
+        for key, payload in payloads(records)
+        for row in payload["rows"]
         if row.get("reason")
     }
 
 
-def told(records: Records) -> dict[str, Any]:
+def report(records: Records) -> dict[str, Any]:
     """Counts over all judged rows: by verdict, by guard, rolled back."""
     verdicts: Counter[str] = Counter()
     spared: Counter[str] = Counter()
-    judged = rolled_back = 0
+    n_rows = rolled_back = 0
     for _, payload in payloads(records):
-        judged += len(payload["rows"])
+        n_rows += len(payload["rows"])
         for row in payload["rows"]:
             verdicts[row["verdict"]] += 1
             rolled_back += bool(row.get("rolled_back"))
@@ -82,7 +82,7 @@ def told(records: Records) -> dict[str, Any]:
     names = ("keep", "remove", "replace", "weight")
     guards = ("cold", "new_interest", "budget")
     return {
-        "judged": judged,
+        "judged": n_rows,
         "verdicts": {name: verdicts[name] for name in names},
         "spared": {name: spared[name] for name in guards},
         "rolled_back": rolled_back,
@@ -96,7 +96,7 @@ def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
         yield key, json.loads(payload)
 
 
-def _judged(data: Dataset, records: Records) -> Iterator[tuple[str, int, dict[str, Any], list[int]]]:
+def _judged_rows(data: Dataset, records: Records) -> Iterator[tuple[str, int, dict[str, Any], list[int]]]:
     """Key, user code, payload, and the row of each place that the payload counts."""
     codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
     real = ~is_generated(data)

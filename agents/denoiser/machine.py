@@ -1,11 +1,11 @@
-"""The denoiser as a state machine: what does not fit is doubted, put to a vote, replaced on trial, and recorded.
+"""The denoiser's graph: doubt every item, combine with the collaborative vote, try replacements, record.
 
     review ----------------+-> validate -+-> record
     describe -> rate ------+             +-> suggest -> accept -> record
        (hard_samples)                        (action replace)
 
 A task is a user's sequence, judged in windows. Items are codes, places count from the oldest item; what a record holds
-names the user by the data's own id. What is known of planted noise is nowhere in it.
+names the user by the data's own id. No label of planted noise is in it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,22 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from ..agent import Tools
-from ..asking import side_by_side
-from .asking import Setup, described, rated, reviewed, revised, substituted
+from ..prompt_call import gather_all
+from .doubts import (
+    DenoiserSetup,
+    choose_substitute,
+    describe_interests,
+    rate_items,
+    review_window,
+    revise_interests,
+)
 from .guards import Guard, guarded
 
 # --- state ------------------------------------------------------------------------------------------------------------
 
 
 class Substitute(TypedDict):
-    """What could stand at a place: the item, how well it fits, and what the doubt was before and is with it."""
+    """A candidate for a place: the item, its fit, and the doubt before and with it."""
 
     item: int
     fit: float
@@ -35,13 +42,13 @@ class Substitute(TypedDict):
     after: float
 
 
-class State(TypedDict, total=False):
+class DenoiserState(TypedDict, total=False):
     user: int | str
     """The data's own id."""
     items: list[int]
     """The sequence, oldest first."""
     weights: list[float]
-    """What each row counted before."""
+    """Weight of each row before the edit."""
     windows: list[list[int]]
     """Places, each in one window."""
     facts: dict[int, str]
@@ -49,8 +56,8 @@ class State(TypedDict, total=False):
     near: list[list[float]]
     """(n, n) likeness of the items."""
     offers: dict[int, list[int]]
-    """replace: place -> candidates, for each place that may be asked about."""
-    asked: list[int]
+    """replace: place -> candidates, for each place that may be edited."""
+    suspects: list[int]
     """hard_samples: places of high and changing loss."""
     often: list[int]
     """hard_samples: places whose loss was high in many epochs."""
@@ -67,53 +74,53 @@ class State(TypedDict, total=False):
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 
-async def review(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def review(setup: DenoiserSetup, state: DenoiserState, runtime: Runtime[Tools]) -> DenoiserState:
     """A doubt for each item, window by window."""
-    said = await side_by_side(
+    reviews = await gather_all(
         [
-            reviewed(setup, [state["facts"][state["items"][place]] for place in window], runtime.context)
+            review_window(setup, [state["facts"][state["items"][place]] for place in window], runtime.context)
             for window in state["windows"]
         ]
     )
     doubts: list[float | None] = [None] * len(state["items"])
     reasons = [""] * len(state["items"])
-    for window, (given, why) in zip(state["windows"], said, strict=True):
+    for window, (given, why) in zip(state["windows"], reviews, strict=True):
         for place, doubt, reason in zip(window, given, why, strict=True):
             doubts[place], reasons[place] = doubt, reason
     return {"doubts": doubts, "reasons": reasons}
 
 
-async def describe(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def describe(setup: DenoiserSetup, state: DenoiserState, runtime: Runtime[Tools]) -> DenoiserState:
     """hard_samples: the profile, from what is not in doubt, or from everything where all is."""
-    trusted = [place for place in range(len(state["items"])) if place not in state["asked"]]
-    shown = trusted or list(range(len(state["items"])))
-    history = [state["facts"][state["items"][place]] for place in shown]
-    return {"profile": await described(setup, history, runtime.context)}
+    trusted = [place for place in range(len(state["items"])) if place not in state["suspects"]]
+    places = trusted or list(range(len(state["items"])))
+    history = [state["facts"][state["items"][place]] for place in places]
+    return {"profile": await describe_interests(setup, history, runtime.context)}
 
 
-async def rate(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """hard_samples: rows in doubt against the profile; then the profile is written again by what came out."""
-    texts = [state["facts"][state["items"][place]] for place in state["asked"]]
-    ratings = await rated(setup, state["profile"], texts, runtime.context)
+async def rate(setup: DenoiserSetup, state: DenoiserState, runtime: Runtime[Tools]) -> DenoiserState:
+    """hard_samples: rate the suspects by the profile, then rewrite the profile by the ratings."""
+    texts = [state["facts"][state["items"][place]] for place in state["suspects"]]
+    ratings = await rate_items(setup, state["profile"], texts, runtime.context)
     doubts: list[float | None] = [None] * len(state["items"])
     reasons = [""] * len(state["items"])
     wrong: list[str] = []
     right: list[str] = []
-    for place, text, rating in zip(state["asked"], texts, ratings, strict=True):
+    for place, text, rating in zip(state["suspects"], texts, ratings, strict=True):
         hard = rating >= setup.config.hard.keep_from
-        # A hard sample is kept whatever the vote says: telling it from noise is what the model was asked for.
+        # A hard sample is kept whatever the vote says: the model was asked to separate hard samples from noise.
         doubts[place] = 0.0 if hard else (10 - rating) / 9
         reasons[place] = f"rated {rating} of 10 against the profile"
         if place in state["often"]:
             (right if hard else wrong).append(text)
     profile = state["profile"]
     if wrong or right:
-        profile = await revised(setup, profile, wrong, right, runtime.context)
+        profile = await revise_interests(setup, profile, wrong, right, runtime.context)
     return {"doubts": doubts, "reasons": reasons, "profile": profile}
 
 
-async def validate(setup: Setup, state: State) -> State:
-    """The vote, and the guards: cold items, new interests at the end, the budget."""
+async def validate(setup: DenoiserSetup, state: DenoiserState) -> DenoiserState:
+    """Combine doubt and vote, then apply the guards: cold items, new interests at the end, the budget."""
     config = setup.config
     votes = state["votes"]
     if config.mode == "hard_samples":
@@ -124,12 +131,12 @@ async def validate(setup: Setup, state: State) -> State:
     return {"scores": scores, "edited": edited, "spared": spared}
 
 
-async def suggest(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def suggest(setup: DenoiserSetup, state: DenoiserState, runtime: Runtime[Tools]) -> DenoiserState:
     """A candidate for each place that is taken for noise, where the model names one."""
     places = [place for place in state["edited"] if state["offers"].get(place)]
-    named = await side_by_side(
+    named = await gather_all(
         [
-            substituted(
+            choose_substitute(
                 setup,
                 [state["facts"][state["items"][at]] for at in _beside(state, place)],
                 [state["facts"][item] for item in state["offers"][place]],
@@ -147,13 +154,13 @@ async def suggest(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
     return {"trials": trials}
 
 
-async def accept(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """Look over the windows again with the replacements in place: one no less doubted than before is rolled back."""
+async def accept(setup: DenoiserSetup, state: DenoiserState, runtime: Runtime[Tools]) -> DenoiserState:
+    """Review the windows again with the replacements: one that is doubted no less is rolled back."""
     trials = {place: Substitute(**trial) for place, trial in state["trials"].items()}
     windows = [window for window in state["windows"] if any(place in trials for place in window)]
-    said = await side_by_side(
+    reviews = await gather_all(
         [
-            reviewed(
+            review_window(
                 setup,
                 [state["facts"][trials[at]["item"] if at in trials else state["items"][at]] for at in window],
                 runtime.context,
@@ -161,15 +168,15 @@ async def accept(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
             for window in windows
         ]
     )
-    for window, (doubts, _) in zip(windows, said, strict=True):
+    for window, (doubts, _) in zip(windows, reviews, strict=True):
         for place, doubt in zip(window, doubts, strict=True):
             if place in trials:
                 trials[place]["after"] = doubt
     return {"trials": trials}
 
 
-async def record(setup: Setup, state: State) -> State:
-    """What the record keeps: each place with its doubt, vote and score, and what is to become of it."""
+async def record(setup: DenoiserSetup, state: DenoiserState) -> DenoiserState:
+    """The payload: each place with doubt, vote, score and verdict."""
     trials = state.get("trials", {})
     rows = []
     for place, item in enumerate(state["items"]):
@@ -206,18 +213,18 @@ async def record(setup: Setup, state: State) -> State:
 # --- edges ------------------------------------------------------------------------------------------------------------
 
 
-def next_step(setup: Setup, state: State) -> str:
-    """Replacements are only looked for where something is to be replaced."""
+def next_step(setup: DenoiserSetup, state: DenoiserState) -> str:
+    """Ask for replacements only where a row is to be replaced."""
     return "suggest" if setup.config.action == "replace" and state["edited"] else "record"
 
 
-def on_trial(state: State) -> str:
+def on_trial(state: DenoiserState) -> str:
     return "accept" if state["trials"] else "record"
 
 
-def machine(setup: Setup) -> CompiledStateGraph[State, Tools, State, State]:
+def machine(setup: DenoiserSetup) -> CompiledStateGraph[DenoiserState, Tools, DenoiserState, DenoiserState]:
     """The compiled graph; a user's sequence is one invocation."""
-    graph = StateGraph(State, context_schema=Tools)
+    graph = StateGraph(DenoiserState, context_schema=Tools)
     graph.add_node("review", partial(review, setup))
     graph.add_node("describe", partial(describe, setup))
     graph.add_node("rate", partial(rate, setup))
@@ -236,7 +243,7 @@ def machine(setup: Setup) -> CompiledStateGraph[State, Tools, State, State]:
     return graph.compile()
 
 
-def _beside(state: State, place: int) -> list[int]:
+def _beside(state: DenoiserState, place: int) -> list[int]:
     """The places of its window that are not taken for noise."""
     window = next(window for window in state["windows"] if place in window)
     return [at for at in window if at != place and at not in state["edited"]]

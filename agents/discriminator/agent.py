@@ -1,4 +1,4 @@
-"""The discriminator: which rows to judge beside which history, the machine that judges, and what comes of it."""
+"""The discriminator agent: its tasks, its graph, its calibration, and the fold of its records."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, is_generated, plain
-from ..generator.agent import among, drawn
-from ..generator.evidence import stable
+from ..generator.evidence import stable_seed
+from ..user_sample import sample_users, users_with_ids
 from .calibration import Bools, Calibration, calibration_of
 from .config import Discriminate
-from .fold import fold, told
-from .machine import NAME, Role, Row, Setup, Sitting, State, machine
+from .fold import fold, report
+from .machine import NAME, DiscriminatorSetup, DiscriminatorState, Role, RowSet, RowToJudge, machine
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Discriminator:
     counts: Longs | None = None
     """(n_items,) interactions in the whole log, where `tasks` is given a part of it."""
     only: frozenset[int | str] | None = None
-    """The users (their ids) whose real rows are judged, where somebody else has drawn them."""
+    """Ids of the users whose real rows are judged, where the caller has sampled them."""
     calibration: Calibration | None = None
     """Where it was made of other records than `fold` is given."""
     name: ClassVar[str] = NAME
@@ -61,19 +61,19 @@ class Discriminator:
         ids = data.users["user_id"]
         counts = self._counts(data)
         if self.part != "judge":
-            able = np.flatnonzero(real > self.config.calibration_rows)
-            for user in drawn(data, able, self.config.calibration_users, self.seed):
-                make = partial(self._calibrated, data, user, texts, counts, generated)
+            eligible = np.flatnonzero(real > self.config.calibration_rows)
+            for user in sample_users(data, eligible, self.config.calibration_users, self.seed):
+                make = partial(self._calibration_state, data, user, texts, counts, generated)
                 yield Task(f"calibrate:{plain(ids.iat[user])}", LazyState(make))
         if self.part == "calibrate":
             return
         made = np.bincount(data.user[generated], minlength=data.n_users)
         wanted = np.zeros(data.n_users, bool)
         if "real" in self.config.judge:
-            wanted[self._heard(data, np.flatnonzero(real >= 2))] = True
+            wanted[self._users(data, np.flatnonzero(real >= 2))] = True
         open_ = wanted | ((made > 0) & (real >= 1) if "generated" in self.config.judge else False)
         for user in np.flatnonzero(open_).tolist():
-            make = partial(self._judged, data, user, texts, generated, real=bool(wanted[user]))
+            make = partial(self._judge_state, data, user, texts, generated, real=bool(wanted[user]))
             yield Task(f"user:{plain(ids.iat[user])}", LazyState(make))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
@@ -90,10 +90,10 @@ class Discriminator:
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """AUC, calibration error, cut, and acceptance by head and tail and by origin."""
         head = head_of(self._counts(data), self.config.head)
-        return told(data, records, self._calibration(records), self.config, head)
+        return report(data, records, self._calibration(records), self.config, head)
 
     def _counts(self, data: Dataset) -> Longs:
-        """(n_items,) real interactions: what is generated makes no item popular."""
+        """(n_items,) real interactions: generated rows are not counted."""
         if self.counts is not None:
             return self.counts
         return np.bincount(data.item[~is_generated(data)], minlength=data.n_items).astype(np.int64)
@@ -102,35 +102,40 @@ class Discriminator:
         return self.calibration if self.calibration is not None else calibration_of(records, self.config)
 
     @cached_property
-    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        return machine(Setup(self.config, self.sampling, self.wording))
+    def _machine(self) -> CompiledStateGraph[DiscriminatorState, Tools, DiscriminatorState, DiscriminatorState]:
+        return machine(DiscriminatorSetup(self.config, self.sampling, self.wording))
 
-    def _heard(self, data: Dataset, able: npt.NDArray[np.int64]) -> list[int]:
+    def _users(self, data: Dataset, eligible: npt.NDArray[np.int64]) -> list[int]:
         if self.only is not None:
-            return among(data, able, self.only)
-        return drawn(data, able, self.config.users, self.seed)
+            return users_with_ids(data, eligible, self.only)
+        return sample_users(data, eligible, self.config.users, self.seed)
 
-    def _judged(self, data: Dataset, user: int, texts: _Texts, generated: Bools, *, real: bool) -> State:
-        """A user's rows, dealt into sets so that each set takes its real rows from all over the history."""
+    def _judge_state(
+        self, data: Dataset, user: int, texts: _Texts, generated: Bools, *, real: bool
+    ) -> DiscriminatorState:
+        """A user's rows in sets; the real rows of each set come from all parts of the history."""
         ident = plain(data.users["user_id"].iat[user])
         span = np.arange(data.indptr[user], data.indptr[user + 1])
         own, made = span[~generated[span]], span[generated[span]]
-        asked = own[-self.config.real :] if self.config.real else own
-        rows = [_row(data, at, "real") for at in asked] if real and len(own) >= 2 else []
+        selected = own[-self.config.real :] if self.config.real else own
+        rows = [_row(data, at, "real") for at in selected] if real and len(own) >= 2 else []
         if "generated" in self.config.judge:
             rows += [_row(data, at, "generated") for at in made]
         # A set never holds the whole history: something must be left to judge by.
-        sets = max(-(-len(rows) // self.config.set_size), 2 if real and len(asked) == len(own) else 1)
+        sets = max(-(-len(rows) // self.config.set_size), 2 if real and len(selected) == len(own) else 1)
         sets = min(sets, len(rows))
-        sittings = [
-            self._sitting(data.item[own], rows[at::sets], stable(f"{self.seed}:{ident}:{at}")) for at in range(sets)
+        row_sets = [
+            self._row_set(data.item[own], rows[at::sets], stable_seed(f"{self.seed}:{ident}:{at}"))
+            for at in range(sets)
         ]
-        return self._state(ident, "judge", sittings, texts)
+        return self._state(ident, "judge", row_sets, texts)
 
-    def _calibrated(self, data: Dataset, user: int, texts: _Texts, counts: Longs, generated: Bools) -> State:
+    def _calibration_state(
+        self, data: Dataset, user: int, texts: _Texts, counts: Longs, generated: Bools
+    ) -> DiscriminatorState:
         """Real rows that are held out of the history shown, and items that the user never had."""
         ident = plain(data.users["user_id"].iat[user])
-        rng = np.random.default_rng(stable(f"{self.seed}:calibrate:{ident}"))
+        rng = np.random.default_rng(stable_seed(f"{self.seed}:calibrate:{ident}"))
         span = np.arange(data.indptr[user], data.indptr[user + 1])
         own = span[~generated[span]]
         size = self.config.calibration_rows
@@ -140,33 +145,33 @@ class Discriminator:
         odds = counts[open_] / counts[open_].sum() if self.config.negatives == "popularity" else None
         others = rng.choice(open_, min(size, len(open_)), replace=False, p=odds)
         rows = [_row(data, at, "real") for at in held]
-        rows += [Row(item=int(item), role="negative", weight=0.0) for item in others]
+        rows += [RowToJudge(item=int(item), role="negative", weight=0.0) for item in others]
         sets = max(1, round(len(rows) / self.config.set_size))
-        sittings = [
-            self._sitting(
-                data.item[np.setdiff1d(own, held)], rows[at::sets], stable(f"{self.seed}:calibrate:{ident}:{at}")
+        row_sets = [
+            self._row_set(
+                data.item[np.setdiff1d(own, held)], rows[at::sets], stable_seed(f"{self.seed}:calibrate:{ident}:{at}")
             )
             for at in range(sets)
         ]
-        return self._state(ident, "calibrate", sittings, texts)
+        return self._state(ident, "calibrate", row_sets, texts)
 
-    def _sitting(self, history: npt.NDArray[np.int32], rows: Sequence[Row], draw: int) -> Sitting:
-        judged = {row["item"] for row in rows}
-        left = [int(item) for item in history if int(item) not in judged][-self.config.history :]
-        shuffled = [rows[at] for at in np.random.default_rng(draw).permutation(len(rows))]
-        return Sitting(history=left, rows=shuffled)
+    def _row_set(self, history: npt.NDArray[np.int32], rows: Sequence[RowToJudge], seed: int) -> RowSet:
+        excluded = {row["item"] for row in rows}
+        left = [int(item) for item in history if int(item) not in excluded][-self.config.history :]
+        shuffled = [rows[at] for at in np.random.default_rng(seed).permutation(len(rows))]
+        return RowSet(history=left, rows=shuffled)
 
     def _state(
-        self, ident: int | str, purpose: Literal["judge", "calibrate"], sittings: list[Sitting], texts: _Texts
-    ) -> State:
-        shown = {item for one in sittings for item in one["history"]}
-        shown |= {row["item"] for one in sittings for row in one["rows"]}
-        facts = {item: texts[item] for item in sorted(shown)}
-        return {"user": ident, "purpose": purpose, "sittings": sittings, "facts": facts}
+        self, ident: int | str, purpose: Literal["judge", "calibrate"], row_sets: list[RowSet], texts: _Texts
+    ) -> DiscriminatorState:
+        items = {item for one in row_sets for item in one["history"]}
+        items |= {row["item"] for one in row_sets for row in one["rows"]}
+        facts = {item: texts[item] for item in sorted(items)}
+        return {"user": ident, "purpose": purpose, "sets": row_sets, "facts": facts}
 
 
 class _Texts:
-    """The items' texts, made when the first is asked for: a resume looks at none."""
+    """The items' texts, made when the first is selected for: a resume looks at none."""
 
     def __init__(self, data: Dataset) -> None:
         self._data = data
@@ -178,5 +183,5 @@ class _Texts:
         return self._made[item]
 
 
-def _row(data: Dataset, at: int, role: Role) -> Row:
-    return Row(item=int(data.item[at]), role=role, weight=float(data.weight[at]))
+def _row(data: Dataset, at: int, role: Role) -> RowToJudge:
+    return RowToJudge(item=int(data.item[at]), role=role, weight=float(data.weight[at]))

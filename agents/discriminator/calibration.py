@@ -1,8 +1,8 @@
-"""Is the confidence worth anything, and what does it mean: AUC with its interval, calibration, and the cut.
+"""Calibration of the discriminator: AUC with its interval, calibrated probabilities, and the cut.
 
 Real rows held out of the history shown are told from sampled items that the user never had, all of the train side, as
 many of the one as of the other. A calibrated confidence is therefore the probability that a row is real where every
-second one is; among generated rows the share may be another, which nothing here can know.
+second one is; among generated rows the share may differ, and is unknown here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Calibration:
 
     @cached_property
     def auc(self) -> float:
-        """Probability that a real row is surer than a sampled one; NaN where one of the two is missing."""
+        """Probability that a real row has a higher confidence than a sampled one; NaN where either kind is missing."""
         return _auc(self.scores, self.real)
 
     @cached_property
@@ -51,11 +51,11 @@ class Calibration:
         """95 % percentile interval of the AUC over users drawn with replacement."""
         rng = np.random.default_rng([len(self.scores), 0])
         rows = [np.flatnonzero(self.user == one) for one in np.unique(self.user)]
-        drawn = []
+        resampled = []
         for _ in range(DRAWS if len(rows) > 1 else 0):
             sample = np.concatenate([rows[at] for at in rng.integers(len(rows), size=len(rows))])
-            drawn.append(_auc(self.scores[sample], self.real[sample]))
-        known = [one for one in drawn if one == one]
+            resampled.append(_auc(self.scores[sample], self.real[sample]))
+        known = [one for one in resampled if one == one]
         return (float(np.quantile(known, 0.025)), float(np.quantile(known, 0.975))) if known else (np.nan, np.nan)
 
     @property
@@ -69,11 +69,11 @@ class Calibration:
         users = np.unique(self.user)
         folds = min(self.config.folds, len(users))
         fold = np.searchsorted(users, self.user) % folds
-        found = np.full(len(self.scores), np.nan)
+        calibrated = np.full(len(self.scores), np.nan)
         for one in range(folds):
             held = fold == one
-            found[held] = _fitted(self.scores[~held], self.real[~held], self.config.calibrator)(self.scores[held])
-        return found
+            calibrated[held] = _fitted(self.scores[~held], self.real[~held], self.config.calibrator)(self.scores[held])
+        return calibrated
 
     def __call__(self, scores: npt.ArrayLike) -> Doubles:
         """Calibrated confidences, by all rows together."""
@@ -162,9 +162,9 @@ def calibration_error(confidence: Doubles, real: Bools) -> float:
         return float("nan")
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = np.bincount(place, minlength=BINS)
-    told = np.bincount(place, weights=confidence, minlength=BINS)
+    stated = np.bincount(place, weights=confidence, minlength=BINS)
     true = np.bincount(place, weights=real.astype(float), minlength=BINS)
-    return float(np.abs(told - true).sum() / rows.sum())
+    return float(np.abs(stated - true).sum() / rows.sum())
 
 
 def _auc(scores: Doubles, real: Bools) -> float:
@@ -187,11 +187,11 @@ def _fitted(scores: Doubles, real: Bools, kind: str) -> Any:
         return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, real).predict
     model = LogisticRegression().fit(_logit(scores), real)
     if model.coef_[0, 0] < 0:
-        # Surer where wrong: a falling curve would turn the model's word round. The mean says as much as it knows.
+        # A negative slope would invert the scores: fall back to the base rate.
         return lambda given: np.full(len(given), float(real.mean()))
     return lambda given: model.predict_proba(_logit(given))[:, 1] if len(given) else np.empty(0)
 
 
 def _logit(scores: Doubles) -> Doubles:
-    kept = np.clip(scores, _EDGE, 1 - _EDGE)
-    return np.log(kept / (1 - kept)).reshape(-1, 1)
+    clipped = np.clip(scores, _EDGE, 1 - _EDGE)
+    return np.log(clipped / (1 - clipped)).reshape(-1, 1)

@@ -34,11 +34,11 @@ def by_tokens(reply: Reply, answers: Sequence[str]) -> list[float] | None:
     for token, _ in reply.logprobs:
         starts.append(at)
         at += len(token)
-    found = []
+    confidences = []
     for word, place in places:
         index = max(i for i, start in enumerate(starts) if start <= place)
-        found.append(_yes(reply, index, word))
-    return found
+        confidences.append(_yes(reply, index, word))
+    return confidences
 
 
 def share(votes: Sequence[Sequence[str]]) -> list[float]:

@@ -18,8 +18,8 @@ class Cut(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: Literal["quantile", "precision"] = "quantile"
-    """quantile: as sure as that share of the held-out real rows is not; precision: the lowest confidence above which
-    that share of the calibration's rows are real."""
+    """quantile: the `value`-quantile of the held-out real rows' confidences; precision: the lowest confidence above
+    which that share of the calibration's rows are real."""
     value: float = Field(0.5, ge=0, le=1)
     """Our own default: a generated row must be at least as convincing as the median real one."""
     untested: Literal["nothing", "keep"] = "nothing"
@@ -28,7 +28,7 @@ class Cut(BaseModel):
 
 
 class Noise(BaseModel):
-    """What becomes of real rows that are hardly believed."""
+    """What happens to real rows of low confidence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What the discriminator's records change: generated rows below the cut go, real rows held for noise count less."""
+"""The fold of the discriminator's records: generated rows below the cut are dropped, doubted real rows weigh less."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def fold(data: Dataset, records: Records, calibration: Calibration, config: Disc
     """A new Dataset; `data` itself is not touched. Rows that no ok record judges stay, save generated ones: without a
     word for it a generated row goes, too, where generated rows were to be judged."""
     frame = with_provenance(data.interactions)
-    given, key, judged = confidences(data, records)
+    given, key, is_judged = confidences(data, records)
     generated = (frame["origin"] == GENERATED).to_numpy()
     stays = np.ones(len(frame), bool)
     if len(records) and "generated" in config.judge:
-        stays = ~generated | (judged & calibration.keeps(given))
-    noise = ~generated & judged & calibration.doubts(given)
+        stays = ~generated | (is_judged & calibration.keeps(given))
+    noise = ~generated & is_judged & calibration.doubts(given)
     confidence = frame["confidence"].to_numpy(np.float32, copy=True)
-    told = judged & (generated | noise)
-    confidence[told] = calibration(given[told])
+    replaced = is_judged & (generated | noise)
+    confidence[replaced] = calibration(given[replaced])
     weight = frame["weight"].to_numpy(np.float32, copy=True)
     weight[noise] *= config.noise.weight if config.noise.action == "weight" else 0
     frame = frame.assign(weight=weight, confidence=confidence)
@@ -47,39 +47,39 @@ def confidences(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
     """(n,) confidence as given (NaN: not judged), (n,) key of the record, (n,) whether it is judged, of every row."""
     codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
-    found = [
+    rows = [
         (codes[payload["user"]], row["item"], row["role"] == "generated", row["confidence"], key)
         for key, payload in payloads(records)
         if payload["purpose"] == "judge" and payload["user"] in codes
         for row in payload["rows"]
     ]
-    said = pd.DataFrame(found, columns=["user", "item", "generated", "confidence", "key"])
-    said = said.drop_duplicates(["user", "item", "generated"])
+    scores = pd.DataFrame(rows, columns=["user", "item", "generated", "confidence", "key"])
+    scores = scores.drop_duplicates(["user", "item", "generated"])
     mine = pd.DataFrame({"user": data.user.astype(np.int64), "item": data.item.astype(np.int64)})
     mine["generated"] = is_generated(data)
-    said = said.astype({"user": np.int64, "item": np.int64, "generated": bool, "confidence": np.float64})
-    both = mine.merge(said, how="left", on=["user", "item", "generated"])
-    judged = both["confidence"].notna().to_numpy()
-    return both["confidence"].to_numpy(np.float64), both["key"].fillna("").to_numpy(object), judged
+    scores = scores.astype({"user": np.int64, "item": np.int64, "generated": bool, "confidence": np.float64})
+    both = mine.merge(scores, how="left", on=["user", "item", "generated"])
+    is_judged = both["confidence"].notna().to_numpy()
+    return both["confidence"].to_numpy(np.float64), both["key"].fillna("").to_numpy(object), is_judged
 
 
-def told(
+def report(
     data: Dataset, records: Records, calibration: Calibration, config: Discriminate, head: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
     """The calibration's report, and how many rows were judged and accepted, by origin and by head and tail.
 
     data: what was judged. head: (n_items,). A real row is accepted unless it was taken for noise.
     """
-    given, _, judged = confidences(data, records)
+    given, _, is_judged = confidences(data, records)
     generated = is_generated(data)
-    accepted = np.where(generated, calibration.keeps(given), ~calibration.doubts(given)) & judged
+    accepted = np.where(generated, calibration.keeps(given), ~calibration.doubts(given)) & is_judged
     ways: Counter[str] = Counter()
     for _, payload in payloads(records):
         ways.update(row["by"] for row in payload["rows"])
     rates = {}
     for name, mask in (("real", ~generated), ("generated", generated)):
         for group, side in (("head", head), ("tail", ~head)):
-            here = mask & judged & side[data.item]
+            here = mask & is_judged & side[data.item]
             rates[f"{name}_{group}"] = {
                 "judged": int(here.sum()),
                 "accepted": int(accepted[here].sum()),

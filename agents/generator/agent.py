@@ -1,4 +1,4 @@
-"""The generator: which users and items to ask about, the machine that proposes, and what comes of it."""
+"""The generator agent: its tasks, its graph, and the fold of its records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from langgraph.graph.state import CompiledStateGraph
 
 from ...recsys.data import Dataset
@@ -22,11 +21,12 @@ from ..chat.types import Sampling
 from ..fusion import fused, plain, real_rows
 from ..grounding import Grounder
 from ..memory.memory import Embedder
+from ..user_sample import sample_users, users_with_ids
 from .audience import Audience
 from .config import Generate
-from .evidence import Evidence, evidence_of, recent_of, stable
-from .fold import fold, told
-from .machine import NAME, Candidate, Setup, State, machine
+from .evidence import ItemEvidence, evidence_of, recent_of, stable_seed
+from .fold import fold, report
+from .machine import NAME, Candidate, GeneratorSetup, GeneratorState, machine
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Generator:
 
     config: Generate = Generate()
     embed: Embedder | None = None
-    """Of the catalogue's texts: what is plausible by content, and the last way to ground a title."""
+    """Of the catalogue's texts: for plausibility by content, and as the last way to ground a title."""
     sampling: Sampling = Sampling()
     wording: Path | None = None
     """A folder of prompts that come before those shipped."""
     seed: int = 0
-    evidence: Evidence | None = None
+    evidence: ItemEvidence | None = None
     """Of a whole log, where `tasks` is given a part of it; else it is read from the data."""
     only: frozenset[int | str] | None = None
-    """The users (their ids) to ask about, where somebody else has drawn them."""
+    """Ids of the users to ask about, where the caller has sampled them."""
     name: ClassVar[str] = NAME
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
@@ -73,13 +73,13 @@ class Generator:
 
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """What was proposed, how it was grounded, and what was dropped, in counts."""
-        return told(data, records, self._tail(data))
+        return report(data, records, self._tail(data))
 
     @cached_property
-    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        return machine(Setup(self.config, self.sampling, self.wording))
+    def _machine(self) -> CompiledStateGraph[GeneratorState, Tools, GeneratorState, GeneratorState]:
+        return machine(GeneratorSetup(self.config, self.sampling, self.wording))
 
-    def _known(self, data: Dataset) -> tuple[Evidence, dict[int, str]]:
+    def _known(self, data: Dataset) -> tuple[ItemEvidence, dict[int, str]]:
         texts = item_texts(data)
         if self.evidence is not None:
             return self.evidence, texts
@@ -103,12 +103,12 @@ class Generator:
         return [int(item) for item in items[np.argsort(counts[items], kind="stable")][: self.config.items]]
 
     def _users(self, data: Dataset) -> list[int]:
-        able = np.flatnonzero(real_rows(data).user_counts >= self.config.min_history)
+        eligible = np.flatnonzero(real_rows(data).user_counts >= self.config.min_history)
         if self.only is not None:
-            return among(data, able, self.only)
-        return drawn(data, able, self.config.users, self.seed)
+            return users_with_ids(data, eligible, self.only)
+        return sample_users(data, eligible, self.config.users, self.seed)
 
-    def _titles(self, data: Dataset, evidence: Evidence) -> Grounder:
+    def _titles(self, data: Dataset, evidence: ItemEvidence) -> Grounder:
         titles = data.items["title"]
         open_ = {item: str(titles.iat[item]) for item in np.flatnonzero(evidence.known).tolist() if titles.iat[item]}
         return Grounder(open_, self.config.grounding, self.embed)
@@ -117,16 +117,16 @@ class Generator:
         self,
         data: Dataset,
         user: int,
-        known: Callable[[], tuple[Evidence, dict[int, str]]],
+        known: Callable[[], tuple[ItemEvidence, dict[int, str]]],
         titles: Callable[[], Grounder],
-    ) -> State:
+    ) -> GeneratorState:
         (evidence, texts), config = known(), self.config
         ident = plain(data.users["user_id"].iat[user])
         recent = recent_of(data, user, config.history)
         seen = np.unique(data.history(user))
-        state: State = {
+        state: GeneratorState = {
             "user": ident,
-            "draw": stable(f"{self.seed}:{ident}"),
+            "draw": stable_seed(f"{self.seed}:{ident}"),
             "recent": recent.tolist(),
             "seen": seen.tolist(),
         }
@@ -135,24 +135,24 @@ class Generator:
             facts = {int(item): texts[int(item)] for item in recent}
             return {**state, "pool": [], "tail": tail.tolist(), "catalogue": titles(), "facts": facts}
         pool = pool_of(evidence, recent, seen, config)
-        shown = {*recent.tolist(), *(one["item"] for one in pool)}
-        return {**state, "pool": pool, "facts": {item: texts[item] for item in sorted(shown)}}
+        items_of_task = {*recent.tolist(), *(one["item"] for one in pool)}
+        return {**state, "pool": pool, "facts": {item: texts[item] for item in sorted(items_of_task)}}
 
     def _item_state(
         self,
         data: Dataset,
         item: int,
-        known: Callable[[], tuple[Evidence, dict[int, str]]],
+        known: Callable[[], tuple[ItemEvidence, dict[int, str]]],
         audience: Callable[[], Audience],
-    ) -> State:
+    ) -> GeneratorState:
         texts = known()[1]
         people = audience().likeliest(item, self.config.shown)
-        shown = {item, *(i for person in people for i in person["recent"])}
-        return {"item": item, "people": people, "facts": {i: texts[i] for i in sorted(shown)}}
+        items_of_task = {item, *(i for person in people for i in person["recent"])}
+        return {"item": item, "people": people, "facts": {i: texts[i] for i in sorted(items_of_task)}}
 
 
 def pool_of(
-    evidence: Evidence, recent: npt.NDArray[np.integer], seen: npt.NDArray[np.integer], config: Generate
+    evidence: ItemEvidence, recent: npt.NDArray[np.integer], seen: npt.NDArray[np.integer], config: Generate
 ) -> list[Candidate]:
     """The most plausible items that the user has not had: `pool` of the tail, then as many of the head.
 
@@ -166,7 +166,7 @@ def pool_of(
     else:
         fit = evidence.fit(recent, config.content)
         groups = [(open_ & evidence.tail, config.pool), (open_ & ~evidence.tail, config.pool)]
-    found: list[Candidate] = []
+    pool: list[Candidate] = []
     for mask, size in groups:
         items = np.flatnonzero(mask)
         if size < len(items):
@@ -174,32 +174,12 @@ def pool_of(
             border = np.partition(fit[items], len(items) - size)[len(items) - size]
             items = items[fit[items] >= border]
         order = np.lexsort((items, -evidence.need[items], -fit[items]))[:size]
-        found += [
-            Candidate(item=int(i), fit=round(float(fit[i]), 6), tail=bool(evidence.tail[i])) for i in items[order]
-        ]
-    return found
-
-
-def drawn(data: Dataset, able: npt.NDArray[np.int64], count: int | None, seed: int) -> list[int]:
-    """`count` of the users `able` (codes), ascending: those whose ids draw the smallest lots, whoever else there is."""
-    if count is not None and count < len(able):
-        able = np.sort(able[np.argsort(lots(data.users["user_id"].iloc[able], seed), kind="stable")[:count]])
-    return [int(user) for user in able]
-
-
-def among(data: Dataset, able: npt.NDArray[np.int64], only: frozenset[int | str]) -> list[int]:
-    """The users `able` (codes) whose ids are in `only`."""
-    wanted = data.users["user_id"].isin(list(only)).to_numpy()
-    return [int(user) for user in able[wanted[able]]]
-
-
-def lots(ids: pd.Series, seed: int) -> npt.NDArray[np.uint64]:
-    """A random number of each id; the same for the same seed wherever the id stands."""
-    return pd.util.hash_array(ids.astype(str).to_numpy(object), hash_key=f"{seed:016d}"[-16:])
+        pool += [Candidate(item=int(i), fit=round(float(fit[i]), 6), tail=bool(evidence.tail[i])) for i in items[order]]
+    return pool
 
 
 def _once(make: Callable[[], Any]) -> Callable[[], Any]:
-    """`make`, called when it is first asked for and not again."""
+    """`make` with its result kept: it is called once, on first use."""
     made: list[Any] = []
 
     def get() -> Any:

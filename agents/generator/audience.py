@@ -1,4 +1,4 @@
-"""Who could plausibly hold an item: the users nearest to it by content and by neighbours, who do not hold it yet."""
+"""Users for an item: those whom it fits best by content and by neighbours, among the users who do not hold it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ...recsys.data import Dataset
 from ...recsys.data.dataset import Floats
 from ..fusion import plain
 from .config import Generate
-from .evidence import Evidence, recent_of
-from .machine import Person
+from .evidence import ItemEvidence, recent_of
+from .machine import AudienceMember
 
 
 @dataclass(frozen=True, eq=False)
 class Audience:
     """recents: (n_users, n_items) rows of 1/k over a user's last k items. tastes: (n_users, d) unit means of their
-    texts. holds: (n_users, n_items) who has what."""
+    texts. holds: (n_users, n_items) true where a user has an item."""
 
     data: Dataset
-    evidence: Evidence
+    evidence: ItemEvidence
     config: Generate
     recents: csr_matrix
     tastes: Floats
@@ -30,7 +30,7 @@ class Audience:
     ties: Floats
 
     @classmethod
-    def of(cls, data: Dataset, evidence: Evidence, config: Generate) -> Audience:
+    def of(cls, data: Dataset, evidence: ItemEvidence, config: Generate) -> Audience:
         """The users of `data` with `min_history` interactions or more."""
         lists = [recent_of(data, user, config.history) for user in range(data.n_users)]
         lists = [items if len(items) >= config.min_history else items[:0] for items in lists]
@@ -45,7 +45,7 @@ class Audience:
         ties = pd.util.hash_array(data.users["user_id"].astype(str).to_numpy(object)).astype(np.float32)
         return cls(data, evidence, config, recents, tastes, holds, ties)
 
-    def likeliest(self, item: int, count: int) -> list[Person]:
+    def likeliest(self, item: int, count: int) -> list[AudienceMember]:
         """The `count` users whom the item fits best, best first; of equals by a hash of their id."""
         content = np.clip(self.tastes @ self.evidence.vectors[item], 0, 1)
         neighbours = np.asarray((self.recents @ self.evidence.alike[:, [item]]).todense()).ravel()
@@ -55,7 +55,9 @@ class Audience:
         best = np.lexsort((self.ties, -fit))[:count]
         ids = self.data.users["user_id"]
         return [
-            Person(user=plain(ids.iat[user]), recent=recent_of(self.data, int(user), self.config.user_history).tolist())
+            AudienceMember(
+                user=plain(ids.iat[user]), recent=recent_of(self.data, int(user), self.config.user_history).tolist()
+            )
             for user in best
             if fit[user] >= 0
         ]

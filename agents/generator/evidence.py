@@ -1,7 +1,7 @@
-"""What the train side says of items: how much is known of each, what their texts and their buyers have in common.
+"""Evidence about items in the train side: interaction counts, text vectors, and item-item similarity by users.
 
-All of it comes from train interactions and the catalogue's texts. An item that nobody took there is no target unless
-the settings say so: in a study such an item is known to stand on a held-out side, which an agent must not know.
+All of it comes from train interactions and the catalogue's texts. An item without train interactions is no target
+unless `unseen` is set: in a study such an item has held-out interactions only, which an agent must not learn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ItemEvidence:
     """counts: (n_items,) interactions. tail: (n_items,) true where evidence lacks. known: (n_items,) true for items
     that may be shown or proposed. vectors: (n_items, d) of the texts, unit rows. alike: (n_items, n_items) cosine of
     items by the users they share, at most NEIGHBOURS a row, no item with itself."""
@@ -71,7 +71,7 @@ def evidence_of(
     *,
     unseen: bool = False,
     counts: Longs | None = None,
-) -> Evidence:
+) -> ItemEvidence:
     """The evidence in the train side `data`. `counts` where `data` is a sample of a larger log; `unseen` lets items
     without any interaction be targets."""
     counts = data.item_counts if counts is None else counts
@@ -84,7 +84,7 @@ def evidence_of(
     tail = ~head_of(counts, head)
     known = np.ones(len(counts), bool) if unseen else counts > 0
     vectors = np.ascontiguousarray(embed([texts[item] for item in range(data.n_items)]), np.float32)
-    return Evidence(counts, tail, known, vectors, alike)
+    return ItemEvidence(counts, tail, known, vectors, alike)
 
 
 def recent_of(data: Dataset, user: int, length: int) -> npt.NDArray[np.int32]:
@@ -96,6 +96,6 @@ def recent_of(data: Dataset, user: int, length: int) -> npt.NDArray[np.int32]:
     return items[-length:]
 
 
-def stable(ident: object) -> int:
-    """A number of an id, the same on every machine and in every part of a log: what random streams are named by."""
+def stable_seed(ident: object) -> int:
+    """A 32-bit seed of an id, the same on every machine and in every part of a log."""
     return zlib.crc32(str(ident).encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""What the generator's records add to the data: interactions, or preference pairs; and what they say in counts."""
+"""The fold of the generator's records: generated interactions or preference pairs; and counts for the report."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def fold(data: Dataset, records: Records) -> Dataset:
     if rows:
         data = added(data, pd.DataFrame(rows, columns=["user", "item", "confidence", "record"]), NAME)
     if pairs:
-        found = pd.DataFrame(pairs, columns=["user", "preferred", "other", "weight", "agent", "record"])
-        found = found.astype({"user": np.int32, "preferred": np.int32, "other": np.int32, "weight": np.float32})
-        data = data.with_(pairs=pd.concat([data.pairs, found], ignore_index=True) if len(data.pairs) else found)
+        table = pd.DataFrame(pairs, columns=["user", "preferred", "other", "weight", "agent", "record"])
+        table = table.astype({"user": np.int32, "preferred": np.int32, "other": np.int32, "weight": np.float32})
+        data = data.with_(pairs=pd.concat([data.pairs, table], ignore_index=True) if len(data.pairs) else table)
     return data
 
 
-def told(data: Dataset, records: Records, tail: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def report(data: Dataset, records: Records, tail: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Counts of a run: proposals by how they were grounded, what was dropped and why, rows, pairs, tail items helped.
 
     data: the train side that was asked about. tail: (n_items,).

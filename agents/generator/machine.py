@@ -12,9 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -23,27 +21,18 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from ..agent import Tools
-from ..asking import ask_about, side_by_side
 from ..chat.handles import handles_for, judgement_reply
-from ..chat.types import Sampling
 from ..grounding import Grounder
+from ..prompt_call import AgentSetup, call_prompt, gather_all
 from .config import Generate
 from .replies import extremes_reply, picks_reply, titles_reply
 
 NAME = "generate"
 PROMPTS = ("generate/next_item", "generate/name_titles", "generate/users", "generate/pair")
-_TITLES_KEPT = 20
-"""Unmatched titles that a record tells; all are counted."""
+_TITLES_LISTED = 20
+"""Unmatched titles that a record lists; all are counted."""
 
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What every node of one machine shares."""
-
-    config: Generate = Generate()
-    sampling: Sampling = Sampling()
-    wording: Path | None = None
-    """A folder of prompts that come before those shipped."""
+GeneratorSetup = AgentSetup[Generate]
 
 
 # --- state ------------------------------------------------------------------------------------------------------------
@@ -58,7 +47,7 @@ class Candidate(TypedDict):
     tail: bool
 
 
-class Person(TypedDict):
+class AudienceMember(TypedDict):
     """A user, as `cold_item` shows one."""
 
     user: int | str
@@ -66,14 +55,14 @@ class Person(TypedDict):
 
 
 class Proposal(TypedDict):
-    """What the model said of one item or user, by its place in the slate, or, named freely, by a title."""
+    """A proposal of the model: an item or user by its place in the slate, or, in free text, a title."""
 
     place: int
     title: str
     score: float
 
 
-class State(TypedDict, total=False):
+class GeneratorState(TypedDict, total=False):
     """What the nodes pass on. `user` is the data's own id; items are codes."""
 
     user: int | str
@@ -85,7 +74,7 @@ class State(TypedDict, total=False):
     seen: list[int]
     """All items of the user."""
     pool: list[Candidate]
-    people: list[Person]
+    people: list[AudienceMember]
     """cold_item: the most plausible users, the best first."""
     tail: list[int]
     """free: items that a title may be grounded to and that are tail."""
@@ -98,7 +87,7 @@ class State(TypedDict, total=False):
     grounded: list[dict[str, Any]]
     matched: dict[str, int]
     unmatched: list[str]
-    kept: list[dict[str, Any]]
+    accepted: list[dict[str, Any]]
     dropped: dict[str, int]
     payload: dict[str, Any]
 
@@ -106,8 +95,8 @@ class State(TypedDict, total=False):
 # --- nodes ------------------------------------------------------------------------------------------------------------
 
 
-async def choose(setup: Setup, state: State) -> State:
-    """The slate: by plausibility and need, then shuffled, so that a place tells nothing."""
+async def choose(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState:
+    """The slate: by plausibility and need, then shuffled, so that position carries no information."""
     config = setup.config
     if config.mode == "cold_item":
         return {"slate": list(range(len(state["people"])))[: config.shown]}
@@ -117,33 +106,33 @@ async def choose(setup: Setup, state: State) -> State:
     return {"slate": [int(item) for item in np.random.default_rng(state["draw"]).permutation(chosen)]}
 
 
-async def pick_items(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def pick_items(setup: GeneratorSetup, state: GeneratorState, runtime: Runtime[Tools]) -> GeneratorState:
     """The user's likely next items, by handle."""
     history = [state["facts"][item] for item in state["recent"]]
     names = handles_for(len(state["slate"]))
     options = {h: state["facts"][item] for h, item in zip(names, state["slate"], strict=True)}
     most = min(setup.config.proposals, len(names))
-    shown = {"history": history, "options": options, "most": most}
-    reply: Any = await ask_about(
-        runtime.context, setup, "generate/next_item", picks_reply(names, most), "pick", shown, agent=NAME
+    values = {"history": history, "options": options, "most": most}
+    reply: Any = await call_prompt(
+        runtime.context, setup, "generate/next_item", picks_reply(names, most), "pick", values, agent=NAME
     )
     places = {h: place for place, h in enumerate(names)}
     return {"proposals": [Proposal(place=places[p.item], title="", score=p.score) for p in reply.picks]}
 
 
-async def name_titles(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def name_titles(setup: GeneratorSetup, state: GeneratorState, runtime: Runtime[Tools]) -> GeneratorState:
     """The user's likely next items in the model's own words."""
     history = [state["facts"][item] for item in state["recent"]]
     most = setup.config.proposals
-    shown = {"history": history, "most": most}
-    reply: Any = await ask_about(
-        runtime.context, setup, "generate/name_titles", titles_reply(most), "name", shown, agent=NAME
+    values = {"history": history, "most": most}
+    reply: Any = await call_prompt(
+        runtime.context, setup, "generate/name_titles", titles_reply(most), "name", values, agent=NAME
     )
     return {"proposals": [Proposal(place=-1, title=named.title, score=named.score) for named in reply.titles]}
 
 
-async def ask_users(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
-    """Would they take the item? Yes or no, set by set; calls run side by side."""
+async def ask_users(setup: GeneratorSetup, state: GeneratorState, runtime: Runtime[Tools]) -> GeneratorState:
+    """Ask which users would take the item, yes or no, one call a set, concurrently."""
     item, size = state["facts"][state["item"]], setup.config.set_size
 
     async def one(places: Sequence[int]) -> list[Proposal]:
@@ -151,37 +140,37 @@ async def ask_users(setup: Setup, state: State, runtime: Runtime[Tools]) -> Stat
         people = {
             h: [state["facts"][i] for i in state["people"][p]["recent"]] for h, p in zip(names, places, strict=True)
         }
-        shown = {"item": item, "people": people}
-        reply: Any = await ask_about(
-            runtime.context, setup, "generate/users", judgement_reply(names), "would_take", shown, agent=NAME
+        values = {"item": item, "people": people}
+        reply: Any = await call_prompt(
+            runtime.context, setup, "generate/users", judgement_reply(names), "would_take", values, agent=NAME
         )
-        said = {entry.item: entry for entry in reply.judgements}
+        answers = {entry.item: entry for entry in reply.judgements}
         return [
-            Proposal(place=p, title="", score=said[h].confidence)
+            Proposal(place=p, title="", score=answers[h].confidence)
             for h, p in zip(names, places, strict=True)
-            if said[h].answer == "yes"
+            if answers[h].answer == "yes"
         ]
 
     sets = [state["slate"][at : at + size] for at in range(0, len(state["slate"]), size)]
-    return {"proposals": [p for found in await side_by_side(one(places) for places in sets) for p in found]}
+    return {"proposals": [p for accepted in await gather_all(one(places) for places in sets) for p in accepted]}
 
 
-async def compare(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def compare(setup: GeneratorSetup, state: GeneratorState, runtime: Runtime[Tools]) -> GeneratorState:
     """The favourite and the least favourite of what a base model would show."""
     history = [state["facts"][item] for item in state["recent"]]
     names = handles_for(len(state["slate"]))
     options = {h: state["facts"][item] for h, item in zip(names, state["slate"], strict=True)}
-    shown = {"history": history, "options": options}
-    reply: Any = await ask_about(
-        runtime.context, setup, "generate/pair", extremes_reply(names), "extremes", shown, agent=NAME
+    values = {"history": history, "options": options}
+    reply: Any = await call_prompt(
+        runtime.context, setup, "generate/pair", extremes_reply(names), "extremes", values, agent=NAME
     )
     places = {h: place for place, h in enumerate(names)}
     both = (places[reply.favourite], 1.0), (places[reply.least], 0.0)
     return {"proposals": [Proposal(place=place, title="", score=score) for place, score in both]}
 
 
-async def ground(setup: Setup, state: State) -> State:
-    """Every proposal as an item (cold_item: a user): a handle is one by construction, a title must be found."""
+async def ground(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState:
+    """Every proposal as an item (cold_item: a user): a handle is one by construction, a title is looked up."""
     matched: Counter[str] = Counter()
     grounded: list[dict[str, Any]] = []
     unmatched: list[str] = []
@@ -199,51 +188,51 @@ async def ground(setup: Setup, state: State) -> State:
     return {"grounded": grounded, "matched": dict(matched), "unmatched": unmatched}
 
 
-async def check(setup: Setup, state: State) -> State:
-    """What is new and needed: not held already, not said twice, not popular anyway."""
+async def check(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState:
+    """Drop proposals that the user holds already, that repeat another, or that are popular items."""
     seen, tail = set(state.get("seen", ())), set(state.get("tail", ()))
     tail |= {one["item"] for one in state.get("pool", ()) if one["tail"]}
-    kept: list[dict[str, Any]] = []
+    accepted: list[dict[str, Any]] = []
     dropped: Counter[str] = Counter()
     for one in state["grounded"]:
         if setup.config.mode != "next_item":
-            kept.append(one)
+            accepted.append(one)
         elif one["target"] in seen:
             dropped["seen"] += 1
-        elif any(one["target"] == other["target"] for other in kept):
+        elif any(one["target"] == other["target"] for other in accepted):
             dropped["duplicate"] += 1
         elif setup.config.popular == "drop" and one["target"] not in tail:
             dropped["popular"] += 1
         else:
-            kept.append(one)
-    return {"kept": kept, "dropped": dict(dropped)}
+            accepted.append(one)
+    return {"accepted": accepted, "dropped": dict(dropped)}
 
 
-async def record(setup: Setup, state: State) -> State:
-    """What the record keeps."""
+async def record(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState:
+    """The payload."""
     payload: dict[str, Any] = {
         "mode": setup.config.mode,
         "shown": len(state["slate"]),
         "matched": state["matched"],
         "dropped": state["dropped"],
     }
-    kept = state["kept"]
+    accepted = state["accepted"]
     if setup.config.mode == "pairs":
-        [favourite, least] = [one["target"] for one in kept]
+        [favourite, least] = [one["target"] for one in accepted]
         payload |= {"user": state["user"], "pairs": [{"preferred": favourite, "other": least}], "rows": []}
     elif setup.config.mode == "cold_item":
         rows = [
             {"user": state["people"][one["target"]]["user"], "item": state["item"], "score": one["score"]}
-            for one in kept
+            for one in accepted
         ]
         payload |= {"item": state["item"], "rows": rows}
     else:
         rows = [
             {"user": state["user"], "item": one["target"], "score": one["score"]}
             | {name: one[name] for name in ("title", "how") if name in one}
-            for one in kept
+            for one in accepted
         ]
-        payload |= {"user": state["user"], "rows": rows, "unmatched": state["unmatched"][:_TITLES_KEPT]}
+        payload |= {"user": state["user"], "rows": rows, "unmatched": state["unmatched"][:_TITLES_LISTED]}
     return {"payload": payload}
 
 
@@ -253,14 +242,14 @@ Way = Literal["pick_items", "name_titles", "ask_users", "compare"]
 WAYS: dict[str, Way] = {"next_item": "pick_items", "cold_item": "ask_users", "pairs": "compare"}
 
 
-def way(setup: Setup, state: State) -> Way:
-    """How this mode proposes."""
+def way(setup: GeneratorSetup, state: GeneratorState) -> Way:
+    """The node that proposes in this mode."""
     return "name_titles" if setup.config.free else WAYS[setup.config.mode]
 
 
-def machine(setup: Setup) -> CompiledStateGraph[State, Tools, State, State]:
+def machine(setup: GeneratorSetup) -> CompiledStateGraph[GeneratorState, Tools, GeneratorState, GeneratorState]:
     """The compiled graph; one user, or one item, is one invocation."""
-    graph = StateGraph(State, context_schema=Tools)
+    graph = StateGraph(GeneratorState, context_schema=Tools)
     graph.add_node("choose", partial(choose, setup))
     graph.add_node("pick_items", partial(pick_items, setup))
     graph.add_node("name_titles", partial(name_titles, setup))

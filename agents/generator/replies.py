@@ -1,4 +1,4 @@
-"""The forms in which a model proposes: picks from a slate, titles in its own words, a favourite and a least one."""
+"""Reply schemas of the generator: picks from a slate, titles in free text, a favourite and a least favourite."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def picks_reply(names: tuple[str, ...], most: int) -> type[BaseModel]:
     return create_model("Picks", __config__=_CLOSED, **fields)
 
 
-class Named(BaseModel):
+class NamedTitle(BaseModel):
     """One item in the model's own words."""
 
     model_config = _CLOSED
@@ -48,7 +48,7 @@ class Named(BaseModel):
 @lru_cache(maxsize=64)
 def titles_reply(most: int) -> type[BaseModel]:
     """A reply with `reason: str` and `titles: list of {title, score}`, at most so many."""
-    entries = Annotated[list[Named], Field(max_length=most, description="The likeliest first.")]
+    entries = Annotated[list[NamedTitle], Field(max_length=most, description="The likeliest first.")]
     fields: dict[str, Any] = {
         "reason": (str, Field(description="Why, in one or two sentences.")),
         "titles": (entries, ...),

@@ -1,4 +1,4 @@
-"""The pair scorer: which users and candidates to ask about, the machine that scores them, and what comes of it."""
+"""The pair scorer agent: its tasks, its graph, and the fold of its records."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..catalogue import item_texts
 from ..chat.types import Sampling
 from .candidates import covered
 from .config import ScorePairs
-from .machine import NAME, Setup, State, machine
-from .table import folded, told
+from .machine import NAME, PairScorerSetup, PairScorerState, machine
+from .table import fold, report
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class PairScorer:
 
     def fold(self, data: Dataset, records: Records) -> Dataset:
         """The data with the scores, for models that are guided by them, and pairs for those that take only pairs."""
-        return folded(data, records, self.config)
+        return fold(data, records, self.config)
 
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """How many pairs, draws, and how well the draws agree."""
-        return told(records)
+        return report(records)
 
     @cached_property
-    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        return machine(Setup(self.config, self.sampling, self.wording, self.seed))
+    def _machine(self) -> CompiledStateGraph[PairScorerState, Tools, PairScorerState, PairScorerState]:
+        return machine(PairScorerSetup(self.config, self.sampling, self.wording, self.seed))
 
-    def _state(self, data: Dataset, user: int, items: list[int], texts: Mapping[int, str]) -> State:
+    def _state(self, data: Dataset, user: int, items: list[int], texts: Mapping[int, str]) -> PairScorerState:
         history = [int(item) for item in data.history(user)][-self.config.history :]
         shuffled = np.random.default_rng([self.seed, 4, user]).permutation(items)
         count = -(-len(items) // self.config.list_size)

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -23,32 +21,20 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from scipy.stats import kendalltau
 
-from ... import prompts
 from ..agent import Tools
-from ..asking import side_by_side
 from ..chat.handles import handles_for
-from ..chat.structured import ask
-from ..chat.types import Facts, Sampling
+from ..prompt_call import AgentSetup, call_prompt, gather_all
 from .config import ScorePairs
 from .replies import scores_reply
 
 NAME = "score_pairs"
 PROMPTS = ("score_pairs/score",)
 
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What every node of one machine shares."""
-
-    config: ScorePairs = ScorePairs()
-    sampling: Sampling = Sampling()
-    wording: Path | None = None
-    """A folder of prompts that come before those shipped."""
-    seed: int = 0
-    """Of the orders in which lists are shown."""
+PairScorerSetup = AgentSetup[ScorePairs]
+"""`seed`: of the orders in which lists are shown."""
 
 
-class State(TypedDict, total=False):
+class PairScorerState(TypedDict, total=False):
     user: int
     history: list[int]
     """Last items, oldest first."""
@@ -62,7 +48,7 @@ class State(TypedDict, total=False):
     payload: dict[str, Any]
 
 
-async def score(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def score(setup: PairScorerSetup, state: PairScorerState, runtime: Runtime[Tools]) -> PairScorerState:
     """One more draw: every list once, each in an order of its own."""
     draw = len(state.get("draws", []))
     history = [state["facts"][item] for item in state["history"]]
@@ -72,30 +58,32 @@ async def score(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
         order = [int(item) for item in rng.permutation(items)]
         names = handles_for(len(order))
         options = {handle: state["facts"][item] for handle, item in zip(names, order, strict=True)}
-        reply: Any = await ask(
+        reply: Any = await call_prompt(
             runtime.context,
-            prompts.load("score_pairs/score", setup.wording).render(history=history, options=options),
+            setup,
+            "score_pairs/score",
             scores_reply(names),
-            facts=Facts("rank", {"query": "\n".join(history), "notes": [], "options": options}),
-            sampling=setup.sampling,
+            "rank",
+            {"history": history, "options": options},
+            facts={"query": "\n".join(history), "notes": [], "options": options},
             draw=draw,
             agent=NAME,
         )
-        shown = dict(zip(names, order, strict=True))
-        return {shown[entry.item]: entry.score for entry in reply.ranking}
+        items_by_handle = dict(zip(names, order, strict=True))
+        return {items_by_handle[entry.item]: entry.score for entry in reply.ranking}
 
     scored: dict[int, float] = {}
-    for found in await side_by_side(itertools.starmap(one, enumerate(state["lists"]))):
-        scored |= found
+    for scores in await gather_all(itertools.starmap(one, enumerate(state["lists"]))):
+        scored |= scores
     return {"draws": [*state.get("draws", []), scored]}
 
 
-def validate(state: State) -> State:
+def validate(state: PairScorerState) -> PairScorerState:
     """How well the draws agree: Kendall's tau over each list, averaged over lists and pairs of draws."""
     return {"agreement": agreement(state["draws"], state["lists"])}
 
 
-def record(state: State) -> State:
+def record(state: PairScorerState) -> PairScorerState:
     """Mean and standard deviation of each item's draws, items by code."""
     items = sorted(state["draws"][0])
     table = np.array([[draw[item] for item in items] for draw in state["draws"]])
@@ -112,7 +100,7 @@ def record(state: State) -> State:
     }
 
 
-def next_step(setup: Setup, state: State) -> str:
+def next_step(setup: PairScorerSetup, state: PairScorerState) -> str:
     """Another draw while there are too few, or while they disagree and more are allowed."""
     done, config = len(state["draws"]), setup.config
     if done < config.draws:
@@ -131,9 +119,9 @@ def agreement(draws: Sequence[Mapping[int, float]], lists: Sequence[Sequence[int
     return float(np.mean(found)) if found else float("nan")
 
 
-def machine(setup: Setup) -> CompiledStateGraph[State, Tools, State, State]:
+def machine(setup: PairScorerSetup) -> CompiledStateGraph[PairScorerState, Tools, PairScorerState, PairScorerState]:
     """The compiled graph; a user is one invocation."""
-    graph = StateGraph(State, context_schema=Tools)
+    graph = StateGraph(PairScorerState, context_schema=Tools)
     graph.add_node("score", partial(score, setup))
     graph.add_node("validate", validate)
     graph.add_node("record", record)

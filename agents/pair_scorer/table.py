@@ -38,21 +38,21 @@ def pair_scores(records: Records) -> PairScores:
     return PairScores.of(scored_rows(records))
 
 
-def folded(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
+def fold(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
     """`data` with the scores, and with the widest gaps as preference pairs, which weigh as much as they are wide."""
     rows = scored_rows(records)
     if rows.empty:
         return data
     table = PairScores.of(rows)
-    found = widest_pairs(table, data.n_users, config.pairs, config.pair_gap)
+    widest = widest_pairs(table, data.n_users, config.pairs, config.pair_gap)
     key_of = dict(zip(rows["user"], rows["record"], strict=True))
-    users = table.user[found.better]
+    users = table.user[widest.better]
     pairs = pd.DataFrame(
         {
             "user": users,
-            "preferred": table.item[found.better],
-            "other": table.item[found.worse],
-            "weight": found.gap,
+            "preferred": table.item[widest.better],
+            "other": table.item[widest.worse],
+            "weight": widest.gap,
             "agent": NAME,
             "record": [key_of[user] for user in users.tolist()],
         },
@@ -66,7 +66,7 @@ def folded(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
     )
 
 
-def told(records: Records) -> dict[str, Any]:
+def report(records: Records) -> dict[str, Any]:
     """Figures of the records: pairs, draws a user, how well draws agree, how the scores spread."""
     every = [payload for _, payload in payloads(records)]
     agreed = [payload["agreement"] for payload in every if payload["agreement"] is not None]

@@ -7,10 +7,10 @@ from typing import Any
 
 from ... import prompts
 from ..agent import Tools
-from ..asking import side_by_side
 from ..chat.handles import handles_for, ranking_reply
 from ..chat.structured import ask
 from ..chat.types import Facts
+from ..prompt_call import gather_all
 from .partition import Judged, order_of
 from .replies import assessment_reply
 from .state import NAME, Setup
@@ -46,7 +46,7 @@ async def judge(
         cited = sorted({places[handle] for handle in getattr(reply, "claims", ()) if handle in places})
         return order_of(dict(zip(names, positions, strict=True)), ranked, reply.reason, cited)
 
-    return await side_by_side(one(positions) for positions in sets)
+    return await gather_all(one(positions) for positions in sets)
 
 
 def claim_handles(count: int) -> tuple[str, ...]:

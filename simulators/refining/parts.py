@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from ...agents.generator.agent import lots
+from ...agents.user_sample import hash_order
 from ...errors import DataError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PROVENANCE_COLUMNS, Longs
@@ -73,7 +73,7 @@ class Parts:
         for block in range(self.blocks.count):
             rows = self.frame(block)["user"].value_counts(sort=False)
             users = pd.Series(rows.index[rows >= least])
-            best = pd.concat([best, pd.Series(lots(users, seed), index=users)])
+            best = pd.concat([best, pd.Series(hash_order(users, seed), index=users)])
             best = best.sort_values(kind="stable").iloc[:count]
         return frozenset(best.index)
 

@@ -24,7 +24,7 @@ from ... import prompts
 from ...agents.agent import Records
 from ...agents.catalogue import item_texts
 from ...agents.denoiser import Denoiser
-from ...agents.denoiser.evidence import Evidence
+from ...agents.denoiser.evidence import CollaborativeEvidence
 from ...agents.denoiser.fold import reasons_of
 from ...agents.discriminator import Discriminator, calibration_of
 from ...agents.fusion import Fusion, is_generated, weighed, with_provenance, within
@@ -153,7 +153,7 @@ class Refining:
                 "denoise.mode: hard_samples watches a training on the whole log, which is cut into "
                 f"{self.parts.blocks.count} parts; raise block_mb (now {self.config.block_mb:g}) or choose mode review"
             )
-        agent = replace(agent, evidence=Evidence.of(self.sample, agent.config.vote.shrink))
+        agent = replace(agent, evidence=CollaborativeEvidence.of(self.sample, agent.config.vote.shrink))
         if agent.config.users is not None:
             agent = replace(agent, only=self.parts.drawn(agent.config.users, self.config.seed, agent.config.least))
         for _, data, path in self._open(state):

@@ -15,7 +15,7 @@ from ...agents.agent import Agent
 from ...agents.chat.likelihood import Likelihood
 from ...agents.chat.types import Sampling
 from ...agents.denoiser import Denoise, Denoiser
-from ...agents.denoiser.asking import PROMPTS as DENOISE_PROMPTS
+from ...agents.denoiser.doubts import PROMPTS as DENOISE_PROMPTS
 from ...agents.discriminator import Discriminate, Discriminator
 from ...agents.discriminator.machine import PROMPTS as DISCRIMINATE_PROMPTS
 from ...agents.generator import Generate, Generator

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from recloop.agents.denoiser.config import Guards
-from recloop.agents.denoiser.evidence import Evidence
+from recloop.agents.denoiser.evidence import CollaborativeEvidence
 from recloop.agents.denoiser.guards import guarded, is_new_interest, score_of, within_budget
 
 from tests.recsys.denoising.worlds import EACH, tastes
@@ -77,7 +77,7 @@ def test_a_vote_can_save_and_condemn() -> None:
 
 def test_the_vote_is_against_the_stranger_and_does_not_count_its_own_user() -> None:
     data = tastes([[0, 1, 2, EACH, 3, 4]])
-    evidence = Evidence.of(data)
+    evidence = CollaborativeEvidence.of(data)
     items = data.history(1).astype(np.int64)
     votes = evidence.votes("u0", items, cold=0)
     assert np.argmax(votes) == 3

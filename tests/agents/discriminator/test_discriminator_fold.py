@@ -144,9 +144,9 @@ def test_a_generated_row_without_an_answer_does_not_stay(data: Dataset, sound: t
 def test_no_set_shows_what_it_asks_about_and_every_row_is_asked_once(data: Dataset) -> None:
     agent = Discriminator(Discriminate(calibration_users=5, set_size=4))
     for task in agent.tasks(data):
-        asked = [(row["item"], row["role"]) for one in task.state["sittings"] for row in one["rows"]]
+        asked = [(row["item"], row["role"]) for one in task.state["sets"] for row in one["rows"]]
         assert len(set(asked)) == len(asked)
-        for one in task.state["sittings"]:
+        for one in task.state["sets"]:
             items = {row["item"] for row in one["rows"]}
             assert one["history"]
             assert not items & set(one["history"])

@@ -15,7 +15,7 @@ from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Chat, Request
 from recloop.agents.fusion import Fusion, undone
-from recloop.agents.generator import Evidence, Generate, Generator
+from recloop.agents.generator import Generate, Generator, ItemEvidence
 from recloop.agents.generator.agent import pool_of
 from recloop.agents.generator.machine import Candidate, slate_of
 from recloop.agents.memory import Embedder, tfidf_svd
@@ -70,7 +70,7 @@ def test_the_pool_is_what_sorting_every_item_gives() -> None:
     rng = np.random.default_rng(3)
     counts, tail = rng.integers(0, 6, 300), rng.random(300) < 0.7
     vectors = np.eye(4, dtype=np.float32)[rng.integers(4, size=300)]
-    evidence = Evidence(counts, tail, counts > 0, vectors, csr_matrix((300, 300), dtype=np.float32))
+    evidence = ItemEvidence(counts, tail, counts > 0, vectors, csr_matrix((300, 300), dtype=np.float32))
     recent, seen = np.array([7, 8, 9, 11]), np.array([7, 8, 9, 11, 40])
     fit = evidence.fit(recent, 0.5)
     open_ = [i for i in range(300) if counts[i] > 0 and i not in seen]
