@@ -27,6 +27,9 @@ def refine(
     config: Annotated[Path | None, typer.Option(help="A file of settings (YAML): data, llm, steps.")] = None,
     settings: Set = None,
     retry_failed: Annotated[bool, typer.Option(help="Ask failed tasks again.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an OUT, or an OUT.run, that this refinement did not write.")
+    ] = False,
     log: Log = "warning",
     as_json: Json = False,
 ) -> None:
@@ -45,6 +48,7 @@ def refine(
         steps=chosen,
         settings=settings or [],
         retry_failed=retry_failed,
+        overwrite=overwrite,
         progress=progress.watcher(),
     )
     if as_json:
@@ -58,6 +62,8 @@ def refine(
         print(f"{done.out} (records, and what changed: {done.folder})")
         if done.llm.startswith("offline"):
             print(f"\n{NO_LLM}")
+    for warning in done.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
     if not done.complete:
         failed = sum(summary.failed for summary in done.asked.values())
         if failed:

@@ -8,19 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
+from ...agents.fusion import with_provenance
 from ...recsys.data import Dataset
 from .rows import ADDED, plain
 
+CHANGES = "changes.parquet"
+LONGEST = 1 << 24
+"""More than the interactions of any row of a log of sequences."""
 
-def changes(data: Dataset, reasons: Mapping[tuple[str, int], str] | None = None) -> pa.Table:
-    """The rows of a block that an agent has made or changed: ids, weight, provenance, row of the file (-1: new).
 
-    `was_id` is the item that a replaced row had, null elsewhere; `reason` what `reasons` has for (record, item code).
+def changes(before: Dataset, after: Dataset, reasons: Mapping[tuple[str, int], str] | None = None) -> pa.Table:
+    """The rows of a block that this refinement has made or changed: ids, weight, provenance, row of the file (-1: new).
+
+    before: the block as it was read; what an earlier refinement of the log left in it is no change. `was_id` is the
+    item that a replaced row had, null elsewhere; `reason` what `reasons` has for (record, item code).
     """
-    edits = data.interactions[(data.interactions["origin"] != "raw").to_numpy()]
-    user_ids, item_ids = data.users["user_id"].to_numpy(), data.items["item_id"].to_numpy()
+    edits = after.interactions[changed_rows(before, after)]
+    user_ids, item_ids = after.users["user_id"].to_numpy(), after.items["item_id"].to_numpy()
     was = edits["was"].to_numpy() if "was" in edits else np.full(len(edits), -1)
     old = np.where(was >= 0, was, edits["item"].to_numpy())
     columns = {
@@ -30,7 +38,30 @@ def changes(data: Dataset, reasons: Mapping[tuple[str, int], str] | None = None)
         "was_id": [plain(item_ids[item]) if item >= 0 else None for item in was],
         "reason": [(reasons or {}).get(about, "") for about in zip(edits["record"], old.tolist(), strict=True)],
     }
-    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema_of(data)})
+    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema_of(after)})
+
+
+def changed_rows(before: Dataset, after: Dataset) -> npt.NDArray[np.bool_]:
+    """(len(after),) which rows are new, or differ from the same row of `before` in item, weight or provenance."""
+    names = ["item", *ADDED]
+    old, new = with_provenance(before.interactions), after.interactions
+    keys, read = _row_keys(new), (new["row"] >= 0).to_numpy()
+    same = old.set_index(_row_keys(old))[names].reindex(keys[read])
+    differs = np.zeros(int(read.sum()), bool)
+    for name in names:
+        left, right = same[name].to_numpy(), new[name].to_numpy()[read]
+        if name == "confidence":
+            left, right = np.nan_to_num(left.astype(float), nan=-1), np.nan_to_num(right.astype(float), nan=-1)
+        differs |= left != right
+    changed = ~read
+    changed[read] = differs
+    return changed
+
+
+def _row_keys(frame: pd.DataFrame) -> pd.Index:
+    """What tells the read rows of a block apart: the row of the file, and the place in it where a row is a sequence."""
+    rows = frame["row"]
+    return pd.Index(rows.to_numpy(np.int64) * LONGEST + rows.groupby(rows).cumcount().to_numpy())
 
 
 def schema_of(data: Dataset) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""`diff`: what a refined log has otherwise than the log it was made of: what, why, and how sure, by user."""
+"""`diff`: the edits between a refined log and the log it was made of: what, why, and how sure, by user."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
-from ...errors import DataError
-from .source_copy import read_kept, sha256
+from ...errors import DataError, RunError
+from .changes import CHANGES
+from .output_check import run_folder
+from .source_copy import read_undo, sha256
 
 WHAT = {"removed": "removed", "replaced": "replaced", "reweighted": "reweighted", "generated": "added"}
 """Origin of a changed row -> what was done."""
@@ -61,35 +64,45 @@ def diff(raw: Path | str, refined: Path | str) -> Diff:
     """Every edit between the log `raw` and the log that `refine` made of it.
 
     Read from the run folder beside `refined`, after checking that both files are, byte for byte, those of that run.
-    Raises RunError without such a folder, DataError for a file that is not of the run.
+    Raises RunError without such a folder or where its table of changes is damaged, DataError for a file that is not of
+    the run.
     """
     raw, refined = Path(raw), Path(refined)
-    folder = refined.with_name(f"{refined.name}.run")
-    kept = read_kept(folder)
-    for path, name, made in ((raw, "sha256", "read"), (refined, "refined_sha256", "written")):
+    folder = run_folder(refined)
+    note = read_undo(folder)
+    for path, digest, role in ((raw, note.sha256, "read"), (refined, note.refined_sha256, "written")):
         if not path.is_file():
             raise DataError(f"{path}: no such file; give the log and the refined log")
-        if sha256(path) != kept[name]:
+        if sha256(path) != digest:
             raise DataError(
-                f"{path} is not the log that was {made} in {folder}; refine it again, or give the right one"
+                f"{path} is not the log that was {role} in {folder}; refine it again, or give the right one"
             )
-    changed = pd.read_parquet(folder / "changes.parquet")
-    # Rows that are new have no place in the raw log: they come behind their user's others.
-    changed["order"] = changed["row"].where(changed["row"] >= 0, len(changed) + changed["row"].max())
     users: dict[str, list[Change]] = {}
-    for row in changed.sort_values("order", kind="stable").to_dict("records"):
-        sure = float(row["confidence"])
+    for row in _rows(folder / CHANGES):
+        sure = row["confidence"]
         users.setdefault(str(row["user_id"]), []).append(
             Change(
                 WHAT.get(row["origin"], row["origin"]),
                 row["item_id"],
-                None if pd.isna(row["was_id"]) else row["was_id"],
-                int(row["row"]),
-                round(float(row["weight"]), 6),
-                None if sure != sure else round(sure, 6),
+                row["was_id"],
+                row["row"],
+                round(row["weight"], 6),
+                None if sure is None or sure != sure else round(sure, 6),
                 row["reason"] or "",
                 row["agent"],
                 row["record"],
             )
         )
     return Diff(str(raw), str(refined), {user: tuple(edits) for user, edits in users.items()})
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The changed rows in the order of the log; new rows, which have no place in it, behind their user's others."""
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RunError(
+            f"{path} is missing or damaged ({error}); the same `recloop refine` writes it again and asks nothing"
+        ) from error
+    last = max((row["row"] for row in rows), default=0)
+    return sorted(rows, key=lambda row: row["row"] if row["row"] >= 0 else last + 1)

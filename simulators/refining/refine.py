@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from pyarrow import parquet
 
-from ...atomic import write_text, write_whole
-from ...errors import ConfigError, RunError
+from ...atomic import disk_errors, make_folder, write_text, write_whole
+from ...errors import RunError
 from ...recsys.data import DataConfig, Dataset
 from ...recsys.data.assemble import assemble
 from ...recsys.data.atomic import described as described_atomic
@@ -38,15 +38,16 @@ from ..studies.agent_runner import open_runner
 from ..studies.report import defined
 from ..studies.study import Study, digest
 from .blocks import Blocks, cut
-from .changes import changes
+from .changes import CHANGES, changed_rows, changes
 from .config import LogConfig, RefineConfig, read_config
 from .merge import write_merged
+from .output_check import check_form, check_replaceable, run_folder
 from .parts import Parts
 from .rows import block_rows
-from .source_copy import keep_source
+from .source_copy import SourceCopy, change_since, check_unchanged, copy_source, note_undo
 from .steps import Refining, Stopped
 
-CONFIG, SUMMARY, CHANGES, PAIRS = "refine.json", "summary.json", "changes.parquet", "pairs.parquet"
+CONFIG, SUMMARY, PAIRS = "refine.json", "summary.json", "pairs.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Refined:
     stopped: str = ""
     """Why there is no refined log yet; empty where there is."""
     usage: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """What the reader of the refined log must know, a sentence each."""
 
     @property
     def complete(self) -> bool:
@@ -82,6 +85,7 @@ class Refined:
             "usage": {agent: vars_of(spent) for agent, spent in self.usage.items()},
             "complete": self.complete,
             "stopped": self.stopped,
+            "warnings": list(self.warnings),
         }
 
 
@@ -93,6 +97,7 @@ def refine(
     steps: Sequence[str] | None = None,
     settings: Sequence[str] = (),
     retry_failed: bool = False,
+    overwrite: bool = False,
     progress: Watcher | None = None,
 ) -> Refined:
     """Refine the log `source` into `out`, which has its form; resumes what is there.
@@ -101,19 +106,24 @@ def refine(
     are made. steps: which of its steps, in order. Records, the cache of replies, what changed (`changes.parquet`,
     `pairs.parquet`) and `summary.json` land in the folder `<out>.run`, whose blocks may be deleted when all is done.
 
+    `out` and its run folder are replaced only if they are of this very refinement, or with `overwrite`; the copies of
+    logs that `undo` restores stay in any case.
+
     A spent budget or a refused key ends the run with `Refined.stopped`; the same call resumes. Raises ConfigError,
     DataError and RunError for what the caller has to mend.
     """
     source, out = Path(source), Path(out)
     settled = read_config(config, steps, settings)
     log = log_of(source, settled.data)
-    _same_form(log, source, out)
-    folder = out.with_name(f"{out.name}.run")
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "refine.lock"):
+    check_form(log, source, out)
+    check_replaceable(source, out, overwrite=overwrite)
+    folder = run_folder(out)
+    make_folder(folder)
+    with locked(folder / "refine.lock"), disk_errors(folder):
         write_text(folder / CONFIG, settled.model_dump_json(indent=2) + "\n")
+        replace = partial(check_replaceable, source, out, overwrite=overwrite)
         try:
-            done = asyncio.run(_refined(log, out, folder, settled, retry_failed, progress or Silent()))
+            done = asyncio.run(_refined(log, out, folder, settled, retry_failed, replace, progress or Silent()))
         except MemoryError as full:
             raise RunError(
                 f"{source} in parts of {settled.block_mb:g} MB does not fit in memory ({full}); choose a smaller "
@@ -137,18 +147,24 @@ def log_of(source: Path, config: LogConfig) -> Log:
 
 
 async def _refined(
-    log: Log, out: Path, folder: Path, config: RefineConfig, retry_failed: bool, watch: Watcher
+    log: Log,
+    out: Path,
+    folder: Path,
+    config: RefineConfig,
+    retry_failed: bool,
+    check_output: Callable[[], None],
+    watch: Watcher,
 ) -> Refined:
-    status = log.file.path.stat()
+    size = log.file.path.stat().st_size
+    copy = copy_source(log.file.path, folder)
     about = {
-        "path": str(log.file.path.resolve()),
-        "size": status.st_size,
-        "modified": status.st_mtime_ns,
+        "log": copy.sha256,
         "data": config.data.model_dump(mode="json"),
         "block_mb": config.block_mb,
     }
     watch.say(f"reading {log.file}")
     blocks = cut(log, folder / f"blocks-{digest(about)}", config.block_mb, about)
+    check_unchanged(log.file.path, copy)
     unseen = any(settings.get("unseen") for entry in config.steps for settings in entry.values())
     parts = Parts(log, blocks, catalogue_of(log, blocks, config.data, unseen=unseen))
     study = _study(folder, config)
@@ -166,12 +182,13 @@ async def _refined(
     paid = usage(study.folder)
     if stopped:
         return Refined(str(out), str(folder), llm, {"read": 0}, refining.said, refining.asked, stopped, paid)
-    rows = _write(refining, out)
-    keep_source(log.file.path, out, folder)
-    return Refined(str(out), str(folder), llm, rows, refining.said, refining.asked, "", paid)
+    check_output()
+    rows = _write(refining, out, copy)
+    warnings = tuple(filter(None, [change_since(log.file.path, copy, size)]))
+    return Refined(str(out), str(folder), llm, rows, refining.said, refining.asked, "", paid, warnings)
 
 
-def _write(refining: Refining, out: Path) -> dict[str, int]:
+def _write(refining: Refining, out: Path, copy: SourceCopy) -> dict[str, int]:
     """The refined log and the tables of what changed; how many rows of which kind."""
     parts, folder = refining.parts, refining.folder
     rows: dict[str, int] = {"read": 0, "written": 0}
@@ -182,13 +199,13 @@ def _write(refining: Refining, out: Path) -> dict[str, int]:
     def each_block(path: Path) -> None:
         writer: parquet.ParquetWriter | None = None
         for block in range(parts.blocks.count):
-            data = refining.dataset(block)
-            _count(data, rows)
+            before, data = parts.dataset(block), refining.dataset(block)
+            _count(before, data, rows)
             table = block_rows(parts.log, parts.blocks, block, data, refining.config.provenance)
             parquet.write_table(table, final / f"block-{block:05d}.parquet", row_group_size=50_000)
-            changed = changes(data, refining.reasons(block))
-            writer = writer or parquet.ParquetWriter(path, changed.schema)
-            writer.write_table(changed)
+            edits = changes(before, data, refining.reasons(block))
+            writer = writer or parquet.ParquetWriter(path, edits.schema)
+            writer.write_table(edits)
         assert writer is not None
         writer.close()
 
@@ -199,8 +216,12 @@ def _write(refining: Refining, out: Path) -> dict[str, int]:
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.partial")
     tables = sorted(final.glob("block-*.parquet"))
-    rows["written"] = write_merged(parts.log, tables, unfinished, refining.config.provenance)
-    os.replace(unfinished, out)
+    try:
+        rows["written"] = write_merged(parts.log, tables, unfinished, refining.config.provenance)
+        note_undo(folder, copy, out, unfinished)
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
     shutil.rmtree(final)
     return rows
 
@@ -233,9 +254,12 @@ def vars_of(spent: Any) -> dict[str, Any]:
     return {name: getattr(spent, name) for name in spent.__dataclass_fields__}
 
 
-def _count(data: Dataset, rows: dict[str, int]) -> None:
-    rows["read"] += int((data.interactions["row"] >= 0).sum())
-    for origin, count in data.interactions["origin"].value_counts().items():
+def _count(before: Dataset, after: Dataset, rows: dict[str, int]) -> None:
+    """Add a block's rows: `read`, and what became of them: `raw` is unchanged, whatever an earlier refinement did."""
+    rows["read"] += len(before)
+    edited = changed_rows(before, after)
+    counts = after.interactions["origin"][edited].value_counts().to_dict()
+    for origin, count in {"raw": int((~edited).sum()), **counts}.items():
         rows[str(origin)] = rows.get(str(origin), 0) + int(count)
 
 
@@ -262,13 +286,3 @@ def _study(folder: Path, config: RefineConfig) -> Study:
         seed=config.seed,
         out=folder,
     )
-
-
-def _same_form(log: Log, source: Path, out: Path) -> None:
-    ends = "".join(source.suffixes[-2:]) if source.suffix == ".gz" else source.suffix
-    if not out.name.endswith(ends):
-        raise ConfigError(f"{out}: a refined log has the form of the log read; name it {out.stem}{ends}")
-    if out.exists() and out.resolve() == source.resolve():
-        raise RunError(f"{out} is the log itself; write the refined one beside it")
-    if log.file.member is not None:
-        raise ConfigError(f"{source} is an archive; unpack it first")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import RunError
-from .source_copy import read_kept, sha256, unpack
+from .output_check import is_output, run_folder
+from .source_copy import read_undo, sha256, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +19,21 @@ class Undone:
 
 
 def undo(refined: Path | str, to: Path | str | None = None, *, force: bool = False) -> Undone:
-    """Put the log that `refined` was made of in its place, or at `to`, from what its run folder keeps.
+    """Put the log that `refined` was made of in its place, or at `to`, from the copy in its run folder.
 
     The source itself is not needed. The run folder stays: the same `refine` makes the refined log again, and asks
-    nothing. Raises RunError where no such folder is, where `to` exists, and where `refined` is not what `refine` wrote
-    (it was edited since); `force` overwrites both.
+    nothing. Raises RunError where no such folder is, where its copy is damaged, where `to` exists, and where `refined`
+    is not what `refine` wrote (it was edited since); `force` overwrites both.
     """
     refined = Path(refined)
-    folder = refined.with_name(f"{refined.name}.run")
-    kept = read_kept(folder)
+    folder = run_folder(refined)
+    note = read_undo(folder)
     place = Path(to) if to is not None else refined
     if to is not None and place.exists() and not force:
         raise RunError(f"{place} exists already; choose another place, or --force to overwrite it")
     if to is None and not force and refined.exists():
-        now = sha256(refined)
-        if now == kept["sha256"]:
-            return Undone(str(refined), now)
-        if now != kept["refined_sha256"]:
+        if sha256(refined) == note.sha256:
+            return Undone(str(refined), note.sha256)
+        if not is_output(refined, note):
             raise RunError(f"{refined} was changed after it was written; give --to a new file, or --force to lose that")
-    return Undone(str(place), unpack(folder, place))
+    return Undone(str(place), unpack(folder, note, place))
