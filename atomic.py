@@ -43,6 +43,7 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
 
     `overwrite` allows an existing file. Raises ConfigError.
     """
+    path = path.resolve()  # of `new/../old.csv` it is old.csv that would be replaced
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; name a file in it")
     if path.exists() and not overwrite:
@@ -67,6 +68,7 @@ def write_output(path: Path, write: Callable[[Path], None], *, overwrite: bool =
     """
     check_output(path, overwrite=overwrite)
     with disk_errors(path):
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, write)
 

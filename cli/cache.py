@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..errors import ConfigError
 from .options import Json, Set, Study, example
 from .output import print_facts, print_json
 
@@ -48,12 +50,13 @@ def cache_export(
     file: Annotated[Path, typer.Argument(help="What to write, for `llm: {provider: replay, replay: FILE}`.")],
     out: Cache = Path("runs"),
     model: Annotated[str | None, typer.Option(help="Only what was asked of this one, as a study names it.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write every question and its reply, so that studies run again offline and identically."""
     from ..simulators.inspection import cache
 
-    told = cache.cache_export(out, file, model=model)
+    told = cache.cache_export(out, file, model=model, overwrite=overwrite)
     print_json(told) if as_json else print(f"{told['entries']} replies in {told['written']}")
 
 
@@ -73,10 +76,25 @@ def cache_prune(
     out: Cache = Path("runs"),
     older_than_days: Annotated[float | None, typer.Option(help="Delete what is older than so many days.")] = None,
     model: Annotated[str | None, typer.Option(help="Delete replies of this model, as `cache stats` names it.")] = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Count what would be deleted, and delete nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete old replies, or those of a model; with both, old ones of that model."""
+    """Delete old replies, or those of a model; with both, old ones of that model. Asks first, or needs --yes."""
     from ..simulators.inspection import cache
 
-    told = cache.cache_prune(out, older_than_days=older_than_days, model=model)
-    print_json(told) if as_json else print(f"{told['deleted']} replies deleted from {told['path']}")
+    outcome = cache.cache_prune(out, older_than_days=older_than_days, model=model, yes=yes and not dry)
+    if not yes and not dry and outcome["matching"] and _confirmed(outcome):
+        outcome = cache.cache_prune(out, older_than_days=older_than_days, model=model, yes=True)
+    if as_json:
+        return print_json(outcome)
+    if outcome["deleted"] or not outcome["matching"]:
+        return print(f"{outcome['deleted']} replies deleted from {outcome['path']}")
+    print(f"{outcome['matching']} of {outcome['entries']} replies in {outcome['path']} would be deleted; none was")
+
+
+def _confirmed(outcome: dict[str, Any]) -> bool:
+    question = f"Delete {outcome['matching']} of {outcome['entries']} replies from {outcome['path']} for good?"
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} Say --yes, or --dry to count them; nothing was deleted")
+    return typer.confirm(question, err=True)

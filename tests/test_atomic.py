@@ -20,6 +20,8 @@ def test_a_file_that_exists_is_replaced_only_with_overwrite(tmp_path: Path) -> N
     file.write_text("precious")
     with pytest.raises(ConfigError, match=r"mine\.txt exists already.*--overwrite"):
         write_output(file, put)
+    with pytest.raises(ConfigError, match=r"mine\.txt exists already"):
+        write_output(tmp_path / "new" / ".." / "mine.txt", put)
     assert file.read_text() == "precious"
     write_output(file, put, overwrite=True)
     assert len(file.read_text()) == 10_000

@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from ...atomic import write_whole
 from ...errors import DataError, RunError
 from .question import Parts, as_json, canonical, digest, from_json, nearest
 from .types import Reply
@@ -127,17 +128,20 @@ class Replies:
 
         `model` (as a study's llm.model names it) leaves the questions asked of others out.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.part")
         count = 0
-        # Lone surrogates do turn up in replies, and have to come back as they were.
-        with temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
-            for deflated, reply in self._reader.execute("SELECT question, reply FROM replies ORDER BY key"):
-                question = _question(deflated)
-                if model is None or question.get("model") == model:
-                    file.write(canonical({"question": question, "reply": json.loads(reply)}) + "\n")
-                    count += 1
-        temporary.replace(path)
+
+        def write(temporary: Path) -> None:
+            nonlocal count
+            # Lone surrogates do turn up in replies, and have to come back as they were.
+            with temporary.open("w", encoding="utf-8", errors="surrogatepass") as file:
+                for deflated, reply in self._reader.execute("SELECT question, reply FROM replies ORDER BY key"):
+                    question = _question(deflated)
+                    if model is None or question.get("model") == model:
+                        file.write(canonical({"question": question, "reply": json.loads(reply)}) + "\n")
+                        count += 1
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, write)
         return count
 
     def import_(self, path: Path) -> int:
@@ -159,13 +163,17 @@ class Replies:
             self._reader.execute("DETACH other")
         return self._reader.total_changes - before
 
+    def count(self, *, older_than: float | None = None, model: str | None = None) -> int:
+        """How many entries `prune` would delete."""
+        where, values = _condition(older_than, model)
+        number: int = self._reader.execute(f"SELECT count(*) FROM replies WHERE {where}", values).fetchone()[0]
+        return number
+
     def prune(self, *, older_than: float | None = None, model: str | None = None) -> int:
         """Delete the entries created before `older_than` (seconds since 1970) and of `model`, where given; how many."""
-        chosen = {"created < ?": older_than, "json_extract(reply, '$.model') = ?": model}
-        chosen = {condition: value for condition, value in chosen.items() if value is not None}
-        where = " AND ".join(["1", *chosen])
+        where, values = _condition(older_than, model)
         with self._reader:
-            deleted = self._reader.execute(f"DELETE FROM replies WHERE {where}", list(chosen.values())).rowcount
+            deleted = self._reader.execute(f"DELETE FROM replies WHERE {where}", values).rowcount
         self._reader.execute("VACUUM")
         return deleted
 
@@ -194,6 +202,13 @@ class Replies:
                 failure = RunError(f"the reply cache {self.path} cannot be written: {error}")
             _tell([kept for _, kept in waiting], failure)
         connection.close()
+
+
+def _condition(older_than: float | None, model: str | None) -> tuple[str, list[Any]]:
+    """An SQL condition for entries created before `older_than` and of `model`, where given, and its values."""
+    parts = {"created < ?": older_than, "json_extract(reply, '$.model') = ?": model}
+    parts = {condition: value for condition, value in parts.items() if value is not None}
+    return " AND ".join(["1", *parts]), list(parts.values())
 
 
 def read_replay(path: Path) -> Iterator[tuple[dict[str, Any], Reply]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ...atomic import write_output
 from ...errors import ConfigError
 from .dataset import PROVENANCE_COLUMNS, Dataset
 from .times import PER_SECOND
@@ -22,6 +24,7 @@ def write_log(
     separator: str | None = None,
     time: str = "s",
     provenance: bool = True,
+    overwrite: bool = True,
 ) -> Path:
     """The interactions as one CSV, TSV, Parquet or `.inter` file, told from the name, with the caller's column names.
 
@@ -54,13 +57,20 @@ def write_log(
         ordered = sorted(names, key=lambda ours: names[ours] if isinstance(names[ours], int) else after + 1)
         names = {ours: names[ours] for ours in ordered}
     table = table[list(names)]
-    place.parent.mkdir(parents=True, exist_ok=True)
     if parquet:
-        table.set_axis([str(n) for n in names.values()], axis=1).to_parquet(place, index=False)
+        table = table.set_axis([str(n) for n in names.values()], axis=1)
+        write_output(place, lambda file: table.to_parquet(file, index=False), overwrite=overwrite)
         return place
     labels = [_typed(ours, str(theirs), time) if atomic else str(theirs) for ours, theirs in names.items()]
     tabs = atomic or place.suffix in (".tsv", ".tab", ".txt")
-    write_delimited(table.set_axis(labels, axis=1), place, separator or ("\t" if tabs else ","), header=not positions)
+    text = partial(
+        write_delimited,
+        table.set_axis(labels, axis=1),
+        separator=separator or ("\t" if tabs else ","),
+        header=not positions,
+        compression="gzip" if place.suffix == ".gz" else None,
+    )
+    write_output(place, lambda file: text(path=file), overwrite=overwrite)
     return place
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ...atomic import check_parents, disk_errors
 from ...errors import ConfigError, DataError
 from .dataset import Dataset, no_pairs
 from .delimited import Format, read
@@ -38,30 +39,35 @@ def write(data: Dataset, path: str | Path, format: Layout = "parquet", *, overwr
     """Write `data` as the folder `path` and return it; `read_written` gives an equal Dataset (same fingerprint).
 
     The folder appears whole or not at all. An existing one is replaced only with `overwrite`, and only if it is such a
-    folder. DataError for a column that is neither number, truth value nor text, and for a path that is taken.
+    folder. DataError for a column that is neither number, truth value nor text, and for a path that is taken; RunError
+    for what the disk refuses.
     """
     if format not in get_args(Layout):
         raise ConfigError(f"format {format!r}; write one of {', '.join(get_args(Layout))}")
     place = Path(path).expanduser()
+    check_parents(place)
     if place.exists() and not (overwrite and (place / _MANIFEST).is_file()):
-        why = "pass overwrite=True to replace it" if (place / _MANIFEST).is_file() else "choose a new folder"
+        written = (place / _MANIFEST).is_file()
+        why = "choose another name, or replace it with --overwrite" if written else "choose a new folder"
         raise DataError(f"{place} exists already; {why}")
     tables = _tables(data)
     kinds = {name: {str(c): _kind(name, table[c]) for c in table} for name, table in tables.items()}
     stem = re.sub(r"[^\w.-]+", "-", data.name).split(".")[0] or "data"
     partial = place.with_name(f".{place.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        for name, table in tables.items():
-            _write_one(table, partial / _file_name(name, stem, format), kinds[name], format)
-        for name in ("item_vectors", "user_vectors"):
-            if (vectors := getattr(data, name)) is not None:
-                np.save(partial / f"{name}.npy", vectors)
-        manifest = {"version": 1, "name": data.name, "stem": stem, "format": format, "columns": kinds}
-        (partial / _MANIFEST).write_text(json.dumps(manifest | {"fingerprint": data.fingerprint}, indent=1), "utf-8")
-        shutil.rmtree(place, ignore_errors=True)
-        partial.rename(place)
+        with disk_errors(place):
+            partial.mkdir(parents=True)
+            for name, table in tables.items():
+                _write_one(table, partial / _file_name(name, stem, format), kinds[name], format)
+            for name in ("item_vectors", "user_vectors"):
+                if (vectors := getattr(data, name)) is not None:
+                    np.save(partial / f"{name}.npy", vectors)
+            manifest = {"version": 1, "name": data.name, "stem": stem, "format": format, "columns": kinds}
+            text = json.dumps(manifest | {"fingerprint": data.fingerprint}, indent=1)
+            (partial / _MANIFEST).write_text(text, "utf-8")
+            shutil.rmtree(place, ignore_errors=True)
+            partial.rename(place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return place
@@ -190,7 +196,9 @@ def _unescaped(text: str) -> str | None:
     return text[1:] if _LIKE_NOTHING.fullmatch(text) else text
 
 
-def write_delimited(table: pd.DataFrame, path: Path, separator: str, header: bool = True) -> None:
+def write_delimited(
+    table: pd.DataFrame, path: Path, separator: str, header: bool = True, compression: Literal["gzip"] | None = None
+) -> None:
     """Write a table as text: quotes only where needed, shortest numbers that read back as the same ones."""
     plain = table.copy(deep=False)
     for column in plain:
@@ -208,6 +216,7 @@ def write_delimited(table: pd.DataFrame, path: Path, separator: str, header: boo
         encoding="utf-8",
         quoting=csv.QUOTE_MINIMAL,
         lineterminator="\r\n" if returns else "\n",
+        compression=compression,
     )
 
 

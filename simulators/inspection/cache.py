@@ -21,6 +21,7 @@ from ...agents.chat.replies import Replies
 from ...agents.chat.types import Reply, Request
 from ...agents.memory.embeddings import embedder
 from ...agents.memory.listed import ListMemory
+from ...atomic import check_output, disk_errors
 from ...errors import ConfigError, DataError, ReplayMiss
 from ...recsys.data import Dataset
 from ...recsys.data.sources import load_split
@@ -35,8 +36,8 @@ DAY = 86_400.0
 def cache_stats(out: Path | str = "runs") -> dict[str, Any]:
     """Entries, bytes, entries by model, completion tokens, dollars when they were made, oldest and newest (UTC)."""
     with _opened(out) as replies:
-        found = asdict(replies.stats())
-    return {"path": str(_file(out)), **found, "oldest": _date(found["oldest"]), "newest": _date(found["newest"])}
+        stats = asdict(replies.stats())
+    return {"path": str(_file(out)), **stats, "oldest": _date(stats["oldest"]), "newest": _date(stats["newest"])}
 
 
 def cache_explain(
@@ -56,7 +57,7 @@ def cache_explain(
     texts = list(item_texts(train).values())
     around = AgentContext(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts)
     agent, data = _before(study, train, around, step)
-    chosen = next((found for found in agent.tasks(data) if task in (None, found.key)), None)
+    chosen = next((one for one in agent.tasks(data) if task in (None, one.key)), None)
     if chosen is None:
         raise ConfigError(f"step {step} has no task {task!r}; a task is named such as user:17, by the data's own id")
     with _opened(study.out) as replies:
@@ -66,19 +67,23 @@ def cache_explain(
     return {
         "step": f"{step}-{name}",
         "task": chosen.key,
-        "found": walked.found,
+        "found": walked.hits,
         "missing": walked.missing,
         "differs": walked.differs,
     }
 
 
-def cache_export(out: Path | str, file: Path | str, *, model: str | None = None) -> dict[str, Any]:
+def cache_export(
+    out: Path | str, file: Path | str, *, model: str | None = None, overwrite: bool = False
+) -> dict[str, Any]:
     """Write a replay file: `llm: {provider: replay, replay: file}` then answers as the model did, without network.
 
     What was never answered validly (a refusal, an invalid reply) is not in it. `model`: only questions asked of this
-    one, by the name in the study; a replay of a file that holds several needs llm.model.
+    one, by the name in the study; a replay of a file that holds several needs llm.model. Raises ConfigError for a file
+    that exists, without `overwrite`.
     """
-    with _opened(out) as replies:
+    check_output(Path(file), overwrite=overwrite)
+    with _opened(out) as replies, disk_errors(Path(file)):
         return {"written": str(file), "entries": replies.export(Path(file), model=model)}
 
 
@@ -89,14 +94,22 @@ def cache_import(out: Path | str, file: Path | str) -> dict[str, Any]:
 
 
 def cache_prune(
-    out: Path | str = "runs", *, older_than_days: float | None = None, model: str | None = None
+    out: Path | str = "runs", *, older_than_days: float | None = None, model: str | None = None, yes: bool = False
 ) -> dict[str, Any]:
-    """Delete the replies older than so many days and of this model (as `cache_stats` names it), where given."""
+    """Delete the replies older than so many days and of this model (as `cache_stats` names it), where given.
+
+    Gives `matching` of `entries`, and `deleted`: 0 without `yes`, which is a dry run. Raises ConfigError where neither
+    is given, and for a negative number of days.
+    """
     if older_than_days is None and model is None:
         raise ConfigError("prune needs older_than_days or model; to forget everything, delete the cache's file")
+    if older_than_days is not None and not older_than_days >= 0:
+        raise ConfigError(f"older_than_days is {older_than_days:g}; write 0 or more days (0: every reply)")
     before = None if older_than_days is None else time.time() - older_than_days * DAY
     with _opened(out) as replies:
-        return {"path": str(_file(out)), "deleted": replies.prune(older_than=before, model=model)}
+        entries, matching = replies.count(), replies.count(older_than=before, model=model)
+        deleted = replies.prune(older_than=before, model=model) if yes else 0
+        return {"path": str(_file(out)), "entries": entries, "matching": matching, "deleted": deleted}
 
 
 class _Walked:
@@ -104,15 +117,15 @@ class _Walked:
 
     def __init__(self, replies: Replies, endpoint: str, model: str) -> None:
         self._replies, self._endpoint, self._model = replies, endpoint, model
-        self.found = 0
+        self.hits = 0
         self.missing = ""
         self.differs: list[str] = []
 
     async def __call__(self, request: Request) -> Reply:
-        kept = self._replies.get(key_of(request, endpoint=self._endpoint, model=self._model))
-        if kept is not None:
-            self.found += 1
-            return kept
+        reply = self._replies.get(key_of(request, endpoint=self._endpoint, model=self._model))
+        if reply is not None:
+            self.hits += 1
+            return reply
         if not self.missing:
             self.missing = request.prompt or "a question without a prompt"
             self.differs = self._replies.explain(parts_of(request, endpoint=self._endpoint, model=self._model))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...atomic import check_output, check_parents
 from ...errors import ConfigError
 from ...recsys.data import DataConfig, Dataset, describe, load, write, write_log
 from ...recsys.data.writers import Layout
@@ -34,17 +35,25 @@ def data_convert(
     """Read, filter and write a dataset; gives the path written.
 
     out: a new folder (interactions, items and users in `layout`, Parquet unless given), or, with a file's ending
-    (`.csv`, `.tsv`, `.parquet`, `.inter`), the interactions alone. Provenance columns are kept.
+    (`.csv`, `.tsv`, `.parquet`, `.inter`), the interactions alone. Provenance columns are kept. It appears whole or not
+    at all; an existing one is refused without `overwrite`, and a folder that recloop did not write with it, too.
     """
-    data, out = open_data(source, path, settings), Path(out)
-    if out.suffix in (".csv", ".tsv", ".parquet", ".pq", ".inter"):
-        if layout is not None:
-            raise ConfigError(f"{out} is one file, whose ending says its format; leave --layout out")
-        if out.exists() and not overwrite:
-            raise ConfigError(f"{out} exists already; choose another name or overwrite it")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return write_log(data, out)
-    return write(data, out, layout or "parquet", overwrite=overwrite)
+    out = Path(out)
+    single = out.suffix in (".csv", ".tsv", ".parquet", ".pq", ".inter")
+    if single and layout is not None:
+        raise ConfigError(f"{out} is one file, whose ending says its format; leave --layout out")
+    if single:
+        check_output(out, overwrite=overwrite)
+        if path is not None and out.resolve() == Path(path).resolve():
+            raise ConfigError(f"{out} is the file that is read; write to another one")
+    else:
+        check_parents(out)
+    data = open_data(source, path, settings)
+    return (
+        write_log(data, out, overwrite=overwrite)
+        if single
+        else write(data, out, layout or "parquet", overwrite=overwrite)
+    )
 
 
 def open_data(source: str, path: Path | str | None, settings: Sequence[str]) -> Dataset:

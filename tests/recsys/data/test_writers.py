@@ -82,7 +82,7 @@ def test_a_folder_that_is_there_is_kept_unless_it_is_ones_own_and_may_go(tmp_pat
         with pytest.raises(DataError, match=r"mine exists already; choose a new folder"):
             write(data, tmp_path / "mine", overwrite=overwrite)
     write(data, tmp_path / "d")
-    with pytest.raises(DataError, match="pass overwrite=True"):
+    with pytest.raises(DataError, match="--overwrite"):
         write(data, tmp_path / "d")
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["d", "mine"]
 

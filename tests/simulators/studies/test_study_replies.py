@@ -67,8 +67,8 @@ def test_the_cache_says_what_it_holds_and_what_a_task_would_ask_anew(served, tmp
     cache_export(tmp_path, tmp_path / "replay.jsonl")
     assert cache_import(tmp_path / "other", tmp_path / "replay.jsonl")["new"] == stats["entries"]
     assert cache_import(tmp_path / "other", tmp_path / "replay.jsonl")["new"] == 0
-    assert cache_prune(tmp_path, older_than_days=1)["deleted"] == 0
-    assert cache_prune(tmp_path, model="loopback")["deleted"] == stats["entries"]
+    assert cache_prune(tmp_path, older_than_days=1, yes=True)["deleted"] == 0
+    assert cache_prune(tmp_path, model="loopback", yes=True)["deleted"] == stats["entries"]
     with pytest.raises(ConfigError, match="older_than_days or model"):
         cache_prune(tmp_path)
     with pytest.raises(DataError, match="no cache of replies"):
