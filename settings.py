@@ -6,7 +6,7 @@ import difflib
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -71,10 +71,47 @@ def with_settings(values: Mapping[str, Any], assignments: Sequence[str]) -> dict
 
 def checked(kind: type[Model], values: Mapping[str, Any], where: str) -> Model:
     """`values` as a `kind`. Raises ConfigError with one line a fault: place, what is wrong, the nearest name."""
+    numbers_not_booleans(kind, values, where)
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError("\n".join(_fault(kind, fault, where) for fault in error.errors())) from None
+
+
+def numbers_not_booleans(kind: type[BaseModel], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` as they are. Raises ConfigError where a number is given as true or false, which pydantic takes for 1
+    and 0; fields that are settings of their own, and lists of numbers, are searched too."""
+    for place in _booleans(kind, values):
+        raise ConfigError(f"{where}: {place} is a number, not true or false")
+    return dict(values)
+
+
+def _booleans(kind: type[BaseModel], values: Mapping[str, Any]) -> Iterator[str]:
+    """Places in `values` of booleans in fields of `kind` that take numbers and no booleans."""
+    for name, value in values.items():
+        if (field := kind.model_fields.get(name)) is None:
+            continue
+        leaves, inner = list(_leaves(field.annotation)), list(_classes(field.annotation))
+        numbers = (int in leaves or float in leaves) and bool not in leaves and Any not in leaves
+        parts = [(f"{name}.{place}", entry) for place, entry in enumerate(value)] if isinstance(value, list) else []
+        if isinstance(value, Mapping) and not inner:
+            parts = [(f"{name}.{key}", entry) for key, entry in value.items()]
+        for place, entry in parts or [(name, value)]:
+            if isinstance(entry, bool) and numbers:
+                yield place
+            elif isinstance(entry, Mapping):
+                yield from (f"{place}.{deeper}" for model in inner for deeper in _booleans(model, entry))
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation is made of, without unions and containers."""
+    if get_origin(annotation) is Literal:
+        yield from (type(value) for value in get_args(annotation))
+    elif get_args(annotation):
+        for inner in get_args(annotation):
+            yield from _leaves(inner)
+    else:
+        yield annotation
 
 
 def _fault(kind: type[BaseModel], fault: Any, where: str) -> str:

@@ -13,7 +13,7 @@ from recloop.recsys.data import Dataset
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores
 from recloop.recsys.guidance.term import Guidance
 from recloop.recsys.guidance.truth import apart
-from recloop.recsys.models.recommender import counted
+from recloop.recsys.models.recommender import with_positive_weight
 from recloop.recsys.training.loop import Batch, Term, threads
 from selective_cells import CLICKS, MODELS, offline_scores, split_of
 
@@ -32,7 +32,7 @@ def overhead(shared: Path, out: Path, models: list[str], epochs: int) -> None:
     more warms up.
     """
     split, scores = split_of("ml-100k", shared), offline_scores("ml-100k", shared, out)
-    train, truth = counted(split.train), apart(split.valid, 0.5, 0)[1]
+    train, truth = with_positive_weight(split.train), apart(split.valid, 0.5, 0)[1]
     print("| model | without, s | open, s | held_out, s | open | held_out | of it when it begins |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name in models:

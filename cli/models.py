@@ -73,6 +73,7 @@ def evaluate(
     side: Annotated[Literal["test", "valid"], typer.Option(help="Where the held-out items are taken from.")] = "test",
     mask_seen: Annotated[bool, typer.Option(help="Take out what the user is known to have seen.")] = True,
     values: Annotated[Path | None, typer.Option(help="Write every user's values to this Parquet file.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file if it exists.")] = False,
     settings: DataSet = None,
     as_json: Json = False,
 ) -> None:
@@ -91,6 +92,7 @@ def evaluate(
         side=side,
         mask_seen=mask_seen,
         values=values,
+        overwrite=overwrite,
     )
     if as_json:
         return print_json(verdict.as_json())
@@ -102,6 +104,7 @@ def recommend(
     model: Model,
     user: Annotated[list[str] | None, typer.Option(help="The data's own id; may be repeated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Lists of everybody, or of --user, to .parquet or .csv.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file if it exists.")] = False,
     k: K = 10,
     data: Data = None,
     filter_seen: Annotated[bool, typer.Option(help="Leave out what the user is known to have taken.")] = True,
@@ -122,7 +125,7 @@ def recommend(
         "settings": settings or [],
     }
     if out is not None:
-        rows = recommend_to_file(model, out, user, k, **how)
+        rows = recommend_to_file(model, out, user, k, overwrite=overwrite, **how)
         return print_json({"written": str(out), "rows": rows}) if as_json else print(f"{rows} rows in {out}")
     if not user:
         raise typer.BadParameter("name users (--user 17), or a file for the lists of everybody (--out lists.parquet)")

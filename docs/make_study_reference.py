@@ -30,8 +30,8 @@ from recloop.recsys.data.tables import read_table
 from recloop.recsys.data.windows import read_windows
 from recloop.recsys.data.writers import read_written
 from recloop.recsys.evaluation.metrics import BEYOND, METRICS
-from recloop.recsys.models import MODELS, ModelConfig
-from recloop.recsys.training.loop import TrainingConfig
+from recloop.recsys.models import MODELS, ModelConfig, model_class
+from recloop.recsys.training import TrainingConfig
 from recloop.simulators.studies.steps import AGENTS
 from recloop.simulators.studies.study import Study
 
@@ -58,7 +58,6 @@ PLAIN = {
     "Budget.calls": "Calls sent, repeated and repairing ones included; null is no limit.",
     "Budget.usd": "US dollars by `llm.prices`; null is no limit.",
     "EmbedderConfig.provider": "Makes vectors of texts, for memory and for initial vectors.",
-    "TrainConfig.seeds": "One training a seed for networks; other models have the first one only.",
     "EvaluateConfig.metrics": "Names with a cutoff, such as ndcg@10; see [metrics](#metrics).",
     "FidelityConfig.protocols": "Which are run, in this order.",
     "Contamination.users": "Users judged with titles shown and hidden.",
@@ -147,13 +146,14 @@ def _models() -> Iterator[str]:
     shared = {ModelConfig: _rows(ModelConfig), TrainingConfig: _rows(TrainingConfig)}
     yield from _section("### Every model", ModelConfig)
     yield "### Every network\n"
-    networks = [name for name, kind in MODELS.items() if issubclass(kind.Config, TrainingConfig)]
+    networks = [name for name in MODELS if issubclass(model_class(name).Config, TrainingConfig)]
     yield (
         f"{_sentence(TrainingConfig)} For {', '.join(f'`{name}`' for name in networks)}; a default of the model's own "
         "stands in its table.\n"
     )
     yield _table([row for row in shared[TrainingConfig] if row not in shared[ModelConfig]])
-    for name, kind in MODELS.items():
+    for name in MODELS:
+        kind = model_class(name)
         yield f"### `{name}`\n"
         yield f"{_prose(kind)}\n"
         yield f"Accepts: {', '.join(f'`{hook}`' for hook in sorted(kind.accepts)) or 'nothing that agents write'}.\n"

@@ -1,9 +1,9 @@
 """Click prediction on a feature table: will this user like this item, now? One paper a file, on the one loop."""
 
+from ..registry import CLICK_MODELS
 from .evaluation import judge_clicks
 from .fields import FeatureTable
 from .model import ClickConfig, ClickModel
 from .splits import random_rows
-from .table import CLICK_MODELS
 
 __all__ = ["CLICK_MODELS", "ClickConfig", "ClickModel", "FeatureTable", "judge_clicks", "random_rows"]

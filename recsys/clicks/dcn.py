@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from ..models.space import Range, Space
+from ..training.space import Range, Space
 from .embedding import Embedded, Fields
 from .mlp import feed_forward
 from .model import ClickConfig, ClickModel, EmbeddingConfig

@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from ..models.space import Range, Space
+from ..training.space import Range, Space
 from .embedding import Embedded, Fields
 from .fm import pairwise
 from .mlp import feed_forward

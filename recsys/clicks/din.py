@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from ..models.dropout import Dropout
-from ..models.space import Range, Space
+from ..training.space import Range, Space
 from .embedding import Embedded, Fields
 from .model import ClickConfig, ClickModel, EmbeddingConfig
 

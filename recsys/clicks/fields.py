@@ -54,7 +54,7 @@ class FeatureTable:
         """
         asked = USUAL if columns is None else tuple(columns)
         if columns is not None:
-            _present(train, asked)
+            check_columns(train, asked)
         seen_users, seen_items = train.user_counts > 0, train.item_counts > 0
         users = {"user": _ids(seen_users, train.user_vectors)}
         users |= {name: _codes(train.users[name], seen_users) for name in asked if name in train.users}
@@ -86,7 +86,8 @@ def context_codes(names: Sequence[str], timestamp: Longs) -> Ints:
     return np.stack(values, 1).astype(np.int32) if values else np.empty((len(timestamp), 0), np.int32)
 
 
-def _present(train: Dataset, asked: Sequence[str]) -> None:
+def check_columns(train: Dataset, asked: Sequence[str]) -> None:
+    """Raises ConfigError for a column that neither the items nor the users of `train` have."""
     for name in asked:
         if name not in train.users and name not in train.items:
             has = [c for c in (*train.items.columns, *train.users.columns) if c not in ("item_id", "user_id", "title")]

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Floats, Ints
 from ..evaluation.clicks import auc, logloss
-from ..models.recommender import FitContext, counted, fitted
-from ..models.space import Among, Range, Space
+from ..models.recommender import FitContext, fitted, with_positive_weight
 from ..training import loop as training
 from ..training import losses
 from ..training.batches import Negatives, shuffled
 from ..training.checkpoints import Arrays
+from ..training.space import Among, Range, Space
 from .embedding import Fields, Rows
-from .fields import FeatureTable
+from .fields import FeatureTable, check_columns
 from .network import ClickNetwork, catalogue_scores, likes_of, row_scores
 from .rows import Likes, has_ratings, labels
 
@@ -65,6 +65,10 @@ class ClickConfig(training.TrainingConfig):
         "l2": Range(1e-4, 1e-1, log=True),
     }
 
+    def check(self, train: Dataset | None = None) -> None:
+        if train is not None and self.fields is not None:
+            check_columns(train, self.fields)
+
 
 class EmbeddingConfig(ClickConfig):
     embedding_size: PositiveInt = 16
@@ -102,6 +106,11 @@ class ClickModel(ABC, Generic[Told]):
         """Liked items that a row shows to the body, 0 where it needs none."""
         return 0
 
+    @property
+    def threshold(self) -> float:
+        """Least rating that is a click."""
+        return self.config.threshold
+
     def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         self.network, self.log = training.fit(self, train, valid, context)
 
@@ -131,10 +140,12 @@ class ClickModel(ABC, Generic[Told]):
     def predict(self, rows: Dataset, history: Dataset) -> Floats:
         """(len(rows),) chances of a click of each row at its own time; of `history` only what is earlier is used."""
         network = fitted(self.name, self.network)
-        return _chances(row_scores(network, rows, likes_of(network, counted(history), self.config.threshold)))
+        return _chances(
+            row_scores(network, rows, likes_of(network, with_positive_weight(history), self.config.threshold))
+        )
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, counted(history))
+        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
 
     def scores(self, network: ClickNetwork, users: Ints, history: Dataset) -> Floats:
         return catalogue_scores(network, users, likes_of(network, history, self.config.threshold))

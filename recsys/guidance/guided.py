@@ -9,14 +9,15 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from torch import nn
 
 from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints
-from ..models.recommender import FitContext, counted
+from ..models.recommender import FitContext, with_positive_weight
+from ..models.wrapper import WrapperConfig
 from ..training import loop as training
 from ..training.checkpoints import Arrays
+from ..training.space import Range, Space
 from .gates import Gate
 from .scores import PairScores, read_scores
 from .selective import Selective
@@ -26,14 +27,26 @@ from .truth import apart
 AGENT = "score_pairs"
 """Who writes the scores. Preference pairs of whoever has written scores, a control too, are left to the guidance."""
 
+OFFERED_BY_BASE = ("item_vectors", "user_vectors", "item_bias", "predict", "threshold")
+"""Capabilities that a guided model has where the recommender inside has them."""
 
-class GuidedConfig(Selective):
+
+class GuidedConfig(Selective, WrapperConfig):
     model: str = "bpr"
     """The recommender that is guided: one that takes preference pairs."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Its own hyperparameters."""
     scores: Path | None = None
     """A Parquet file of user_id, item_id, score; null: the scores that an agent has folded into the data, if any."""
+
+    space: ClassVar[Space] = {"weight": Range(0.01, 3.0, log=True), "margin": Range(0.1, 3.0, log=True)}
+
+    @property
+    def in_epochs(self) -> bool:
+        return True
+
+    def check(self, train: Dataset | None = None) -> None:
+        if self.scores is not None and not self.scores.exists():
+            raise ConfigError(f"guided: scores {self.scores} do not exist; name a Parquet file of pair scores")
+        super().check(train)
 
 
 class Guided:
@@ -43,20 +56,21 @@ class Guided:
     """
 
     name: ClassVar[str] = "guided"
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors", "scores"})
+    accepts: frozenset[str] = frozenset({"weights", "pairs", "item_vectors", "user_vectors", "scores"})
     Config: ClassVar[type[GuidedConfig]] = GuidedConfig
-    starts_at_random: ClassVar[bool] = True
 
     def __init__(self, config: GuidedConfig | None = None, scores: PairScores | None = None) -> None:
         """scores: come before those of `config.scores` and the data. Raises ConfigError for a model without pairs."""
-        from ..models.table import model  # the table of models imports this file
-
         self.config = config or GuidedConfig()
-        self.base: Any = model(self.config.model, **self.config.settings)
+        self.base: Any = self.config.inner()
         if "pairs" not in self.base.accepts:
             raise ConfigError(
                 f"model {self.config.model!r} takes no preference pairs and cannot be guided; take a network"
             )
+        self.accepts = self.base.accepts | {"scores"}
+        for capability in OFFERED_BY_BASE:
+            if hasattr(self.base, capability):
+                setattr(self, capability, getattr(self.base, capability))
         self.scores = scores
         self.guidance: Guidance | None = None
         self.gate: Gate | None = None
@@ -87,21 +101,17 @@ class Guided:
                 raise ConfigError(
                     "gate held_out needs a validation side to be fitted to; give one, or take another gate"
                 )
-            chooses, truth = apart(counted(valid), self.config.gate_users, self.config.seed)
+            chooses, truth = apart(with_positive_weight(valid), self.config.gate_users, self.config.seed)
         writers = {AGENT, *train.scores["agent"]}
         train = train.with_(pairs=train.pairs[~train.pairs["agent"].isin(writers)])
-        self.guidance = Guidance.of(self.config, scores, counted(train), truth)
+        self.guidance = Guidance.of(self.config, scores, with_positive_weight(train), truth)
         learner: training.Learner[_Joint] = _Learner(self.base, self.guidance)
         joint, log = training.fit(learner, train, chooses, context)
         self.base.network, self.base.log, self.gate = joint.recommender, log, joint.gate
-        self.guidance.end(self.base, joint.recommender, joint.gate, counted(train))
+        self.guidance.end(self.base, joint.recommender, joint.gate, with_positive_weight(train))
 
     def score(self, users: Ints, history: Dataset) -> Floats:
         return cast(Floats, self.base.score(users, history))
-
-    def predict(self, rows: Dataset, history: Dataset) -> Floats:
-        """(len(rows),) chances of a click, where the guided recommender is a click model."""
-        return cast(Floats, self.base.predict(rows, history))
 
     def state(self) -> Arrays:
         return cast(Arrays, self.base.state())

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...atomic import write_whole
 from ...errors import DataError
 from ..data.dataset import Dataset, Floats, Ints
 
@@ -69,7 +70,7 @@ class PairScores:
 
 
 def write_scores(scores: PairScores, data: Dataset, path: Path) -> None:
-    """As Parquet, by the data's own ids: `FILE_COLUMNS`. Written under a temporary name, then renamed."""
+    """As Parquet, by the data's own ids: `FILE_COLUMNS`. The file appears whole or not at all."""
     table = pd.DataFrame(
         {
             "user_id": data.users["user_id"].to_numpy()[scores.user],
@@ -79,9 +80,7 @@ def write_scores(scores: PairScores, data: Dataset, path: Path) -> None:
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
+    write_whole(path, lambda file: table.to_parquet(file, index=False))
 
 
 def read_scores(path: Path, data: Dataset) -> PairScores:

@@ -19,8 +19,9 @@ from ..training import loop as training
 from ..training import losses
 from ..training.batches import pieces, windows
 from ..training.checkpoints import Arrays
+from ..training.space import Range, Space
 from .attention import Attention
-from .recommender import FitContext, counted, fitted
+from .recommender import FitContext, fitted, with_positive_weight
 from .sequence import (
     Sequence,
     SequenceConfig,
@@ -31,7 +32,6 @@ from .sequence import (
     state_vectors,
     user_features,
 )
-from .space import Range, Space
 
 
 class BERT4RecConfig(SequenceConfig):
@@ -120,7 +120,7 @@ class BERT4Rec:
         return [training.Term(batches, loss, part), *pair_terms(network, train, config, hidden=True)]
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, counted(history))
+        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
 
     def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
         return last_scores(network, users, history, self.config.max_length, hidden=True)
@@ -130,7 +130,7 @@ class BERT4Rec:
 
     def user_vectors(self, users: Ints, history: Dataset) -> Floats:
         return state_vectors(
-            fitted(self.name, self.network), users, counted(history), self.config.max_length, hidden=True
+            fitted(self.name, self.network), users, with_positive_weight(history), self.config.max_length, hidden=True
         )
 
     def state(self) -> Arrays:

@@ -20,9 +20,9 @@ from ..training import loop as training
 from ..training import losses
 from ..training.batches import Negatives, part_of_rows, shuffled
 from ..training.checkpoints import Arrays
+from ..training.space import Among, Range, Space
 from .initial import start_together
 from .recommender import FitContext, fitted
-from .space import Among, Range, Space
 
 
 class TripleConfig(training.TrainingConfig):
@@ -56,6 +56,10 @@ class BPRConfig(TripleConfig):
             if self.lazy and getattr(self, other):
                 raise ConfigError(f"lazy: cannot be had with {other}; leave one of them out")
         return self
+
+    @property
+    def sparse_gradients(self) -> bool:
+        return self.lazy
 
 
 class Factors(nn.Module):

@@ -22,7 +22,7 @@ from ..data.dataset import PAIR_COLUMNS, Dataset, Floats, Ints, Split
 from .recommender import FitContext
 from .table import Storable, load, save
 
-HOOKS = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
+HOOKS = frozenset({"weights", "pairs", "item_vectors", "user_vectors", "scores"})
 
 
 def two_tastes(users: int = 40, items: int = 24, each: int = 8, seed: int = 0) -> Split:

@@ -15,8 +15,8 @@ from scipy.sparse import csr_matrix
 from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints
 from ..training.checkpoints import Arrays
+from ..training.space import Range, Space
 from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, learnt_from
-from .space import Range, Space
 
 
 class EASEConfig(ModelConfig):
@@ -26,6 +26,13 @@ class EASEConfig(ModelConfig):
     """Largest catalogue accepted: the model is a dense (n_items, n_items) matrix, 20,000 items take 3.2 GB to fit."""
 
     space: ClassVar[Space] = {"l2": Range(10.0, 5000.0, log=True)}
+
+    def check(self, train: Dataset | None = None) -> None:
+        if train is not None and train.n_items > self.max_items:
+            raise ConfigError(
+                f"ease: {train.n_items} items need a matrix of {train.n_items**2 * 8 / 1e9:.1f} GB; "
+                f"filter the data, choose itemknn, or raise max_items (now {self.max_items})"
+            )
 
 
 class EASE:
@@ -42,11 +49,7 @@ class EASE:
 
     def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         data = learnt_from(self.config, train, valid)
-        if data.n_items > self.config.max_items:
-            raise ConfigError(
-                f"ease: {data.n_items} items need a matrix of {data.n_items**2 * 8 / 1e9:.1f} GB; "
-                f"filter the data, choose itemknn, or raise max_items (now {self.config.max_items})"
-            )
+        self.config.check(data)
         matrix = interactions_matrix(data).astype(np.float64)
         inverse = _inverse_gram(matrix, self.config.l2)
         weights = inverse / -np.diag(inverse)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ..data.dataset import Dataset, Floats, Ints
 from ..training import loop as training
 from ..training.checkpoints import Arrays
-from .recommender import FitContext, counted, fitted
+from ..training.space import Among, Space
+from .recommender import FitContext, fitted, with_positive_weight
 from .sequence import (
     NextItemConfig,
     Sequence,
@@ -26,7 +27,6 @@ from .sequence import (
     state_vectors,
     user_features,
 )
-from .space import Among, Space
 
 
 class GRU4RecConfig(NextItemConfig):
@@ -79,7 +79,7 @@ class GRU4Rec:
         return next_item_terms(network, train, self.config)
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, counted(history))
+        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
 
     def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
         return last_scores(network, users, history, self.config.max_length)
@@ -88,7 +88,9 @@ class GRU4Rec:
         return fitted(self.name, self.network).items.detach().cpu().numpy()
 
     def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        return state_vectors(fitted(self.name, self.network), users, counted(history), self.config.max_length)
+        return state_vectors(
+            fitted(self.name, self.network), users, with_positive_weight(history), self.config.max_length
+        )
 
     def state(self) -> Arrays:
         return training.state(fitted(self.name, self.network))

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ..data.dataset import Dataset, Floats, Ints
 from ..training.checkpoints import Arrays
+from ..training.space import Among, Range, Space
 from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, learnt_from
-from .space import Among, Range, Space
 
 
 class IALSConfig(ModelConfig):
@@ -37,14 +37,16 @@ class IALSConfig(ModelConfig):
         "alpha": Range(0.5, 50.0, log=True),
     }
 
+    @property
+    def random(self) -> bool:
+        return True
+
 
 class IALS:
     """score(u, i) = x_u . y_i, where x_u is solved for from the history given, so a new history needs no new fit."""
 
     name: ClassVar[str] = "ials"
     accepts: ClassVar[frozenset[str]] = frozenset({"weights"})
-    starts_at_random: ClassVar[bool] = True
-    """Another seed gives another fit, although nothing is trained in epochs."""
     Config: ClassVar[type[ModelConfig]] = IALSConfig
 
     def __init__(self, config: IALSConfig | None = None) -> None:

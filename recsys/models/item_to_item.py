@@ -6,22 +6,24 @@ of the items that the user saw last.
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt
 
 from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints, no_pairs
 from ..training.checkpoints import Arrays
-from ..training.loop import Log, TrainingConfig
+from ..training.resume import Log
+from ..training.space import Among, Range, Space
+from .capabilities import log_of
 from .neighbours import InvertedIndex, index_of, queries
-from .recommender import FitContext, ModelConfig, counted, fitted
-from .space import Among, Range, Space
+from .recommender import FitContext, ModelConfig, fitted, with_positive_weight
+from .table import Storable
+from .wrapper import WrapperConfig
 
 
-class ItemToItemConfig(ModelConfig):
+class ItemToItemConfig(WrapperConfig):
     model: str = "swing"
     """Whose similarities are served: itemknn, swing, ease, bpr, youtubednn, or any other name of a model that has
     item-to-item weights or item vectors."""
@@ -36,18 +38,23 @@ class ItemToItemConfig(ModelConfig):
     like: Literal["cosine", "dot"] = "cosine"
     """How the vectors of two items are compared, where the model has vectors."""
 
-    @field_validator("settings")
-    @classmethod
-    def _as_stored(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """As JSON gives them back, so that a model read from disk has an equal config."""
-        stored: dict[str, Any] = json.loads(json.dumps(given))
-        return stored
-
     space: ClassVar[Space] = {
         "k": Range(10, 500, log=True),
         "last": Range(1, 50, log=True),
         "decay": Among((1.0, 0.9, 0.8, 0.7, 0.5)),
     }
+
+    def inner_settings(self) -> dict[str, Any]:
+        own: dict[str, dict[str, Any]] = {
+            "swing": {"neighbours": self.k},
+            "itemknn": {"neighbours": self.k + 1, "neighbours_of": "history"},
+        }
+        return own.get(self.model, {}) | super().inner_settings()
+
+    def inner(self) -> Storable:
+        if self.model == ItemToItem.name:
+            raise ConfigError("i2i: model i2i cannot serve itself; name the model whose similarities it is to serve")
+        return super().inner()
 
 
 class ItemToItem:
@@ -63,36 +70,19 @@ class ItemToItem:
 
     def __init__(self, config: ItemToItemConfig | None = None) -> None:
         self.config = config or ItemToItemConfig()
-        self._model = self._inner()
+        self._model = self.config.inner()
         self.accepts = self._model.accepts - {"pairs"}
-        self.starts_at_random = isinstance(self._model.config, TrainingConfig) or getattr(
-            self._model, "starts_at_random", False
-        )
-        """Whether another seed gives another index."""
         self.index: InvertedIndex | None = None
         self.log: Log | None = None
-
-    def _inner(self) -> Any:
-        from .table import model
-
-        c = self.config
-        if c.model == self.name:
-            raise ConfigError("i2i: model i2i cannot serve itself; name the model whose similarities it is to serve")
-        own: dict[str, dict[str, Any]] = {
-            "swing": {"neighbours": c.k},
-            "itemknn": {"neighbours": c.k + 1, "neighbours_of": "history"},
-        }
-        return model(c.model, **(own.get(c.model, {}) | {"refit": c.refit} | c.settings))
 
     def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         self._model.fit(train.with_(pairs=no_pairs()), valid, context)
         self.index = index_of(self._model, self.config.k, self.config.like)
-        log = getattr(self._model, "log", None)
-        self.log = log if isinstance(log, Log) else None
+        self.log = log_of(self._model)
 
     def score(self, users: Ints, history: Dataset) -> Floats:
         index = fitted(self.name, self.index)
-        asked = queries(users, counted(history), self.config.last, self.config.decay)
+        asked = queries(users, with_positive_weight(history), self.config.last, self.config.decay)
         return np.asarray((asked @ index.matrix).toarray(), np.float32)
 
     def state(self) -> Arrays:

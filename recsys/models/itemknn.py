@@ -15,9 +15,9 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from ..data.dataset import Dataset, Floats, Ints
 from ..training.checkpoints import Arrays
+from ..training.space import Among, Range, Space
 from . import similarity
 from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, learnt_from
-from .space import Among, Range, Space
 
 
 class ItemKNNConfig(ModelConfig):

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from ..data.dataset import Dataset, Floats, Ints
 from ..training import loop as training
 from ..training.checkpoints import Arrays
+from ..training.space import Range, Space
 from .bpr import TripleConfig, margins, squared_norm, triple_terms
 from .initial import start_together
 from .recommender import FitContext, fitted, interactions_matrix
-from .space import Range, Space
 
 
 class LightGCNConfig(TripleConfig):

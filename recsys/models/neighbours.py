@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,22 +14,15 @@ import torch
 from pyarrow import parquet
 from scipy.sparse import csr_matrix
 
+from ...atomic import write_whole
 from ...errors import ConfigError, DataError
 from ..data.dataset import Dataset, Floats, Ints, Longs
 from ..training.batches import newest
-from .vectors import ItemToItem
+from .capabilities import ItemVectors, ItemWeights
 
 SCORES = 8_000_000
 """Similarities held at once while an index is made: 32 MB."""
 COLUMNS = ("item_id", "rank", "neighbour_id", "score")
-
-
-@runtime_checkable
-class HasVectors(Protocol):
-    """A model of item vectors: BPR, YoutubeDNN and the like."""
-
-    def item_vectors(self) -> Floats:
-        """(n_items, d)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +53,10 @@ def index_of(model: object, k: int, like: Literal["cosine", "dot"] = "cosine") -
     An item is no neighbour of itself, and one whose score is not above 0 is no neighbour at all. like: how vectors are
     compared. Raises ConfigError for a model that has neither.
     """
-    if isinstance(model, ItemToItem):
+    if isinstance(model, ItemWeights):
         n_items = _size(model)
         return _best((model.item_weights(items) for items in _blocks(n_items)), n_items, k)
-    if isinstance(model, HasVectors):
+    if isinstance(model, ItemVectors):
         vectors = np.asarray(model.item_vectors(), np.float32)
         if like == "cosine":
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -90,7 +83,7 @@ def queries(users: Ints, history: Dataset, last: int, decay: float = 1.0) -> csr
 
 
 def write_index(index: InvertedIndex, items: pd.DataFrame, path: Path) -> None:
-    """One Parquet row a neighbour: item_id, rank (1 is best), neighbour_id, score; under a temporary name first."""
+    """One Parquet row a neighbour: item_id, rank (1 is best), neighbour_id, score; whole or not at all."""
     ids = pa.array(items["item_id"])
     sizes = np.diff(index.indptr)
     table = pa.table(
@@ -102,9 +95,7 @@ def write_index(index: InvertedIndex, items: pd.DataFrame, path: Path) -> None:
         }
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    parquet.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    write_whole(path, lambda file: parquet.write_table(table, file, compression="zstd"))
 
 
 def read_index(path: Path, items: pd.DataFrame) -> InvertedIndex:
@@ -128,7 +119,7 @@ def read_index(path: Path, items: pd.DataFrame) -> InvertedIndex:
     return InvertedIndex(indptr, neighbour[order].astype(np.int32), scores)
 
 
-def _size(model: ItemToItem) -> int:
+def _size(model: ItemWeights) -> int:
     return int(model.item_weights(np.zeros(1, np.int32)).shape[1])
 
 

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from scipy.sparse import csr_matrix
 
 from ...errors import ConfigError, DataError
 from ..data.dataset import Dataset, Floats, Ints, together
-from ..training.processes import Processes
-from .space import Space
+from ..training.batches import with_positive_weight
+from ..training.config import Config, ModelConfig
+from ..training.context import FitContext
+
+__all__ = [
+    "Config",
+    "FitContext",
+    "ModelConfig",
+    "Recommender",
+    "fitted",
+    "interactions_matrix",
+    "learnt_from",
+    "with_positive_weight",
+]
 
 Learnt = TypeVar("Learnt")
-
-
-class Config(BaseModel):
-    """Hyperparameters: frozen, and a key that does not exist is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelConfig(Config):
-    """What every recommender is told."""
-
-    refit: bool = False
-    """Learn from train + valid in the end: for as many epochs as were best on valid, where the model has epochs."""
-
-    space: ClassVar[Space] = {}
-    """Where `recloop tune` searches; a class adds its own to what its parents have (`space_of`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class FitContext:
-    """Where and how a model is fitted; nothing here is a hyperparameter."""
-
-    seed: int = 0
-    device: str = "cpu"
-    threads: int | None = None
-    """CPU threads for torch; None leaves the process's setting alone."""
-    folder: Path | None = None
-    """Where checkpoints and training logs go; None keeps nothing on disk."""
-    track: tuple[str, ...] = ()
-    """Who watches the training besides: `tensorboard`, `mlflow`; both write beside the checkpoints."""
-    processes: Processes = Processes()
-    """Those that train one network together, from `started_by_torchrun`; models without a network take no notice."""
 
 
 class Recommender(Protocol):
@@ -77,15 +54,10 @@ def learnt_from(config: ModelConfig, train: Dataset, valid: Dataset | None) -> D
     Interactions of weight 0 are left out. DataError where nothing is left.
     """
     data = together(train, valid) if config.refit and valid is not None else train
-    data = counted(data)
+    data = with_positive_weight(data)
     if not len(data):
         raise DataError(f"dataset {data.name!r}: no interaction of weight > 0 to learn from")
     return data
-
-
-def counted(data: Dataset) -> Dataset:
-    """Without the interactions of weight 0, which are as good as absent."""
-    return data if bool(np.all(data.weight > 0)) else data.rows(data.weight > 0)
 
 
 def interactions_matrix(data: Dataset) -> csr_matrix:

@@ -17,10 +17,10 @@ from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints
 from ..training import loop as training
 from ..training.checkpoints import Arrays
+from ..training.space import Range, Space
 from .attention import Attention
-from .recommender import FitContext, counted, fitted
+from .recommender import FitContext, fitted, with_positive_weight
 from .sequence import NextItemConfig, Sequence, last_scores, next_item_terms, started, state_vectors, user_features
-from .space import Range, Space
 
 
 class SASRecConfig(NextItemConfig):
@@ -73,7 +73,7 @@ class SASRec:
         return next_item_terms(network, train, self.config)
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, counted(history))
+        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
 
     def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
         return last_scores(network, users, history, self.config.max_length)
@@ -82,7 +82,9 @@ class SASRec:
         return fitted(self.name, self.network).items.detach().cpu().numpy()
 
     def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        return state_vectors(fitted(self.name, self.network), users, counted(history), self.config.max_length)
+        return state_vectors(
+            fitted(self.name, self.network), users, with_positive_weight(history), self.config.max_length
+        )
 
     def state(self) -> Arrays:
         return training.state(fitted(self.name, self.network))

@@ -20,9 +20,9 @@ from ..data.dataset import Dataset, Floats, Ints
 from ..training import loop as training
 from ..training import losses
 from ..training.batches import Negatives, newest, pieces, share, stretch, windows
+from ..training.space import Among, Range, Space
 from .dropout import Dropout
 from .initial import Axes, start_from
-from .space import Among, Range, Space
 
 STATE_SCORES = 4_000_000
 """Values of (user, time, size) computed at once when scoring: bounds the memory of a block of users."""

@@ -24,9 +24,9 @@ from scipy.sparse import csr_matrix
 
 from ..data.dataset import Dataset, Floats, Ints
 from ..training.checkpoints import Arrays
+from ..training.space import Range, Space
 from . import similarity
 from .recommender import FitContext, ModelConfig, fitted, learnt_from
-from .space import Range, Space
 
 Indices = npt.NDArray[np.integer]
 

@@ -1,4 +1,4 @@
-"""The models by name, plug-ins by "package.module:Class", and how a fitted one is kept on disk."""
+"""Recommenders by name, plug-ins by "package.module:Class", and how a fitted one is stored in a folder."""
 
 from __future__ import annotations
 
@@ -10,25 +10,15 @@ from typing import Any, ClassVar, Protocol, cast
 import pydantic
 
 from ...errors import ConfigError, DataError
-from ..clicks.table import CLICK_MODELS
+from ...settings import numbers_not_booleans
+from ..registry import MODELS
 from ..training import checkpoints
-from .bert4rec import BERT4Rec
-from .bpr import BPR
-from .ease import EASE
-from .gru4rec import GRU4Rec
-from .ials import IALS
-from .item_to_item import ItemToItem
-from .itemknn import ItemKNN
-from .lightgcn import LightGCN
-from .popularity import Popularity
-from .recommender import ModelConfig, Recommender
-from .sasrec import SASRec
-from .swing import Swing
-from .youtubednn import YoutubeDNN
+from ..training.config import ModelConfig
+from .recommender import Recommender
 
 
 class Storable(Recommender, Protocol):
-    """A recommender that can also be built by name, saved and loaded; every model of recloop is one."""
+    """A recommender that can be made by name, saved and loaded; every model of recloop is one."""
 
     Config: ClassVar[type[ModelConfig]]
 
@@ -42,36 +32,28 @@ class Storable(Recommender, Protocol):
         """Takes such arrays back."""
 
 
-MODELS: dict[str, type[Any]] = {
-    "popularity": Popularity,
-    "itemknn": ItemKNN,
-    "swing": Swing,
-    "ease": EASE,
-    "ials": IALS,
-    "bpr": BPR,
-    "lightgcn": LightGCN,
-    "youtubednn": YoutubeDNN,
-    "gru4rec": GRU4Rec,
-    "sasrec": SASRec,
-    "bert4rec": BERT4Rec,
-    "i2i": ItemToItem,
-    **CLICK_MODELS,
-}
-
-
 def model_class(name: str) -> type[Any]:
-    """The class of a name of `MODELS` or of "package.module:Class". ConfigError names the nearest name."""
-    if name in MODELS:
-        return MODELS[name]
-    module, colon, attribute = name.partition(":")
+    """The class of a name of `MODELS` or of "package.module:Class".
+
+    Raises ConfigError for an unknown name, naming the nearest, and for an address that holds no recommender.
+    """
+    address = MODELS.get(name, name)
+    module, colon, attribute = address.partition(":")
     if not colon:
         near = difflib.get_close_matches(name, MODELS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(MODELS)}"
         raise ConfigError(f'model {name!r} is not known; {hint} A class of your own is named "package.module:Class"')
     try:
-        return cast(type[Any], getattr(importlib.import_module(module), attribute))
-    except (ImportError, AttributeError) as error:
+        kind = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"model {name!r} cannot be imported: {error}") from error
+    config = getattr(kind, "Config", None)
+    if not (isinstance(kind, type) and isinstance(config, type) and issubclass(config, ModelConfig)):
+        raise ConfigError(
+            f"model {name!r} is no recommender: it is not a class with a `Config` that derives from "
+            "recloop.recsys.models.ModelConfig (see docs/plug-ins.md)"
+        )
+    return kind
 
 
 def model(name: str, **hyperparameters: Any) -> Storable:
@@ -87,7 +69,7 @@ def model(name: str, **hyperparameters: Any) -> Storable:
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
             raise ConfigError(f"model {name!r} has no hyperparameter {key!r}; {hint}")
     try:
-        config = kind.Config(**hyperparameters)
+        config = kind.Config(**numbers_not_booleans(kind.Config, hyperparameters, f"model {name!r}"))
     except pydantic.ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError(f"model {name!r}: {wrong}") from error
@@ -97,8 +79,10 @@ def model(name: str, **hyperparameters: Any) -> Storable:
 def save(fitted: Storable, folder: Path) -> None:
     """Writes a fitted model as `model.safetensors` and `model.json` into `folder`, which is made if need be."""
     kind = type(fitted)
-    name = fitted.name if MODELS.get(fitted.name) is kind else f"{kind.__module__}:{kind.__qualname__}"
-    checkpoints.write(folder, "model", fitted.state(), {"model": name, "config": fitted.config.model_dump(mode="json")})
+    name, address = fitted.name, f"{kind.__module__}:{kind.__qualname__}"
+    known = name in MODELS and model_class(name) is kind
+    facts = {"model": name if known else address, "config": fitted.config.model_dump(mode="json")}
+    checkpoints.write(folder, "model", fitted.state(), facts)
 
 
 def load(folder: Path) -> Storable:

@@ -8,7 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from ...errors import ConfigError
-from .table import model
+from ..data.dataset import Dataset
+from ..training.config import ModelConfig
+from ..training.context import MOST_THREADS, check_device, check_device_name, check_seed
+from .table import model, model_class
 
 
 class TrainConfig(BaseModel):
@@ -19,17 +22,39 @@ class TrainConfig(BaseModel):
     models: tuple[dict[str, dict[str, Any]], ...] = ({"popularity": {}}, {"itemknn": {}}, {"bpr": {}}, {"sasrec": {}})
     """Names of models, each alone or with its hyperparameters: `- sasrec: {max_length: 20}`."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    """Each trains every model that has randomness once: from 0 up, none twice."""
     epochs: PositiveInt | None = None
-    """Most epochs of every model that trains in epochs; None leaves each model's own."""
+    """Most epochs of every model that trains in epochs, inside a wrapper too; None leaves each model's own. A model
+    whose hyperparameters name a number keeps it."""
     device: str = "cpu"
     """cpu, cuda, cuda:1 ..."""
-    threads: PositiveInt = 1
+    threads: PositiveInt = Field(1, le=MOST_THREADS)
     """CPU threads of torch. The numbers of a run depend on it in the last digits, so it is part of a result's name."""
+
+    def check(self, train: Dataset | None = None) -> None:
+        """Raises ConfigError where this machine cannot train so, or the models cannot learn from `train` for its size
+        or its columns: call it before anything is paid."""
+        try:
+            check_device(self.device)
+        except ConfigError as error:
+            raise ConfigError(f"train.{error}") from None
+        for entry in self.models:
+            for name, given in entry.items():
+                model(name, **given).config.check(train)
+
+    def hyperparameters(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The hyperparameters `given` to a model of `models`, with the number of epochs that `epochs` leaves."""
+        settings: dict[str, Any] = model_class(name).Config.with_epochs(given, self.epochs)
+        return settings
+
+    def seeds_for(self, config: ModelConfig) -> Sequence[int]:
+        """The seeds that make a difference: the first alone where another seed would give the same fit."""
+        return self.seeds if config.random else self.seeds[:1]
 
     @field_validator("models", mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
-        if not isinstance(given, Sequence) or isinstance(given, str):
+        if not isinstance(given, Sequence) or isinstance(given, str) or not given:
             raise ValueError("write a list of models, such as [popularity, itemknn, sasrec]")
         named = [{entry: {}} if isinstance(entry, str) else entry for entry in given]
         for entry in named:
@@ -45,3 +70,25 @@ class TrainConfig(BaseModel):
         if twice:
             raise ValueError(f"{', '.join(twice)} twice: the table has one line a model; make two studies of it")
         return [{name: dict(settings or {})} for entry in named for name, settings in entry.items()]
+
+    @field_validator("seeds")
+    @classmethod
+    def _once(cls, given: tuple[int, ...]) -> tuple[int, ...]:
+        for seed in given:
+            try:
+                check_seed(seed)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        twice = sorted({seed for seed in given if given.count(seed) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(map(str, twice))} twice: an equal seed gives an equal fit; name each once")
+        return given
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, given: str) -> str:
+        try:
+            check_device_name(given)
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("device: ")) from None
+        return given

@@ -18,17 +18,17 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from ..clicks.fields import FeatureTable
+from ..clicks.fields import FeatureTable, check_columns
 from ..data.dataset import Dataset, Floats, Ints
 from ..training import loop as training
 from ..training import losses
 from ..training.batches import newest, shuffled, windows
 from ..training.checkpoints import Arrays
+from ..training.space import Among, Range, Space
 from .dropout import Dropout
 from .initial import Axes, start_from
-from .recommender import FitContext, counted, fitted
+from .recommender import FitContext, fitted, with_positive_weight
 from .sequence import user_features
-from .space import Among, Range, Space
 
 BLOCK = 8_192
 """Users whose vectors are made at once."""
@@ -69,6 +69,10 @@ class YoutubeDNNConfig(training.TrainingConfig):
         "learning_rate": Range(3e-4, 1e-2, log=True),
         "shared": Among((True, False)),
     }
+
+    def check(self, train: Dataset | None = None) -> None:
+        if train is not None and self.fields is not None:
+            check_columns(train.with_(items=train.items[["item_id"]]), self.fields)
 
 
 class Towers(nn.Module):
@@ -179,7 +183,7 @@ class YoutubeDNN:
         return [training.Term(batches, loss), *training.pairs(train, config.pair_weight, config.batch_size, prefer)]
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, counted(history))
+        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
 
     @torch.no_grad()
     def scores(self, network: Towers, users: Ints, history: Dataset) -> Floats:
@@ -195,7 +199,7 @@ class YoutubeDNN:
     @torch.no_grad()
     def user_vectors(self, users: Ints, history: Dataset) -> Floats:
         """(n, size)."""
-        network, history = fitted(self.name, self.network), counted(history)
+        network, history = fitted(self.name, self.network), with_positive_weight(history)
         blocks = [self._compared(self._states(network, part, history)).float().cpu().numpy() for part in _parts(users)]
         return np.concatenate(blocks) if blocks else np.empty((0, self.config.embedding_size), np.float32)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...atomic import check_output, write_output
 from ...errors import ConfigError
 from ..data.dataset import Split
 from ..data.sources import DataConfig
@@ -61,6 +62,7 @@ def evaluate(
     side: Side = "test",
     mask_seen: bool = True,
     values: Path | str | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     draws: int = 2000,
 ) -> Verdict:
@@ -69,12 +71,17 @@ def evaluate(
     rankings, against: files (`.csv`, `.tsv`, `.parquet`) with user_id, item_id and rank or score, the data's own ids
         (see `score_rankings`), or folders that `recloop train` made. data: a YAML file with a section `data`; may be
         left out where the first of `rankings` is a folder. groups: head, tail, cold, warm, history, told from the train
-        side. values: a Parquet file to be written, a row a ranking x user x group x metric.
+        side. values: a Parquet file to be written, a row a ranking x user x group x metric; an existing one
+        is refused without `overwrite`.
     A folder is refused where it was not trained on this very split. Raises ConfigError and DataError as those do.
     """
     wanted = [Path(one) for one in ([rankings] if isinstance(rankings, Path | str) else rankings)]
     if not wanted:
         raise ConfigError("no ranking is named; give a file of rankings or a folder that `recloop train` made")
+    if values is not None:
+        if Path(values).suffix != ".parquet":
+            raise ConfigError(f"{values}: per-user values are written as .parquet")
+        check_output(Path(values), overwrite=overwrite)
     everything = [*wanted, *([Path(against)] if against is not None else [])]
     names = _names(everything)
     opened = {path: open_folder(path) for path in everything if path.is_dir()}
@@ -87,7 +94,7 @@ def evaluate(
     other = names[-1] if against is not None else None
     per_user = _per_user(told, sides)
     if values is not None:
-        _written(per_user, Path(values))
+        write_output(Path(values), lambda file: per_user.to_parquet(file, index=False), overwrite=overwrite)
     return Verdict(
         side,
         other,
@@ -135,15 +142,6 @@ def _per_user(told: Mapping[str, Evaluation], sides: Split) -> pd.DataFrame:
         tidy.insert(1, "user_id", ids[tidy["user"].to_numpy()])
         parts.append(tidy)
     return pd.concat(parts, ignore_index=True)
-
-
-def _written(table: pd.DataFrame, file: Path) -> None:
-    if file.suffix != ".parquet":
-        raise ConfigError(f"{file}: per-user values are written as .parquet")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(file)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

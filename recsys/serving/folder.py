@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...atomic import check_parents, disk_errors
 from ...errors import ConfigError, DataError
 from ..data.dataset import Dataset
 from ..models.table import Storable, load, save
@@ -36,22 +37,29 @@ class Trained:
 def keep(fitted: Storable, train: Dataset, folder: Path, facts: Mapping[str, Any], *, overwrite: bool = False) -> None:
     """Writes a fitted model with the ids of `train` into `folder`, which appears whole or not at all.
 
-    Raises ConfigError where the folder exists, unless it holds a model and may be overwritten.
+    Raises ConfigError where the folder exists, unless it holds a model and may be overwritten; RunError where the disk
+    refuses.
     """
     check_free(folder, overwrite)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    save(fitted, partial)
-    items_of(train).to_parquet(partial / ITEMS, index=False)
-    users_of(train).to_parquet(partial / USERS, index=False)
-    (partial / FACTS).write_text(json.dumps(dict(facts), indent=1, default=str) + "\n", encoding="utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
+    try:
+        save(fitted, partial)
+        with disk_errors(folder):
+            items_of(train).to_parquet(partial / ITEMS, index=False)
+            users_of(train).to_parquet(partial / USERS, index=False)
+            (partial / FACTS).write_text(json.dumps(dict(facts), indent=1, default=str) + "\n", encoding="utf-8")
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Raises ConfigError where a model must not be written to `folder`."""
+    """Raises ConfigError where a model must not, or cannot, be written to `folder`."""
+    check_parents(folder)
     if not folder.exists():
         return
     if not overwrite:

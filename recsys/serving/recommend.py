@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...atomic import check_output, write_output
 from ...errors import ConfigError
 from .folder import Trained, open_folder
 from .ids import codes_of
@@ -56,16 +56,25 @@ def recommend_to_file(
     align: bool = False,
     settings: Sequence[str] = (),
     block: int | None = None,
+    overwrite: bool = False,
 ) -> int:
-    """`recommend` into a `.parquet` or `.csv` file, one block of users at a time; gives the number of rows."""
+    """`recommend` into a `.parquet` or `.csv` file, one block of users at a time; gives the number of rows.
+
+    The file appears whole or not at all. Raises ConfigError for an existing file without `overwrite`, RunError where
+    the disk refuses.
+    """
     file = Path(file)
     if file.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"{file}: recommendations are written as .parquet or .csv")
+    check_output(file, overwrite=overwrite)
     frames = _frames(model, users, k, data, filter_seen, at, align, settings, block)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    rows = _to_parquet(frames, partial) if file.suffix == ".parquet" else _to_csv(frames, partial)
-    os.replace(partial, file)
+    rows = 0
+
+    def write(partial: Path) -> None:
+        nonlocal rows
+        rows = _to_parquet(frames, partial) if file.suffix == ".parquet" else _to_csv(frames, partial)
+
+    write_output(file, write, overwrite=overwrite)
     return rows
 
 

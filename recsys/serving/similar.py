@@ -12,7 +12,7 @@ import pandas as pd
 from ...errors import ConfigError
 from ..data.dataset import Floats, Ints, Longs
 from ..evaluation.ranking import BLOCK_SCORES, Scores, place
-from ..models.vectors import Embedding, ItemToItem
+from ..models.capabilities import Embedding, ItemWeights
 from .folder import Trained, open_folder
 from .ids import codes_of
 
@@ -54,7 +54,7 @@ def nearest(model: Any, items: Ints, k: int = 10, *, block: int | None = None) -
     if k < 1:
         raise ConfigError(f"k={k}; ask for at least one item")
     vectors = None
-    if isinstance(model, ItemToItem):
+    if isinstance(model, ItemWeights):
         n_items = model.item_weights(items[:1]).shape[1]
     elif isinstance(model, Embedding):
         vectors = _unit(model.item_vectors())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 from ...errors import ConfigError
 from ..data.sources import PATHS, DataConfig, load_split
 from ..evaluation import evaluate
+from ..models.capabilities import log_of
 from ..models.recommender import FitContext
 from ..models.table import model as fresh_model
 from ..models.train_config import TrainConfig
 from ..sections import data_section, train_section
-from ..training.loop import Log, TrainingConfig
+from ..training.context import check_context
 from .folder import check_free, facts_of, keep
 
 METRICS = ("recall@10", "ndcg@10")
@@ -47,15 +49,18 @@ def train(
     if refit:
         hyperparameters["refit"] = True
     made = fresh_model(name, **hyperparameters)
-    sides = load_split(data)
     number = where.seeds[0] if seed is None else seed
+    context = FitContext(number, where.device, where.threads)
+    check_context(context)
+    sides = load_split(data)
+    made.config.check(sides.train)
     checkpoints = out.with_name(out.name + ".training")
-    folder = checkpoints if isinstance(made.config, TrainingConfig) else None
+    folder = checkpoints if made.config.in_epochs else None
     began = time.monotonic()
-    made.fit(sides.train, sides.valid, FitContext(number, where.device, where.threads, folder))
+    made.fit(sides.train, sides.valid, replace(context, folder=folder))
     seconds = time.monotonic() - began
-    learnt_valid = bool(getattr(made.config, "refit", False)) and len(sides.valid) > 0
-    log = getattr(made, "log", None)
+    learnt_valid = made.config.learns_validation and len(sides.valid) > 0
+    log = log_of(made)
     facts = {
         "model": name,
         "hyperparameters": made.config.model_dump(mode="json"),
@@ -63,7 +68,7 @@ def train(
         **facts_of(sides.train, sides.valid),
         "learnt_from": "train+valid" if learnt_valid else "train",
         "seconds": round(seconds, 3),
-        "best_epoch": log.best_epoch if isinstance(log, Log) else None,
+        "best_epoch": log.best_epoch if log is not None else None,
         "validation": {},
         "data": _anywhere(data),
         "recloop": version("recloop"),
@@ -83,10 +88,7 @@ def _chosen(where: TrainConfig, model: str | None, file: str) -> tuple[str, dict
     if model not in named:
         said = f"{model!r} is not among" if model is not None else "say which of"
         raise ConfigError(f"{file}: {said} train.models: {', '.join(named)} (--model)")
-    settings = named[model]
-    if where.epochs is not None and issubclass(type(fresh_model(model).config), TrainingConfig):
-        settings.setdefault("epochs", where.epochs)
-    return model, settings
+    return model, where.hyperparameters(model, named[model])
 
 
 def _anywhere(data: DataConfig) -> dict[str, Any]:

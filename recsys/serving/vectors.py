@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...atomic import disk_errors
 from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints
-from ..models.vectors import Biased, Embedding
+from ..models.capabilities import Biased, Embedding
 from .folder import Trained, check_free, open_folder
 from .known import At, Data, known
 
@@ -32,6 +34,7 @@ def vectors(
     settings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes `items.parquet`, `items.npy`, and the same of users, into the new folder `out`; gives their sizes.
+    The folder appears whole or not at all.
 
     The .npy files are (n, d) float32 in the order of the rows of the .parquet files, which have the id (`item_id`,
     `user_id`), `vector`, and `bias` for items of a model that has one: user . item + bias is the model's score. A
@@ -47,15 +50,27 @@ def vectors(
         )
     check_free(out, overwrite=False)
     history = None if items_only else known(trained, data, at=at, align=align, settings=settings)[0]
-    out.mkdir(parents=True)
     items = embedding.item_vectors()
     bias = embedding.item_bias() if isinstance(embedding, Biased) else None
-    _write(out, "items", "item_id", trained.items["item_id"], [items], items.shape[1], bias)
-    told = {"folder": str(out), "items": len(items), "users": 0, "size": int(items.shape[1]), "bias": bias is not None}
-    if history is None:
-        return told
-    _write(out, "users", "user_id", trained.users["user_id"], _of_users(embedding, history), items.shape[1], None)
-    return {**told, "users": history.n_users}
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with disk_errors(out):
+            partial.mkdir(parents=True)
+            _write(partial, "items", "item_id", trained.items["item_id"], [items], items.shape[1], bias)
+            if history is not None:
+                users = _of_users(embedding, history)
+                _write(partial, "users", "user_id", trained.users["user_id"], users, items.shape[1], None)
+            partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return {
+        "folder": str(out),
+        "items": len(items),
+        "users": history.n_users if history is not None else 0,
+        "size": int(items.shape[1]),
+        "bias": bias is not None,
+    }
 
 
 def _of_users(model: Embedding, history: Dataset) -> Iterator[Floats]:

@@ -1,1 +1,10 @@
-"""Training networks: one loop, its batches, losses, validation, resume and tracking."""
+"""Training of networks: one loop with its batches, losses, validation, resume and tracking."""
+
+from .batches import Batch
+from .config import TrainingConfig
+from .context import FitContext
+from .loop import Learner, fit
+from .resume import Log
+from .terms import Term
+
+__all__ = ["Batch", "FitContext", "Learner", "Log", "Term", "TrainingConfig", "fit"]

@@ -137,3 +137,8 @@ def pieces(data: Dataset, length: int, rng: np.random.Generator) -> tuple[Ints, 
 def floats(values: Floats, rows: Longs) -> Floats:
     """values[rows], and 0 where a row is -1."""
     return np.where(rows < 0, np.float32(0), values[rows] if len(values) else np.float32(0)).astype(np.float32)
+
+
+def with_positive_weight(data: Dataset) -> Dataset:
+    """`data` without the interactions of weight 0, which count as absent."""
+    return data if bool(np.all(data.weight > 0)) else data.rows(data.weight > 0)

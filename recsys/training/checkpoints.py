@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,27 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ...atomic import disk_errors, make_folder, write_text, write_whole
 from ...errors import DataError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write(folder: Path, stem: str, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-    """Writes `stem`.safetensors, with the facts as JSON in its header, under another name and then renames it.
+    """Writes `stem`.safetensors, whole or not at all, with the facts as JSON in its header.
 
     One file, so that a kill at any moment leaves arrays and facts of one time. `stem`.json is a copy of the facts for
-    people to read; nothing reads it back.
+    people to read; nothing reads it back. Raises ConfigError where there can be no such folder, RunError where the disk
+    refuses (full, read-only).
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file, copy = folder / f"{stem}.safetensors", folder / f"{stem}.json"
-    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    save_file(whole, f"{file}.partial", metadata={"facts": json.dumps(facts)})
-    os.replace(f"{file}.partial", file)
-    Path(f"{copy}.partial").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    os.replace(f"{copy}.partial", copy)
+    make_folder(folder)
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with disk_errors(folder, SafetensorError):
+        write_whole(
+            folder / f"{stem}.safetensors",
+            lambda file: save_file(contiguous, file, metadata={"facts": json.dumps(facts)}),
+        )
+        write_text(folder / f"{stem}.json", json.dumps(facts, indent=1))
 
 
 def exists(folder: Path, stem: str) -> bool:

@@ -7,18 +7,18 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ...errors import ConfigError, DataError
 from ..data.dataset import Dataset, Split, together
-from ..models.recommender import FitContext, ModelConfig, counted
 from . import checkpoints
-from .batches import Batch
+from .batches import Batch, with_positive_weight
+from .config import TrainingConfig
+from .context import FitContext, check_context
 from .lazy_adam import LazyAdam
 from .processes import Processes
 from .resume import Epoch, Log, Network, Progress
@@ -27,32 +27,6 @@ from .tracking import Tracker, trackers
 from .validation import Judge, Scorer, judged, judges
 
 __all__ = ["Batch", "Judge", "Learner", "Log", "Term", "TrainingConfig", "fit", "pairs", "restore", "state", "threads"]
-
-
-class TrainingConfig(ModelConfig):
-    """What every network is told about its training; the defaults of a model stand in its own class."""
-
-    epochs: PositiveInt = 100
-    """At most this many passes over the training interactions."""
-    batch_size: PositiveInt = 1024
-    """Rows a step: interactions, or windows of history for sequence models."""
-    learning_rate: PositiveFloat = 1e-3
-    """Adam's step size."""
-    patience: PositiveInt = 10
-    """Evaluations of the validation side without a better figure after which training stops: NDCG@10, or what a click
-    model's `stop_on` says."""
-    evaluate_every: PositiveInt = 1
-    """Epochs between two evaluations on the validation side."""
-    valid_users: PositiveInt = 5000
-    """At most so many users are ranked in one of those evaluations; drawn once by the seed where there are more."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 computes forward passes under autocast; weights and Adam's moments stay fp32."""
-    compile: bool = False
-    """torch.compile on the network; pays on long runs only, the first epoch compiles for tens of seconds."""
-    pair_weight: float = Field(1.0, ge=0)
-    """Lambda: what one preference pair of weight 1 counts, in interactions; 0 ignores pairs."""
-    clip: NonNegativeFloat = 0.0
-    """Largest norm of the gradient; 0 does not clip."""
 
 
 class Learner(Scorer[Network], Protocol[Network]):
@@ -86,8 +60,9 @@ def fit(
     another training.
     """
     context = context or FitContext()
-    train = counted(train)
-    valid = counted(valid) if valid is not None else None
+    check_context(context)
+    train = with_positive_weight(train)
+    valid = with_positive_weight(valid) if valid is not None else None
     if not len(train):
         raise DataError(f"dataset {train.name!r}: no interaction of weight > 0 to train {learner.name} on")
     config, processes = learner.config, context.processes
@@ -100,7 +75,7 @@ def fit(
     ):
         network, log = _train(learner, train, valid, config.epochs, context, "training", watching)
         if config.refit and valid is not None and len(valid):
-            everything = counted(together(train, valid))
+            everything = with_positive_weight(together(train, valid))
             network, again = _train(learner, everything, None, log.best_epoch, context, "refit", watching)
             log = Log(log.epochs + again.epochs, log.best_epoch, refitted=True)
     return network.eval(), log
@@ -132,9 +107,9 @@ def _train(
     if config.compile:
         network.compile()
     terms = learner.terms(network, train)
-    if not processes.alone and (getattr(network, "lazy", False) or any(term.part is None for term in terms)):
+    if not processes.alone and (config.sparse_gradients or any(term.part is None for term in terms)):
         raise ConfigError(f"{learner.name}: cannot be trained by several processes as it is set; start it in one")
-    optimizer = _adam(network, config.learning_rate, device)
+    optimizer = _adam(network, config, device)
     identity = _identity(learner, train, valid, context)
     progress = Progress(network, optimizer, context.folder, stem, identity, processes)
     progress.resume()
@@ -166,11 +141,11 @@ def _train(
     return progress.result()
 
 
-def _adam(network: nn.Module, learning_rate: float, device: torch.device) -> torch.optim.Optimizer:
+def _adam(network: nn.Module, config: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
     weights = [p for p in network.parameters() if p.requires_grad]
-    if getattr(network, "lazy", False):
-        return LazyAdam(weights, learning_rate)
-    return torch.optim.Adam(weights, lr=learning_rate, fused=device.type in ("cpu", "cuda"))
+    if config.sparse_gradients:
+        return LazyAdam(weights, config.learning_rate)
+    return torch.optim.Adam(weights, lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
 
 
 def _epoch(

@@ -22,10 +22,9 @@ from ...errors import ConfigError
 from ...settings import checked, read_yaml, with_settings
 from ..data.sources import DataConfig, beside
 from ..evaluation import parse
-from ..models.space import Among, Range, Space, space_of
-from ..models.table import model_class
+from ..models.table import model, model_class
 from ..models.train_config import TrainConfig
-from ..training.loop import TrainingConfig
+from ..training.space import Among, Range, Space, space_of
 
 CLICK_METRICS = ("auc", "logloss")
 
@@ -108,10 +107,10 @@ class Tuning(BaseModel):
                 if name not in names:
                     raise ValueError(f"tune.{section} names {name!r}, which train.models does not ({', '.join(names)})")
         for name in self.tune.epochs:
-            if not issubclass(model_class(name).Config, TrainingConfig):
+            if not model(name, **dict(self.models)[name]).config.in_epochs:
                 raise ValueError(f"tune.epochs names {name!r}, which is not trained in epochs that could be cut short")
         for name, fixed in self.models:
-            if fixed.get("refit"):
+            if model(name, **fixed).config.learns_validation:
                 raise ValueError(f"train.models.{name}: refit learns from the validation side, which judges the trials")
             try:
                 self.space(name)

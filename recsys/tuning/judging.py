@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ from ...errors import ConfigError
 from ..clicks.rows import labels
 from ..data.dataset import Dataset, Ints, Split
 from ..evaluation import auc, evaluate, logloss
+from ..models.capabilities import ClickPredictor, log_of
 from ..models.recommender import FitContext
-from ..models.table import Storable, model
+from ..models.table import Storable, model, model_class
 from ..models.train_config import TrainConfig
-from ..training.loop import Log, TrainingConfig
 from .config import CLICK_METRICS, TuneConfig
 
 
@@ -42,12 +42,12 @@ def judged(
     """
     began = time.monotonic()
     figures, epochs = [], []
-    for seed in seeds_of(name, settings, where.seeds):
-        fresh = model(name, **shortened(name, settings, where, how))
+    hyperparameters = trial_settings(name, settings, where, how)
+    for seed in where.seeds_for(model(name, **hyperparameters).config):
+        fresh = model(name, **hyperparameters)
         fresh.fit(train, valid, FitContext(seed, where.device, where.threads))
         figures.append(figure(fresh, train, valid, how))
-        log = getattr(fresh, "log", None)
-        if isinstance(log, Log):
+        if (log := log_of(fresh)) is not None:
             epochs.append(log.best_epoch)
     return Judged(tuple(figures), tuple(epochs), time.monotonic() - began)
 
@@ -58,11 +58,9 @@ def figure(fitted: Storable, train: Dataset, valid: Dataset, how: TuneConfig) ->
         sides = Split(train, valid, valid)
         ranked = evaluate(fitted, sides, metrics=[how.metric], side="valid", users=ranked_users(valid, how))
         return ranked.mean(how.metric)
-    predict = getattr(fitted, "predict", None)
-    if predict is None:
+    if not isinstance(fitted, ClickPredictor):
         raise ConfigError(f"tune.metric: {how.metric} needs chances of clicks, which {fitted.name} does not give")
-    threshold = float(getattr(fitted.config, "threshold", 4.0))
-    truth, chances = labels(valid, threshold), predict(valid, train)
+    truth, chances = labels(valid, fitted.threshold), fitted.predict(valid, train)
     return float(auc(truth, chances) if how.metric == "auc" else logloss(truth, chances))
 
 
@@ -74,17 +72,6 @@ def ranked_users(valid: Dataset, how: TuneConfig) -> Ints:
     return np.sort(np.random.default_rng([how.seed, 0]).choice(users, how.users, replace=False))
 
 
-def shortened(name: str, settings: Mapping[str, Any], where: TrainConfig, how: TuneConfig) -> dict[str, Any]:
+def trial_settings(name: str, settings: Mapping[str, Any], where: TrainConfig, how: TuneConfig) -> dict[str, Any]:
     """The hyperparameters with the number of epochs that the file's limits leave of them."""
-    fresh = model(name, **settings)
-    if not isinstance(fresh.config, TrainingConfig):
-        return dict(settings)
-    own = settings.get("epochs", where.epochs or fresh.config.epochs)
-    return {**settings, "epochs": min(own, how.epochs.get(name, own))}
-
-
-def seeds_of(name: str, settings: Mapping[str, Any], seeds: Sequence[int]) -> Sequence[int]:
-    """The seeds that make a difference: the first alone where the model has no randomness."""
-    fresh = model(name, **settings)
-    drawn = isinstance(fresh.config, TrainingConfig) or getattr(fresh, "starts_at_random", False)
-    return seeds if drawn else seeds[:1]
+    return model_class(name).Config.with_epochs(settings, where.epochs, how.epochs.get(name))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ...atomic import write_text, write_whole
 from ..data.dataset import Dataset
 from ..data.sources import PATHS
 from .config import Tuning
@@ -53,14 +54,14 @@ def written(
     """Writes the table, and `best.yaml` once there is a best trial of any model, as the trials now stand."""
     rows = [row for name, search in searches.items() for row in trials_of(name, search)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    _whole(tuning.folder / f"{TABLE}.parquet", lambda file: table.to_parquet(file, index=False))
-    _whole(tuning.folder / f"{TABLE}.csv", lambda file: table.to_csv(file, index=False, float_format="%.6f"))
+    write_whole(tuning.folder / f"{TABLE}.parquet", lambda file: table.to_parquet(file, index=False))
+    write_whole(tuning.folder / f"{TABLE}.csv", lambda file: table.to_csv(file, index=False, float_format="%.6f"))
     found = {name: told for name in searches if (told := _best(table[table["model"] == name], tuning))}
     if found:
         for file in filter(None, (tuning.folder / BEST, best)):
             file.parent.mkdir(parents=True, exist_ok=True)
             text = study_text(tuning, found, train, valid, file.parent)
-            _whole(file, lambda partial, text=text: partial.write_text(text, encoding="utf-8"))
+            write_text(file, text)
     return Tuned(str(tuning.folder), tuning.tune.metric, "validation", table, found)
 
 
@@ -163,11 +164,4 @@ def _data(tuning: Tuning, folder: Path) -> dict[str, Any]:
 
 
 def _seen_from(folder: Path, path: str) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def _whole(file: Path, write: Any) -> None:
-    """A reader never meets half a file: written under another name, then renamed."""
-    partial = file.with_name(file.name + ".partial")
-    write(partial)
-    os.replace(partial, file)
+    return Path(relpath(path, folder)).as_posix()

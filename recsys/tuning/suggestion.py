@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..models.space import Among, Range, Space
+from ..training.space import Among, Range, Space
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

@@ -48,7 +48,9 @@ def tune(
     elif settings:
         raise RunError("settings change a search file's values; give the path, or make a changed Tuning")
     import_optuna()  # its absence is said before the data is read
+    tuning.train.check()
     sides = load_split(tuning.data)
+    tuning.train.check(sides.train)
     return tune_on(tuning, sides.train, sides.valid, best=Path(best) if best else None, say=progress or _silent)
 
 

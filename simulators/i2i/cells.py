@@ -17,7 +17,6 @@ from ...atomic import write_text
 from ...recsys.data import Dataset, Split
 from ...recsys.evaluation import evaluate, group_masks, read_values, write_values
 from ...recsys.models import FitContext, model
-from ...recsys.training.loop import TrainingConfig
 from ..studies.study import digest
 from ..studies.variants import Variant
 from .config import ItemStudy
@@ -46,14 +45,17 @@ class Bench:
         return pd.concat(parts, ignore_index=True)
 
     def _seeds(self, variant: Variant, label: str, seeds: Sequence[int]) -> Iterator[int]:
-        [(name, settings)] = self.config.models[label].items()
-        fresh = model(name, **settings)
-        drawn = isinstance(fresh.config, TrainingConfig) or getattr(fresh, "starts_at_random", False)
-        yield from seeds if drawn or variant.by_seed else seeds[:1]
+        [(name, settings)] = self._settings(label).items()
+        yield from seeds if model(name, **settings).config.random or variant.by_seed else seeds[:1]
+
+    def _settings(self, label: str) -> dict[str, dict[str, Any]]:
+        """The labelled model with its hyperparameters, epochs limited as the study's `train` says."""
+        [(name, given)] = self.config.models[label].items()
+        return {name: self.config.study.train.hyperparameters(name, given)}
 
     def _cell(self, variant: Variant, label: str, seed: int) -> Path:
         train = variant.train(seed)
-        settings = self.config.models[label]
+        settings = self._settings(label)
         study = self.config.study
         rests_on = [
             train.fingerprint, self.split.train.fingerprint, self.split.valid.fingerprint, self.split.test.fingerprint,

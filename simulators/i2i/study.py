@@ -59,6 +59,7 @@ def study_i2i(config: ItemStudy, progress: Watcher | None = None) -> ItemStudyRe
     history: an index is made of the refined log, a request is made by a real visit.
     """
     study, watch = config.study, progress if progress is not None else Silent()
+    study.train.check()
     split = load_split(study.data)
     study.folder.mkdir(parents=True, exist_ok=True)
     made = asyncio.run(refined(study, split.train, watch))

@@ -16,8 +16,8 @@ from ...atomic import write_text
 from ...recsys.data import Dataset, Split, together
 from ...recsys.evaluation import Evaluation, evaluate, group_masks, read_values, write_values
 from ...recsys.models import FitContext, model
-from ...recsys.models.table import Storable, model_class
-from ...recsys.training.loop import Log, TrainingConfig
+from ...recsys.models.capabilities import log_of
+from ...recsys.models.table import Storable
 from .study import Study, TrainConfig, digest
 from .variants import Variant
 
@@ -84,16 +84,12 @@ def cells_of(config: TrainConfig, variants: Sequence[Variant]) -> Iterator[Cell]
     """Model by model. A model without randomness on a variant without randomness is trained once."""
     for entry in config.models:
         [(name, hyperparameters)] = entry.items()
-        settings = dict(hyperparameters)
-        fresh = model(name, **settings)
-        trains = isinstance(fresh.config, TrainingConfig)
-        drawn = trains or getattr(fresh, "starts_at_random", False)
-        if trains and config.epochs is not None:
-            settings.setdefault("epochs", config.epochs)
+        settings = config.hyperparameters(name, hyperparameters)
+        unfitted = model(name, **settings)
         for variant in variants:
-            if not variant.only_for <= model_class(name).accepts:
+            if not variant.only_for <= unfitted.accepts:
                 continue
-            for seed in config.seeds if drawn or variant.by_seed else config.seeds[:1]:
+            for seed in config.seeds if unfitted.config.random or variant.by_seed else config.seeds[:1]:
                 yield Cell(variant, name, settings, seed)
 
 
@@ -133,5 +129,5 @@ def train_one(cell: Cell, train: Dataset, split: Split, study: Study) -> tuple[E
 
 
 def _best_epoch(fitted: Storable) -> int | None:
-    log = getattr(fitted, "log", None)
-    return log.best_epoch if isinstance(log, Log) else None
+    log = log_of(fitted)
+    return log.best_epoch if log is not None else None

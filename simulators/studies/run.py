@@ -56,7 +56,9 @@ def run(
     elif settings:
         raise RunError("settings change a study file's values; give the path, or make a changed Study")
     watch = progress if progress is not None else Silent()
+    study.train.check()
     split = load_split(study.data)
+    study.train.check(split.train)
     folder = study.folder
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / STUDY, study_text(study))

@@ -189,5 +189,5 @@ def test_a_model_without_item_similarities_cannot_be_served(split):
 def test_what_the_inner_model_takes_is_declared_but_for_pairs():
     assert model("i2i", model="bpr").accepts == model("bpr").accepts - {"pairs"}
     assert model("i2i", model="swing").accepts == {"weights"}
-    assert model("i2i", model="bpr").starts_at_random
-    assert not model("i2i", model="ease").starts_at_random
+    assert model("i2i", model="bpr").config.random
+    assert not model("i2i", model="ease").config.random

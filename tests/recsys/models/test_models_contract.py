@@ -110,6 +110,11 @@ class TestItemToItemOfYoutubeDNN(RecommenderContract):
         return model("i2i", model="youtubednn", settings=small, k=30, last=8, **hyperparameters)
 
 
+class TestGuidedBPR(RecommenderContract):
+    def make(self, **hyperparameters):
+        return model("guided", model="bpr", settings=SMALL | {"batch_size": 64}, **hyperparameters)
+
+
 def test_every_model_of_the_table_has_its_contract_tests():
     tested = {
         tests().make().name

@@ -2,8 +2,8 @@
 
 import pytest
 from recloop.errors import ConfigError
-from recloop.recsys.models import MODELS, ModelConfig, model
-from recloop.recsys.models.space import Among, Range, space_of
+from recloop.recsys.models import MODELS, ModelConfig, model, model_class
+from recloop.recsys.training.space import Among, Range, space_of
 from recloop.recsys.tuning.suggestion import start
 
 SEARCHED = [name for name in MODELS if name != "popularity"]
@@ -11,19 +11,19 @@ SEARCHED = [name for name in MODELS if name != "popularity"]
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_every_model_with_hyperparameters_says_where_to_search_them(name):
-    assert space_of(MODELS[name].Config)
+    assert space_of(model_class(name).Config)
 
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_the_defaults_lie_in_the_space_so_that_a_search_can_begin_with_them(name):
-    space = space_of(MODELS[name].Config)
-    defaults = MODELS[name].Config().model_dump()
+    space = space_of(model_class(name).Config)
+    defaults = model_class(name).Config().model_dump()
     assert set(start(space, defaults)) == set(space)
 
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_both_ends_of_every_range_and_every_choice_are_accepted_by_the_model(name):
-    for field, where in space_of(MODELS[name].Config).items():
+    for field, where in space_of(model_class(name).Config).items():
         for value in where.values if isinstance(where, Among) else (where.low, where.high):
             model(name, **{field: value})
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from recloop.recsys.models import MODELS, model
+from recloop.recsys.models import MODELS, model, model_class
+from recloop.recsys.models.capabilities import Biased, Embedding, ItemWeights
 from recloop.recsys.models.contract import two_tastes
-from recloop.recsys.models.vectors import Biased, Embedding, ItemToItem
 
 SMALL = {"epochs": 2, "embedding_size": 8}
 EMBEDDED = {
@@ -35,7 +35,7 @@ def test_an_items_weights_are_the_scores_of_a_user_who_has_that_item_alone(name)
     split = two_tastes()
     fitted = model(name)
     fitted.fit(split.train)
-    assert isinstance(fitted, ItemToItem)
+    assert isinstance(fitted, ItemWeights)
     item, user = int(split.train.history(4)[0]), 4
     alone = split.train.rows((split.train.user == user) & (split.train.item == item))
     items = np.array([item], np.int32)
@@ -43,5 +43,5 @@ def test_an_items_weights_are_the_scores_of_a_user_who_has_that_item_alone(name)
 
 
 def test_a_model_is_read_in_one_way_at_most():
-    for name, kind in MODELS.items():
-        assert not (issubclass(kind, Embedding) and issubclass(kind, ItemToItem)), name
+    for name, kind in ((name, model_class(name)) for name in MODELS):
+        assert not (issubclass(kind, Embedding) and issubclass(kind, ItemWeights)), name

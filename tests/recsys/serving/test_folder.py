@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from recloop.errors import ConfigError, DataError
+from recloop.errors import ConfigError, DataError, RunError
 from recloop.recsys.data import Dataset
 from recloop.recsys.models import model
-from recloop.recsys.serving import aligned, keep, open_folder, recommend, similar, vectors
-from recloop.recsys.serving.folder import facts_of
+from recloop.recsys.serving import aligned, keep, open_folder, recommend, recommend_to_file, similar, vectors
+from recloop.recsys.serving.folder import check_free, facts_of
+from recloop.recsys.training import checkpoints
+from safetensors import SafetensorError
 
 from tests.recsys.serving.worlds import shop
 
@@ -136,3 +138,34 @@ def test_a_model_without_vectors_exports_none_and_leaves_no_folder(kept, data, t
     with pytest.raises(ConfigError, match="itemknn: has no vectors"):
         vectors(kept, tmp_path / "out", data=data)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "refusal", [OSError(28, "No space left on device"), SafetensorError("No space left on device")]
+)
+def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_model(tmp_path, monkeypatch, refusal):
+    def full(*args, **kwargs):
+        raise refusal
+
+    fitted = model("popularity")
+    fitted.fit(shop())
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(RunError, match="No space left on device") as refused:
+        keep(fitted, shop(), tmp_path / "model", {})
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_is_not_written_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(ConfigError, match="is a file"):
+        check_free(tmp_path / "file" / "model", overwrite=False)
+
+
+def test_a_list_or_a_table_of_values_never_replaces_a_file_unasked(kept, data, tmp_path):
+    file = tmp_path / "lists.csv"
+    file.write_text("precious")
+    with pytest.raises(ConfigError, match="exists already"):
+        recommend_to_file(kept, file, data=data)
+    assert file.read_text() == "precious"
+    assert recommend_to_file(kept, file, k=2, data=data, overwrite=True) == 2 * (data.n_users - 1)  # one has everything
