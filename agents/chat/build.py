@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
+from ...identity import settings_of
 from .cached import cached
 from .config import Dtype, LLMConfig
 from .likelihood import Likelihood
@@ -23,6 +24,7 @@ from .meter import Budget, Meter
 from .metered import metered
 from .offline import offline_chat, offline_version
 from .prices import Price, Prices, read_prices
+from .question import canonical
 from .replay import replay_chat
 from .replies import Replies
 from .retried import retried
@@ -75,8 +77,32 @@ def build_chat(
     return _kept(chat, cache, who)
 
 
+ASKED_IN_THE_REQUEST = frozenset({"temperature", "top_p", "max_tokens", "seed"})
+"""The fields of `LLMConfig` that a Request carries itself."""
+NAMED = frozenset({"provider", "model", "base_url"})
+"""Those that the endpoint and the model's name stand for."""
+UNSPELLED: dict[str, Any] = {
+    "structured": "json_schema", "reasoning": False, "scoring": "prompt_logprobs", "replay": None,
+    "adapter": None, "device": "auto", "dtype": "auto",
+}  # fmt: skip
+"""Values that are left out of a key. They are not `LLMConfig`'s defaults: a default may change, a key's meaning not."""
+
+
 def asked_of(config: LLMConfig, catalogue: Sequence[str] = ()) -> tuple[str, str]:
-    """(endpoint, model): who is asked, as the cache's keys have it; `catalogue` as `build_chat` takes it."""
+    """(endpoint, model): who is asked, as the cache's keys have it; `catalogue` as `build_chat` takes it.
+
+    Every other setting that a reply depends on stands behind the endpoint, so that `structured: prompt` and an adapter
+    have replies of their own.
+    """
+    endpoint, model = _named(config, catalogue)
+    if config.provider == "offline":
+        return endpoint, model  # nothing else reaches it
+    same = {name for name, value in UNSPELLED.items() if getattr(config, name) == value}
+    special = settings_of(config, without=ASKED_IN_THE_REQUEST | NAMED | same)
+    return f"{endpoint} {canonical(special)}" if special else endpoint, model
+
+
+def _named(config: LLMConfig, catalogue: Sequence[str]) -> tuple[str, str]:
     if config.provider == "offline":
         return "offline", offline_version(catalogue)
     if config.provider == "local":
@@ -84,8 +110,11 @@ def asked_of(config: LLMConfig, catalogue: Sequence[str] = ()) -> tuple[str, str
 
         assert config.model is not None
         return "local", fingerprint(config.model, config.adapter)
-    named = config.provider == "openai" or config.base_url
-    return endpoint_of(config.base_url) if named else config.provider, config.model or ""
+    if config.provider == "openai":
+        return endpoint_of(config.base_url), config.model or ""
+    # Another provider may put a request to the same address in other words.
+    address = f" {endpoint_of(config.base_url)}" if config.base_url else ""
+    return config.provider + address, config.model or ""
 
 
 def build_likelihood(config: LLMConfig) -> Likelihood:

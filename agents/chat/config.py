@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from ...identity import Transport
 from .likelihood import Scoring
 from .meter import Budget
 from .types import Sampling
@@ -17,7 +18,10 @@ Provider = Literal["offline", "openai", "litellm", "local", "replay"]
 
 
 class LLMConfig(BaseModel):
-    """Which model answers, how it is asked, and what it may cost."""
+    """Which model answers, how it is asked, and what it may cost.
+
+    A reply and a record depend on every field that is not marked as `Transport`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +40,7 @@ class LLMConfig(BaseModel):
     """openai: how a server scores given texts, where an agent asks for that: by vLLM's field, or by echo."""
     base_url: str | None = None
     """The server's address up to and with /v1; None is the vendor's own."""
-    api_key_env: str | None = None
+    api_key_env: Transport[str | None] = None
     """The environment variable that holds the key. None: OPENAI_API_KEY at api.openai.com, no key at a `base_url`."""
     replay: Path | None = None
     """The replay file of provider `replay`."""
@@ -52,24 +56,24 @@ class LLMConfig(BaseModel):
     seed: int | None = None
     """Sent to servers that sample by a seed."""
 
-    concurrency: PositiveInt = 64
+    concurrency: Transport[PositiveInt] = 64
     """Most requests in flight; fewer while the server refuses or slows down."""
-    rpm: PositiveInt | None = None
+    rpm: Transport[PositiveInt | None] = None
     """Most requests in any minute."""
-    tpm: PositiveInt | None = None
+    tpm: Transport[PositiveInt | None] = None
     """Most tokens, prompt and completion, in any minute."""
-    timeout: PositiveFloat = 120.0
+    timeout: Transport[PositiveFloat] = 120.0
     """Seconds from sending to having the whole reply."""
-    connect_timeout: PositiveFloat = 10.0
+    connect_timeout: Transport[PositiveFloat] = 10.0
     """Seconds to a connection."""
-    attempts: PositiveInt = 5
+    attempts: Transport[PositiveInt] = 5
     """Failures until a call is given up; a server that is too busy or away uses up none."""
-    patience: PositiveFloat = 600.0
+    patience: Transport[PositiveFloat] = 600.0
     """Seconds a call is tried again after its first failure, and an outage is waited out."""
 
-    budget: Budget = Budget()
+    budget: Transport[Budget] = Budget()
     """The run's hard limit in calls, tokens or usd."""
-    prices: Path | None = None
+    prices: Transport[Path | None] = None
     """A YAML or JSON file of prices: `model: {prompt: 0.15, completion: 0.60}`, dollars a million tokens."""
 
     @model_validator(mode="after")
@@ -81,6 +85,10 @@ class LLMConfig(BaseModel):
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url {self.base_url!r} must begin with http:// or https://")
         return self
+
+    def content_paths(self) -> dict[str, Path]:
+        """A local model is what its folder holds, wherever that lies."""
+        return {"model": Path(self.model)} if self.provider == "local" and self.model else {}
 
     @property
     def sampling(self) -> Sampling:

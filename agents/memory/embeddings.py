@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
 
+from ...identity import Transport
 from .endpoint import embedding_endpoint
 from .lately import Lately
 from .memory import Embedder
@@ -30,12 +32,17 @@ class EmbedderConfig(BaseModel):
     """sentence_transformer: a model's folder or name; endpoint: the model's name on the server."""
     base_url: str = ""
     """endpoint: address up to and with `/v1`."""
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: Transport[str] = "OPENAI_API_KEY"
     """endpoint: the environment variable that holds the key; the key itself is never written down."""
-    batch_size: PositiveInt = 64
+    batch_size: Transport[PositiveInt] = 64
     """Texts of one forward pass or one request."""
-    held: NonNegativeInt = 20_000
+    held: Transport[NonNegativeInt] = 20_000
     """Vectors kept in process, of the texts asked for last."""
+
+    def content_paths(self) -> dict[str, Path]:
+        """A model in a folder is what the folder holds."""
+        folder = Path(self.model).expanduser()
+        return {"model": folder} if self.provider == "sentence_transformer" and folder.is_dir() else {}
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

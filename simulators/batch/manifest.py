@@ -40,7 +40,9 @@ class Identity:
     prompts: tuple[str, ...] = ()
     """Digests of the prompts the agent may use, `name@digest`."""
     llm: Mapping[str, Any] = field(default_factory=dict)
-    """Provider, model, sampling; entries named like a secret are left out."""
+    """The settings of the model that count; entries named like a secret are left out."""
+    embedder: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the embedder that count."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, sorted prompts, no secrets."""

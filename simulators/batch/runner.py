@@ -55,16 +55,17 @@ async def run_tasks(
     config: Mapping[str, Any] | None = None,
     prompts: Sequence[str] = (),
     llm: Mapping[str, Any] | None = None,
+    embedder: Mapping[str, Any] | None = None,
     anew: bool = False,
     shard: Shard | None = None,
     span: Span = lambda _: nullcontext(),
 ) -> Summary:
     """Do every task of `agent.tasks(data)` that `folder` has no record of, at most `concurrency` at a time.
 
-    `data` is the train side. `seed`, `config` (the agent's), `prompts` (digests) and `llm` (provider, model, sampling)
-    go to the manifest; a resume with any of them, the agent or the data changed is refused, unless `anew` sets the
-    earlier run aside. `retry_failed` does the failed tasks again. `total`, the number of tasks where it is known,
-    gives the progress an end. `span` is entered around each task, for traces. With `shard`, a worker of
+    `data` is the train side. `seed`, `config` (the agent's), `prompts` (digests), `llm` and `embedder` (their settings
+    that count) go to the manifest; a resume with any of them, the agent or the data changed is refused, unless `anew`
+    sets the earlier run aside. `retry_failed` does the failed tasks again. `total`, the number of tasks where it is
+    known, gives the progress an end. `span` is entered around each task, for traces. With `shard`, a worker of
     `shards.run_sharded` does its share only.
 
     An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. A spent budget or a refused
@@ -77,7 +78,9 @@ async def run_tasks(
     # Traces would send every prompt to a third party; who wants them says so in the environment.
     os.environ.setdefault("LANGSMITH_TRACING", "false")
     folder, watch = Path(folder), progress if progress is not None else Silent()
-    identity = Identity(agent.name, seed, data.name, data.fingerprint, config or {}, tuple(prompts), llm or {})
+    identity = Identity(
+        agent.name, seed, data.name, data.fingerprint, config or {}, tuple(prompts), llm or {}, embedder or {}
+    )
     with writing(folder, shard):
         with locked(folder / "manifest.lock", wait=60):
             open_manifest(folder, identity, anew=anew)

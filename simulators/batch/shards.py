@@ -46,6 +46,7 @@ class Job:
     config: Mapping[str, Any] = field(default_factory=dict)
     prompts: Sequence[str] = ()
     llm: Mapping[str, Any] = field(default_factory=dict)
+    embedder: Mapping[str, Any] = field(default_factory=dict)
     total: int | None = None
     """Tasks of the whole run, where known."""
     span: Span = lambda _: nullcontext()
@@ -127,6 +128,7 @@ def run_shard(shared: Shared, index: int) -> Summary:
             config=job.config,
             prompts=job.prompts,
             llm=job.llm,
+            embedder=job.embedder,
             total=job.total,
             retry_failed=shared.retry_failed,
             anew=shared.anew,

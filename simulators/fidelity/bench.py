@@ -18,12 +18,13 @@ from ...agents.catalogue import item_texts
 from ...agents.chat.handles import handles_for, ranking_reply
 from ...agents.chat.types import Facts
 from ...agents.setwise import Setwise, SetwiseRanking
+from ...identity import digest, settings_of
 from ...recsys.data import Split
 from ..batch.records import read_records
 from ..studies.agent_runner import AgentRunner, identity_of, model_of
 from ..studies.held_out_lists import HeldOutList, questions
 from ..studies.steps import make_agent
-from ..studies.study import Study, digest
+from ..studies.study import Study
 from .cases import Case, Field
 from .config import FidelityConfig
 from .plain import Plain, Question
@@ -131,6 +132,7 @@ class Bench:
             "config": {"variant": variant, "shown": digest([question.shown for question in asked])},
             "prompts": [f"{n}@{d}" for n, d in prompts.digests(*names, folder=self.study.prompts).items()],
             "llm": model_of(self.study),
+            "embedder": settings_of(self.study.embedder),
         }
         return await self._records(agent, f"{self.name}-{variant}-plain-{digest(run)}", run)
 

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ...atomic import write_text
+from ...identity import digest
 from ...recsys.data import Dataset, Split
 from ...recsys.evaluation import evaluate, group_masks, read_values, write_values
 from ...recsys.models import FitContext, model
-from ..studies.study import digest
+from ..studies.grid import cell_identity
 from ..studies.variants import Variant
 from .config import ItemStudy
 
@@ -57,10 +57,9 @@ class Bench:
         train = variant.train(seed)
         settings = self._settings(label)
         study = self.config.study
+        [(name, hyperparameters)] = settings.items()
         rests_on = [
-            train.fingerprint, self.split.train.fingerprint, self.split.valid.fingerprint, self.split.test.fingerprint,
-            settings, study.train.device, study.train.threads, study.seed, self.config.users, version("recloop"),
-            study.evaluate.model_dump(mode="json", exclude={"controls", "draws"}),
+            cell_identity(model(name, **hyperparameters), train, self.split, study), study.seed, self.config.users
         ]  # fmt: skip
         stem = self.folder / f"{variant.name}-{label}-s{seed}-{digest(rests_on)}"
         file, sidecar = stem.with_name(stem.name + ".parquet"), stem.with_name(stem.name + ".json")

@@ -23,6 +23,7 @@ from pyarrow import parquet
 
 from ...atomic import disk_errors, make_folder, write_text, write_whole
 from ...errors import RunError
+from ...identity import digest, settings_of
 from ...recsys.data import DataConfig, Dataset
 from ...recsys.data.assemble import assemble
 from ...recsys.data.atomic import described as described_atomic
@@ -36,7 +37,7 @@ from ..batch.summary import Summary
 from ..batch.usage import usage
 from ..studies.agent_runner import open_runner
 from ..studies.report import defined
-from ..studies.study import Study, digest
+from ..studies.study import Study
 from .blocks import Blocks, cut
 from .changes import CHANGES, changed_rows, changes
 from .config import LogConfig, RefineConfig, read_config
@@ -159,7 +160,8 @@ async def _refined(
     copy = copy_source(log.file.path, folder)
     about = {
         "log": copy.sha256,
-        "data": config.data.model_dump(mode="json"),
+        # What is known of items is joined on later: the catalogue's own fingerprint stands for it.
+        "data": settings_of(config.data, without={"items", "item_columns", "duplicate_ids"}),
         "block_mb": config.block_mb,
     }
     watch.say(f"reading {log.file}")

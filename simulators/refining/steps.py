@@ -20,7 +20,6 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from ... import prompts
 from ...agents.agent import Records
 from ...agents.catalogue import item_texts
 from ...agents.denoiser import Denoiser
@@ -31,13 +30,13 @@ from ...agents.fusion import Fusion, is_generated, weighed, with_provenance, wit
 from ...agents.generator import Generator, evidence_of
 from ...atomic import write_text, write_whole
 from ...errors import ConfigError
+from ...identity import code_digest, digest, settings_of
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ..batch.records import Totals, read_records, totals
 from ..batch.summary import Asked, Summary
-from ..studies.agent_runner import AgentRunner, model_of
+from ..studies.agent_runner import AgentRunner, model_of, wordings_of
 from ..studies.steps import check_step, make_agent, step_of
-from ..studies.study import digest
 from .config import RefineConfig
 from .parts import Parts
 
@@ -69,15 +68,15 @@ class Refining:
 
     async def step(self, place: int, name: str, settings: Mapping[str, Any]) -> None:
         """Ask, adopt, and leave the next state. Raises Stopped."""
-        whole = check_step(name, settings, f"step {place}").model_dump(mode="json")
+        whole = settings_of(check_step(name, settings, f"step {place}"))
         asked = {key: value for key, value in whole.items() if key not in step_of(name).fold_only}
-        about = [self.state, str(self.parts.blocks.folder.name), model_of(self.runner.study), self.config.seed]
-        about += [self.config.sample_rows, self.config.embedder.model_dump(mode="json")]
+        identity = self._identity(name, asked)
+        about: list[Any] = [self.state, self.parts.blocks.folder.name, self.parts.catalogue.fingerprint]
+        about += [self.config.seed, self.config.sample_rows, identity]
         title = f"{place}-{name}"
-        steps = self.folder / "steps" / f"{title}-{digest([asked, about])}"
-        state = f"{title}-{digest([whole, about])}"
+        steps = self.folder / "steps" / f"{title}-{digest(about)}"
+        state = f"{title}-{digest([whole, about, code_digest('agents', 'recsys', 'simulators/refining')])}"
         agent = make_agent(name, settings, self.runner.around)
-        identity = self._identity(name, whole, asked)
         done: list[Summary] = []
         try:
             if isinstance(agent, Generator):
@@ -261,12 +260,12 @@ class Refining:
                 path.with_suffix(".fused").replace(path)
         write_text(mark, "")
 
-    def _identity(self, name: str, whole: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-        worded = prompts.digests(*step_of(name).prompts, folder=self.config.prompts)
+    def _identity(self, name: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "config": dict(asked),
-            "prompts": [f"{n}@{d}" for n, d in worded.items()],
+            "prompts": wordings_of(name, self.config.prompts),
             "llm": model_of(self.runner.study),
+            "embedder": settings_of(self.config.embedder),
         }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ...agents.setwise import Setwise, SetwiseRanking
+from ...identity import digest
 from ...recsys.data import Split
 from ...recsys.data.sources import load_split
 from ...recsys.evaluation import interval, paired
@@ -17,7 +18,7 @@ from ..batch.progress import Watcher
 from ..batch.records import read_records
 from .agent_runner import AgentRunner, identity_of, open_runner
 from .held_out_lists import HeldOutList, by_popularity, chance, held_out_lists, ndcg_of, questions, walked_users
-from .study import Study, digest
+from .study import Study
 
 ONCE = "one list-wise question, no loop"
 

@@ -24,6 +24,7 @@ from ...agents.memory.chroma import ChromaMemory
 from ...agents.memory.embeddings import embedder
 from ...agents.memory.listed import ListMemory
 from ...agents.memory.memory import Embedder
+from ...identity import digest, settings_of
 from ...recsys.data import Dataset
 from ..batch.progress import Silent, Watcher
 from ..batch.runner import run_tasks
@@ -31,7 +32,7 @@ from ..batch.shards import run_sharded
 from ..batch.summary import Summary
 from ..batch.usage import open_meter, share_out, spent_by_shards
 from .steps import AgentContext, make_agent, step_of
-from .study import Study, digest
+from .study import Study
 
 CACHE = "replies.sqlite"
 
@@ -141,21 +142,28 @@ def surroundings(study: Study, texts: list[str]) -> AgentContext:
 
 
 def identity_of(study: Study, name: str, settings: Mapping[str, Any], data: Dataset) -> dict[str, Any]:
-    """What a step's records rest on; `run` is the part that goes to the manifest by these names."""
+    """What a step's records depend on; `run` is the part that goes to the manifest by these names."""
     step = step_of(name)
-    config = step.settings.model_validate(dict(settings)).model_dump(mode="json", exclude=set(step.fold_only))
-    worded = prompts.digests(*step.prompts, folder=study.prompts)
     return {
         "fingerprint": data.fingerprint,
         "seed": study.seed,
-        "embedder": study.embedder.model_dump(mode="json", exclude={"held", "batch_size"}),
-        "run": {"config": config, "prompts": [f"{n}@{d}" for n, d in worded.items()], "llm": model_of(study)},
+        "run": {
+            "config": settings_of(step.settings.model_validate(dict(settings)), without=step.fold_only),
+            "prompts": wordings_of(name, study.prompts),
+            "llm": model_of(study),
+            "embedder": settings_of(study.embedder),
+        },
     }
 
 
+def wordings_of(name: str, folder: Path | None) -> list[str]:
+    """`prompt@digest` of every prompt that a step uses; `folder`: the user's own wordings."""
+    return [f"{prompt}@{version}" for prompt, version in prompts.digests(*step_of(name).prompts, folder=folder).items()]
+
+
 def model_of(study: Study) -> dict[str, Any]:
-    """Which model answers and how it draws its words."""
-    return study.llm.model_dump(mode="json", include={"provider", "model", "base_url", "temperature", "top_p", "seed"})
+    """Which model answers and how it is asked: every setting of `llm` but those of transport."""
+    return settings_of(study.llm)
 
 
 def folder_of(study: Study, name: str, settings: Mapping[str, Any], data: Dataset, below: Path) -> Path:

@@ -6,22 +6,24 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ...atomic import write_text
+from ...identity import code_digest, digest, settings_of
 from ...recsys.data import Dataset, Split, together
 from ...recsys.evaluation import Evaluation, evaluate, group_masks, read_values, write_values
 from ...recsys.models import FitContext, model
 from ...recsys.models.capabilities import log_of
 from ...recsys.models.table import Storable
-from .study import Study, TrainConfig, digest
+from .study import Study, TrainConfig
 from .variants import Variant
 
 Say = Callable[[str], None]
+COMPARISON = frozenset({"controls", "draws"})
+"""Settings of `evaluate` that choose or compare trainings and change none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,25 @@ class Cell:
 
     def fitted_on(self, train: Dataset, split: Split, study: Study) -> str:
         """What the result depends on, as the stem of its files; a change of any of it trains anew."""
-        rests_on = {
-            "train": train.fingerprint,
-            "valid": split.valid.fingerprint,
-            "test": split.test.fingerprint,
-            "model": dict(self.hyperparameters),
-            "device": study.train.device,
-            "threads": study.train.threads,
-            "evaluate": study.evaluate.model_dump(mode="json", exclude={"controls", "draws"}),
-            "recloop": version("recloop"),
-        }
-        return f"{self.variant.name}-{self.model.replace(':', '.')}-s{self.seed}-{digest(rests_on)}"
+        fresh = model(self.model, **self.hyperparameters)
+        return (
+            f"{self.variant.name}-{self.model.replace(':', '.')}-s{self.seed}-"
+            f"{digest(cell_identity(fresh, train, split, study))}"
+        )
+
+
+def cell_identity(fresh: Storable, train: Dataset, split: Split, study: Study) -> dict[str, Any]:
+    """What the values of one training depend on besides its seed: data, all hyperparameters, protocol and code."""
+    return {
+        "train": train.fingerprint,
+        "sides": [split.train.fingerprint, split.valid.fingerprint, split.test.fingerprint],
+        "model": fresh.name,
+        "hyperparameters": settings_of(fresh.config),
+        "device": study.train.device,
+        "threads": study.train.threads,
+        "evaluate": settings_of(study.evaluate, without=COMPARISON),
+        "code": code_digest("recsys", type(fresh)),
+    }
 
 
 def train_all(study: Study, split: Split, variants: Sequence[Variant], folder: Path, say: Say) -> Grid:

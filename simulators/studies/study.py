@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 from ...agents.chat.config import LLMConfig
 from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
+from ...identity import Transport
 from ...recsys.data.groups import ColdConfig, HeadConfig
 from ...recsys.data.sources import DataConfig, beside
 from ...recsys.evaluation import parse
@@ -29,9 +28,9 @@ class MemoryConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    store: Literal["chroma", "process"] = "chroma"
+    store: Transport[Literal["chroma", "process"]] = "chroma"
     """chroma: durable and searchable afterwards; process: each task's own, gone with the task."""
-    url: str | None = None
+    url: Transport[str | None] = None
     """A `chroma run` server, for several machines; None keeps a folder inside the run's, or, as chroma takes one writer
     a folder, one a shard: a user's memos lie in the folder of the user's shard."""
 
@@ -41,18 +40,18 @@ class BatchConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: Literal["serial", "processes", "ray"] = "serial"
+    backend: Transport[Literal["serial", "processes", "ray"]] = "serial"
     """serial: one process, which keeps about 300 calls a second under way; processes: several on this machine;
     ray: a cluster whose machines share the run folder (the extra `ray`)."""
-    shards: PositiveInt = 1
+    shards: Transport[PositiveInt] = 1
     """Shares of the tasks, one worker each; by a hash of the task's key. May change from one resume to the next."""
-    at_once: PositiveInt | None = None
+    at_once: Transport[PositiveInt | None] = None
     """Most workers at a time; None: all of them. `llm.concurrency`, `rpm` and `tpm` are divided by it."""
-    cache: Literal["shared", "shard"] = "shared"
+    cache: Transport[Literal["shared", "shard"]] = "shared"
     """shared: one file of replies for all workers; shard: a file for each, for machines that share the folder over a
     network, where SQLite's cannot be shared. Files of shards are taken into the shared one when the step ends."""
 
-    telemetry: bool = False
+    telemetry: Transport[bool] = False
     """OpenTelemetry spans of tasks and calls, without their texts (the extra `telemetry`)."""
 
     @model_validator(mode="after")
@@ -98,7 +97,7 @@ class Study(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Transport[str] = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """The run folder's name, below `out`."""
     data: DataConfig
     llm: LLMConfig = LLMConfig()
@@ -115,7 +114,7 @@ class Study(BaseModel):
     """What `recloop fidelity` measures; `recloop run` does not read it."""
     seed: int = Field(0, ge=0)
     """Of tasks, candidates and controls. Models have their own, `train.seeds`."""
-    out: Path = Path("runs")
+    out: Transport[Path] = Path("runs")
     """Where run folders are made; they share the cache of replies that lies there."""
 
     @field_validator("steps", mode="before")
@@ -161,12 +160,6 @@ def read_study(path: Path | str, assignments: Sequence[str] = ()) -> Study:
     path = Path(path)
     values = with_settings(read_yaml(path), assignments)
     return checked(Study, _beside(values, path.parent), str(path))
-
-
-def digest(value: Any) -> str:
-    """8 hex digits of a value's canonical JSON: what names results that belong together."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -13,12 +13,10 @@ from typing import Any
 import torch
 
 from ....errors import ConfigError, DataError
+from ....identity import contents_digest
 from ..config import Dtype
 
 _EXTRA = "a local language model needs the extra: pip install 'recloop[local]'"
-_HASHED = (".json", ".safetensors", ".jinja", ".model", ".txt")
-_SAMPLE = 1 << 20
-"""Bytes at each end of a weights' file that go into the fingerprint: reading 16 GB for a name would take a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +91,9 @@ def load_tokenizer(folder: Path | str) -> Any:
 
 
 def fingerprint(folder: Path | str, adapter: Path | str | None = None) -> str:
-    """`name-<12 hex digits>`, over configuration, tokenizer and weights (of large files both ends and the size)."""
-    digest = hashlib.sha256()
-    for place in (Path(folder).expanduser(), *([Path(adapter).expanduser()] if adapter is not None else [])):
-        for file in sorted(place.glob("*")):
-            if file.suffix in _HASHED and not file.name.startswith("card"):
-                digest.update(f"{file.name} {file.stat().st_size}\n".encode())
-                with file.open("rb") as stream:
-                    digest.update(stream.read(_SAMPLE))
-                    if file.stat().st_size > 2 * _SAMPLE:
-                        stream.seek(-_SAMPLE, 2)
-                    digest.update(stream.read())
-    return f"{Path(folder).name}-{digest.hexdigest()[:12]}"
+    """`name-<12 hex digits>`: the folder's name, and a digest of what it and the adapter's folder hold."""
+    held = [contents_digest(place) for place in (folder, *([adapter] if adapter is not None else []))]
+    return f"{Path(folder).name}-{hashlib.sha256(' '.join(held).encode()).hexdigest()[:12]}"
 
 
 def _network(folder: Path, dtype: Any) -> Any:
