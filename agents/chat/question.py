@@ -1,7 +1,8 @@
 """What makes two requests the same question: the canonical parts of one, their digest, and where two of them differ.
 
-Endpoint, model, messages, sampling, the reply's schema and the draw are in; timeouts, retries, keys, the asking agent
-and how the schema was brought to the server are not. So a changed knob of the transport finds every old reply again.
+Endpoint (with every setting of `llm` that a reply depends on: `build.asked_of`), model, messages, sampling, the reply's
+schema and the draw are in; timeouts, retries, keys and the asking agent are not. So a changed setting of the transport
+finds every old reply again.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ async def test_the_study_setting_leads_to_the_model_and_its_likelihood(tmp_path:
 
     folder = made(tmp_path / "small")
     config = LLMConfig(provider="local", model=str(folder), device="cpu", max_tokens=4)
-    assert asked_of(config) == ("local", fingerprint(folder))
+    assert asked_of(config) == ('local {"device":"cpu"}', fingerprint(folder))
     with pytest.raises(ReplyInvalid, match=r"cut off at max_tokens after 4 tokens") as cut:
         await build_chat(config, meter=Meter(Budget()))(request(sampling=config.sampling))
     assert cut.value.reply.cost == 0, "a model of one's own costs nothing a token"
