@@ -20,7 +20,7 @@ from recloop.agents.memory.embeddings import EmbedderConfig
 from recloop.errors import ConfigError
 from recloop.identity import code_digest, contents_digest, digest, is_transport, settings_of
 from recloop.recsys.data.sources import DataConfig
-from recloop.recsys.models.table import MODELS
+from recloop.recsys.models.table import MODELS, model_class
 from recloop.recsys.models.train_config import TrainConfig
 from recloop.simulators.fidelity.config import FidelityConfig
 from recloop.simulators.refining.config import RefineConfig
@@ -38,7 +38,7 @@ SETTINGS: list[type[BaseModel]] = [
     RefineConfig,
     DataConfig,
     *(step.settings for step in AGENTS.values()),
-    *dict.fromkeys(kind.Config for kind in MODELS.values()),
+    *dict.fromkeys(model_class(name).Config for name in MODELS),
 ]
 
 
