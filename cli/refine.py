@@ -56,8 +56,8 @@ def refine(
     elif done.stopped:
         print(f"stopped: {done.stopped}\nThe same command resumes; records and replies are kept in {done.folder}")
     else:
-        for step, told in done.said.items():
-            print("\n".join([step, *facts_of(told)]))
+        for step, report in done.reports.items():
+            print("\n".join([step, *facts_of(report)]))
         print(", ".join(f"{count} {kind}" for kind, count in done.rows.items()))
         print(f"{done.out} (records, and what changed: {done.folder})")
         if done.llm.startswith("offline"):
@@ -65,7 +65,7 @@ def refine(
     for warning in done.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     if not done.complete:
-        failed = sum(summary.failed for summary in done.asked.values())
+        failed = sum(summary.failed for summary in done.summaries.values())
         if failed:
             print(f"{failed} task(s) failed; the same command with --retry-failed asks them again", file=sys.stderr)
         raise typer.Exit(1)

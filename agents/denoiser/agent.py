@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 from langgraph.graph.state import CompiledStateGraph
 
-from ...errors import DataError
+from ...errors import ConfigError, DataError
 from ...recsys.data import Dataset
 from ...recsys.denoising.hard_samples import Candidates, Losses, candidates, losses_by_epoch
 from ..agent import LazyState, Records, Task, Tools
+from ..blockwise import BlockTasks, WholeLog
 from ..catalogue import item_texts
 from ..chat.likelihood import Likelihood
 from ..chat.types import Sampling
@@ -24,7 +25,7 @@ from ..user_sample import sample_users, users_with_ids
 from .config import Denoise
 from .doubts import NAME, DenoiserSetup
 from .evidence import CollaborativeEvidence
-from .fold import fold, report
+from .fold import fold, reasons_of, report
 from .machine import DenoiserState, machine
 
 
@@ -78,6 +79,22 @@ class Denoiser:
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """How many rows were judged, doubted, spared by which guard, edited and rolled back."""
         return report(records)
+
+    def sample_tasks(self, log: WholeLog) -> None:
+        """All tasks are of single users."""
+        return
+
+    def block_tasks(self, log: WholeLog, sample_records: Records | None) -> BlockTasks:
+        """Users are reviewed block by block, beside evidence counted over the sample."""
+        config = self.config
+        if config.mode == "hard_samples" and log.blocks > 1:
+            raise ConfigError(
+                "denoise.mode: hard_samples watches a training on the whole log, which is cut into "
+                f"{log.blocks} parts; raise block_mb or choose mode review"
+            )
+        users = None if config.users is None else log.sample_users(config.users, config.least)
+        agent = replace(self, evidence=CollaborativeEvidence.of(log.sample, config.vote.shrink), only=users)
+        return BlockTasks(agent, agent.fold, lambda data, records, folded: report(records), reasons=reasons_of)
 
     @cached_property
     def _machine(self) -> CompiledStateGraph[DenoiserState, Tools, DenoiserState, DenoiserState]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,6 +17,7 @@ from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
 from ..agent import LazyState, Records, Task, Tools
+from ..blockwise import BlockTasks, WholeLog, sum_figures
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, is_generated, plain
@@ -91,6 +92,26 @@ class Discriminator:
         """AUC, calibration error, cut, and acceptance by head and tail and by origin."""
         head = head_of(self._counts(data), self.config.head)
         return report(data, records, self._calibration(records), self.config, head)
+
+    def sample_tasks(self, log: WholeLog) -> Discriminator:
+        """Calibration is done on the sample, for all blocks."""
+        return replace(self, part="calibrate", counts=log.counts)
+
+    def block_tasks(self, log: WholeLog, sample_records: Records | None) -> BlockTasks:
+        """Rows are judged block by block, with the calibration of the sample."""
+        if sample_records is None:
+            raise ValueError("the discriminator's blocks need the records of its calibration")
+        calibration = calibration_of(sample_records, self.config)
+        users = None if self.config.users is None else log.sample_users(self.config.users, 2)
+        agent = replace(self, part="judge", counts=log.counts, calibration=calibration, only=users)
+
+        def block_report(data: Dataset, records: Records, folded: Dataset) -> dict[str, Any]:
+            return {name: figures for name, figures in agent.report(data, records).items() if name != "calibration"}
+
+        def total_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+            return {"calibration": calibration.report(), **sum_figures(reports)}
+
+        return BlockTasks(agent, agent.adopted, block_report, self.config.fuse, total_report)
 
     def _counts(self, data: Dataset) -> Longs:
         """(n_items,) real interactions: generated rows are not counted."""

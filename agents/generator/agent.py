@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
 from ..agent import LazyState, Records, Task, Tools
+from ..blockwise import BlockTasks, WholeLog
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, plain, real_rows
@@ -25,7 +26,7 @@ from ..user_sample import sample_users, users_with_ids
 from .audience import Audience
 from .config import Generate
 from .evidence import ItemEvidence, evidence_of, recent_of, stable_seed
-from .fold import fold, report
+from .fold import block_report, fold, report, total_report
 from .machine import NAME, Candidate, GeneratorSetup, GeneratorState, machine
 
 
@@ -75,6 +76,25 @@ class Generator:
         """What was proposed, how it was grounded, and what was dropped, in counts."""
         return report(data, records, self._tail(data))
 
+    def sample_tasks(self, log: WholeLog) -> Generator | None:
+        """cold_item asks about items of the whole log, other modes about users."""
+        return replace(self, evidence=self._log_evidence(log)) if self.config.mode == "cold_item" else None
+
+    def block_tasks(self, log: WholeLog, sample_records: Records | None) -> BlockTasks:
+        """Tasks about users are done block by block; the records about items serve every block."""
+        config, tail = self.config, ~head_of(log.counts, self.config.head)
+        agent = None
+        if config.mode != "cold_item":
+            users = None if config.users is None else log.sample_users(config.users, config.min_history)
+            agent = replace(self, evidence=self._log_evidence(log), only=users)
+        return BlockTasks(
+            agent,
+            self.adopted,
+            partial(block_report, tail),
+            config.fuse,
+            partial(total_report, tail, shared=agent is None),
+        )
+
     @cached_property
     def _machine(self) -> CompiledStateGraph[GeneratorState, Tools, GeneratorState, GeneratorState]:
         return machine(GeneratorSetup(self.config, self.sampling, self.wording))
@@ -87,6 +107,12 @@ class Generator:
             raise ValueError("the generator compares the items' texts: give it an embedder")
         real = real_rows(data)
         return evidence_of(real, self.embed, texts, self.config.head, unseen=self.config.unseen), texts
+
+    def _log_evidence(self, log: WholeLog) -> ItemEvidence:
+        if self.embed is None:
+            raise ValueError("the generator compares the items' texts: give it an embedder")
+        texts, config = item_texts(log.sample), self.config
+        return evidence_of(log.sample, self.embed, texts, config.head, unseen=config.unseen, counts=log.counts)
 
     def _counts(self, data: Dataset) -> Longs:
         if self.evidence is not None:

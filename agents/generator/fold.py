@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ import pandas as pd
 
 from ...recsys.data import Dataset
 from ..agent import Records
+from ..blockwise import sum_figures
 from ..fusion import added, is_generated, plain
 from .machine import NAME
+
+Bools = npt.NDArray[np.bool_]
 
 
 def fold(data: Dataset, records: Records) -> Dataset:
@@ -67,6 +70,33 @@ def report(data: Dataset, records: Records, tail: npt.NDArray[np.bool_]) -> dict
         "rows_of_tail_items": int(new[tail].sum()),
         "tail_items": int(tail.sum()),
         "tail_items_with_new_rows": int((new[tail] > 0).sum()),
+    }
+
+
+def block_report(tail: Bools, data: Dataset, records: Records, folded: Dataset) -> dict[str, Any]:
+    """`report` of one block of a log, with the codes of the items that have new rows in it (`new`)."""
+    before = np.bincount(data.item[is_generated(data)], minlength=data.n_items)
+    after = np.bincount(folded.item[is_generated(folded)], minlength=data.n_items)
+    return {**report(data, records, tail), "new": np.flatnonzero(after > before).tolist()}
+
+
+def total_report(tail: Bools, reports: Sequence[dict[str, Any]], *, shared: bool) -> dict[str, Any]:
+    """The reports of all blocks as one; an item that has new rows in several blocks is counted once.
+
+    shared: the records are those of the whole log, so each block's report has counted them.
+    """
+    new = np.zeros(len(tail), bool)
+    for block in reports:
+        new[block["new"]] = True
+    of_records = ("tasks", "proposals", "grounded", "not_grounded", "dropped") if shared else ()
+    counts = [
+        {name: value for name, value in block.items() if name != "new" and (at == 0 or name not in of_records)}
+        for at, block in enumerate(reports)
+    ]
+    return {
+        **sum_figures(counts),
+        "tail_items": int(tail.sum()),
+        "tail_items_with_new_rows": int(new[tail].sum()),
     }
 
 

@@ -5,14 +5,14 @@ Every block is written with one schema, whether it holds an edit or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ...agents.fusion import with_provenance
+from ...agents.fusion import REMOVED, with_provenance
 from ...recsys.data import Dataset
 from .rows import ADDED, plain
 
@@ -24,7 +24,8 @@ LONGEST = 1 << 24
 def changes(before: Dataset, after: Dataset, reasons: Mapping[tuple[str, int], str] | None = None) -> pa.Table:
     """The rows of a block that this refinement has made or changed: ids, weight, provenance, row of the file (-1: new).
 
-    before: the block as it was read; what an earlier refinement of the log left in it is no change. `was_id` is the
+    before: the block as it was read; what an earlier refinement of the log left in it is no change. after: with the
+    rows that a step took out of it (`with_removed_rows`). `was_id` is the
     item that a replaced row had, null elsewhere; `reason` what `reasons` has for (record, item code).
     """
     edits = after.interactions[changed_rows(before, after)]
@@ -45,8 +46,8 @@ def changed_rows(before: Dataset, after: Dataset) -> npt.NDArray[np.bool_]:
     """(len(after),) which rows are new, or differ from the same row of `before` in item, weight or provenance."""
     names = ["item", *ADDED]
     old, new = with_provenance(before.interactions), after.interactions
-    keys, read = _row_keys(new), (new["row"] >= 0).to_numpy()
-    same = old.set_index(_row_keys(old))[names].reindex(keys[read])
+    keys, read = row_keys(new), (new["row"] >= 0).to_numpy()
+    same = old.set_index(row_keys(old))[names].reindex(keys[read])
     differs = np.zeros(int(read.sum()), bool)
     for name in names:
         left, right = same[name].to_numpy(), new[name].to_numpy()[read]
@@ -58,7 +59,7 @@ def changed_rows(before: Dataset, after: Dataset) -> npt.NDArray[np.bool_]:
     return changed
 
 
-def _row_keys(frame: pd.DataFrame) -> pd.Index:
+def row_keys(frame: pd.DataFrame) -> pd.Index:
     """What tells the read rows of a block apart: the row of the file, and the place in it where a row is a sequence."""
     rows = frame["row"]
     return pd.Index(rows.to_numpy(np.int64) * LONGEST + rows.groupby(rows).cumcount().to_numpy())
@@ -83,3 +84,26 @@ def schema_of(data: Dataset) -> pa.Schema:
             ("reason", pa.string()),
         ]
     )
+
+
+def with_removed_rows(states: Sequence[tuple[str, Dataset]]) -> Dataset:
+    """The last of a block's states, with the rows of the log that a step took out of it, as removed by that step.
+
+    states: (agent, block), first as it was read, then as each step has left it. Most agents leave a removed row in its
+    place, with weight 0; one that is generated, or a plug-in's, may be gone.
+    """
+    [(_, before), *later] = states
+    after = later[-1][1] if later else before
+    keys = row_keys(before.interactions)
+    absent = ~keys.isin(row_keys(after.interactions))
+    if not absent.any():
+        return after
+    gone, keys = with_provenance(before.interactions)[absent], keys[absent]
+    agents = np.full(len(gone), "", object)
+    for agent, data in later:
+        agents[~keys.isin(row_keys(data.interactions)) & (agents == "")] = agent
+    gone = gone.assign(origin=REMOVED, agent=agents, weight=np.float32(0), confidence=np.float32(np.nan), record="")
+    frame = with_provenance(after.interactions)
+    for column in frame.columns.difference(gone.columns, sort=False):
+        gone[column] = -1
+    return after.with_(interactions=pd.concat([frame, gone[list(frame.columns)]], ignore_index=True))

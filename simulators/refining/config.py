@@ -13,10 +13,12 @@ from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
 from ...recsys.data.assemble import Twice
 from ...settings import checked, read_yaml, with_settings
-from ..studies.steps import check_step
+from ..studies.steps import AGENTS, check_step, step_of
 
-STEPS = ("generate", "discriminate", "denoise")
-"""What a log can be refined by."""
+
+def refines(name: str) -> bool:
+    """Whether a log can be refined by the step: one of recloop's own, or "package.module:step". Raises ConfigError."""
+    return (name in AGENTS or ":" in name) and step_of(name).refines
 
 
 class LogConfig(BaseModel):
@@ -45,7 +47,7 @@ class LogConfig(BaseModel):
 
 
 class RefineConfig(BaseModel):
-    """What is asked, of whom, and how much of the log is held in memory."""
+    """Which steps refine the log, by which model, and how much of the log is held in memory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,8 +57,8 @@ class RefineConfig(BaseModel):
     prompts: Path | None = None
     """A folder of your own wordings; a file there comes before the one shipped under the same name."""
     steps: tuple[dict[str, dict[str, Any]], ...] = ({"generate": {}}, {"discriminate": {}})
-    """`generate`, `discriminate` and `denoise`, each with its settings, in order; each reads what the one before has
-    left."""
+    """`generate`, `discriminate`, `denoise`, or an agent of one's own (package.module:step), each with its settings, in
+    order; each reads what the one before has left."""
     seed: int = Field(0, ge=0)
     """Of all that is drawn."""
     block_mb: PositiveFloat = 64.0
@@ -76,11 +78,13 @@ class RefineConfig(BaseModel):
         steps: list[dict[str, dict[str, Any]]] = []
         for entry in given:
             named = {entry: {}} if isinstance(entry, str) else entry
-            if not isinstance(named, Mapping) or len(named) != 1 or next(iter(named)) not in STEPS:
-                named = next(iter(entry), "") if isinstance(entry, Mapping) else entry
-                raise ValueError(f"{named!r} is not a step; a log is refined by {', '.join(STEPS)}")
+            if not isinstance(named, Mapping) or len(named) != 1:
+                raise ValueError(f"{entry!r} is not a step; write one name with its settings")
             [(name, settings)] = named.items()
             try:
+                if not refines(str(name)):
+                    own = ", ".join(name for name in AGENTS if refines(name))
+                    raise ConfigError(f"{name!r} is not a step that edits a log; write {own}, or package.module:step")
                 check_step(name, settings or {}, where=f"step {len(steps)}")
             except ConfigError as error:
                 raise ValueError(str(error)) from None
@@ -103,19 +107,19 @@ def read_config(
         where = str(config) if config is not None else "refine"
     if any(setting.startswith("steps.") for setting in settings):
         # What `steps.0.generate.users=9` changes, where no file has steps.
-        values = {"steps": [{name: {}} for name in ("generate", "discriminate")]} | values
+        values = {"steps": [{name: {}} for name in steps or ("generate", "discriminate")]} | values
     values = with_settings(values, settings)
     if config is not None and not isinstance(config, RefineConfig):
         values = _beside(values, Path(config).parent)
-    found = checked(RefineConfig, values, where)
+    config = checked(RefineConfig, values, where)
     if steps is None:
-        return found
+        return config
     known: dict[str, list[dict[str, Any]]] = {}
-    for entry in found.steps:
+    for entry in config.steps:
         [(name, given)] = entry.items()
         known.setdefault(name, []).append(given)
-    chosen = [{name: (known.get(name) or [{}]).pop(0) if known.get(name) else {}} for name in steps]
-    return checked(RefineConfig, {**found.model_dump(mode="json"), "steps": chosen}, "--steps")
+    wanted = [{name: known[name].pop(0) if known.get(name) else {}} for name in steps]
+    return checked(RefineConfig, {**config.model_dump(mode="json"), "steps": wanted}, "--steps")
 
 
 def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One block as a `Dataset` over the items of the whole log, and the users drawn from all blocks."""
+"""One block as a `Dataset` over the items of the whole log, and the users sampled from all blocks."""
 
 from __future__ import annotations
 
@@ -53,29 +53,29 @@ class Parts:
 
         The share of users is the largest power of 1/2 that fits, so that neither blocks nor chunks matter.
         """
-        kept: list[pd.DataFrame] = []
-        held, border = 0, 1 << 63
+        sampled: list[pd.DataFrame] = []
+        rows_held, border = 0, 1 << 63
         for block in range(self.blocks.count):
             frame = self.frame(block)
-            frame["lot"] = hashed(frame["user"], _SEED) >> np.uint64(1)
-            kept.append(frame[frame["lot"] < border])
-            held += len(kept[-1])
-            while held > rows and border > 1:
+            frame["hash"] = hashed(frame["user"], _SEED) >> np.uint64(1)
+            sampled.append(frame[frame["hash"] < border])
+            rows_held += len(sampled[-1])
+            while rows_held > rows and border > 1:
                 border >>= 1
-                kept = [part[part["lot"] < border] for part in kept]
-                held = sum(map(len, kept))
-        whole = pd.concat(kept, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
-        return self._dataset(whole.drop(columns="lot"))
+                sampled = [part[part["hash"] < border] for part in sampled]
+                rows_held = sum(map(len, sampled))
+        whole = pd.concat(sampled, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
+        return self._dataset(whole.drop(columns="hash"))
 
-    def drawn(self, count: int, seed: int, least: int) -> frozenset[int | str]:
-        """The ids of `count` users with at least so many rows: those whose ids draw the smallest lots of all blocks."""
-        best = pd.Series(np.empty(0, np.uint64))
+    def sample_users(self, count: int, least: int, seed: int) -> frozenset[int | str]:
+        """The ids of `count` users of all blocks, among those with at least so many rows: the first in `hash_order`."""
+        first = pd.Series(np.empty(0, np.uint64))
         for block in range(self.blocks.count):
             rows = self.frame(block)["user"].value_counts(sort=False)
             users = pd.Series(rows.index[rows >= least])
-            best = pd.concat([best, pd.Series(hash_order(users, seed), index=users)])
-            best = best.sort_values(kind="stable").iloc[:count]
-        return frozenset(best.index)
+            first = pd.concat([first, pd.Series(hash_order(users, seed), index=users)])
+            first = first.sort_values(kind="stable").iloc[:count]
+        return frozenset(first.index)
 
     def _items(self, block: int) -> npt.NDArray[np.int32]:
         if self.log.kind == "sequences":

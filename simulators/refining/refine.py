@@ -39,14 +39,14 @@ from ..studies.agent_runner import open_runner
 from ..studies.report import defined
 from ..studies.study import Study
 from .blocks import Blocks, cut
-from .changes import CHANGES, changed_rows, changes
+from .changes import CHANGES, changed_rows, changes, with_removed_rows
 from .config import LogConfig, RefineConfig, read_config
 from .merge import write_merged
 from .output_check import check_form, check_replaceable, run_folder
 from .parts import Parts
 from .rows import block_rows
 from .source_copy import SourceCopy, change_since, check_unchanged, copy_source, note_undo
-from .steps import Refining, Stopped
+from .steps import Refining, Stopped, whole_log
 
 CONFIG, SUMMARY, PAIRS = "refine.json", "summary.json", "pairs.parquet"
 
@@ -59,9 +59,10 @@ class Refined:
     folder: str
     llm: str
     rows: Mapping[str, int]
-    said: Mapping[str, Mapping[str, Any]]
+    reports: Mapping[str, Mapping[str, Any]]
     """Step -> what its agent reports."""
-    asked: Mapping[str, Summary]
+    summaries: Mapping[str, Summary]
+    """Step -> its records and what was paid for them."""
     stopped: str = ""
     """Why there is no refined log yet; empty where there is."""
     usage: Mapping[str, Any] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Refined:
     @property
     def complete(self) -> bool:
         """The log is written, and every task has a record that is not a failure."""
-        return not self.stopped and all(summary.complete for summary in self.asked.values())
+        return not self.stopped and all(summary.complete for summary in self.summaries.values())
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; undefined figures are null."""
@@ -81,8 +82,8 @@ class Refined:
             "llm": self.llm,
             "offline_is_no_llm": self.llm.startswith("offline"),
             "rows": dict(self.rows),
-            "said": defined(dict(self.said)),
-            "steps": {name: summary.as_json() for name, summary in self.asked.items()},
+            "reports": defined(dict(self.reports)),
+            "steps": {name: summary.as_json() for name, summary in self.summaries.items()},
             "usage": {agent: vars_of(spent) for agent, spent in self.usage.items()},
             "complete": self.complete,
             "stopped": self.stopped,
@@ -172,8 +173,7 @@ async def _refined(
     study = _study(folder, config)
     stopped = ""
     async with open_runner(study, parts.catalogue, watch, retry_failed=retry_failed) as opened:
-        sample = parts.sample(config.sample_rows)
-        refining = Refining(parts, config, folder, opened, parts.counts(), sample)
+        refining = Refining(parts, config, folder, opened, whole_log(parts, config.sample_rows, config.seed))
         try:
             for place, entry in enumerate(config.steps):
                 [(name, settings)] = entry.items()
@@ -182,12 +182,15 @@ async def _refined(
             stopped = str(stop)
     llm = f"{config.llm.provider} {config.llm.model or ''}".strip()
     paid = usage(study.folder)
+    done = partial(
+        Refined, str(out), str(folder), llm, summaries=refining.summaries, reports=refining.reports, usage=paid
+    )
     if stopped:
-        return Refined(str(out), str(folder), llm, {"read": 0}, refining.said, refining.asked, stopped, paid)
+        return done(rows={"read": 0}, stopped=stopped, warnings=tuple(refining.warnings))
     check_output()
     rows = _write(refining, out, copy)
-    warnings = tuple(filter(None, [change_since(log.file.path, copy, size)]))
-    return Refined(str(out), str(folder), llm, rows, refining.said, refining.asked, "", paid, warnings)
+    warnings = filter(None, [*refining.warnings, change_since(log.file.path, copy, size)])
+    return done(rows=rows, warnings=tuple(warnings))
 
 
 def _write(refining: Refining, out: Path, copy: SourceCopy) -> dict[str, int]:
@@ -201,7 +204,8 @@ def _write(refining: Refining, out: Path, copy: SourceCopy) -> dict[str, int]:
     def each_block(path: Path) -> None:
         writer: parquet.ParquetWriter | None = None
         for block in range(parts.blocks.count):
-            before, data = parts.dataset(block), refining.dataset(block)
+            states = refining.history(block)
+            before, data = states[0][1], with_removed_rows(states)
             _count(before, data, rows)
             table = block_rows(parts.log, parts.blocks, block, data, refining.config.provenance)
             parquet.write_table(table, final / f"block-{block:05d}.parquet", row_group_size=50_000)
@@ -267,7 +271,7 @@ def _count(before: Dataset, after: Dataset, rows: dict[str, int]) -> None:
 
 def _pairs(refining: Refining) -> list[Path]:
     """The preference pairs that the steps of this run have left."""
-    return [path for state in refining.states for path in sorted((refining.folder / "states" / state).glob("*.pairs"))]
+    return [path for step in refining.steps for path in refining.states.pairs(step.state)]
 
 
 def _joined(tables: list[Path], out: Path) -> None:

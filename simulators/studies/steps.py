@@ -51,6 +51,11 @@ class Step:
     """Names; their digests make part of a run's identity."""
     fold_only: frozenset[str] = frozenset()
     """Settings that change what is made of the records, not the records: another value needs no new call."""
+    refines: bool = True
+    """Its fold edits interactions or states pairs, which `recloop refine` can write; false for vectors and scores."""
+    by_user: bool = False
+    """A user's task, and what is folded of its record, depend on this user's rows alone. `recloop refine` then takes a
+    log in several blocks also of an agent that is not `Blockwise`."""
 
 
 class SetwiseStep(Setwise):
@@ -80,7 +85,7 @@ def _score_pairs(settings: ScorePairs, around: AgentContext) -> PairScorer:
 
 
 AGENTS: dict[str, Step] = {
-    "setwise": Step(SetwiseStep, _setwise, SETWISE_PROMPTS, frozenset({"fold"})),
+    "setwise": Step(SetwiseStep, _setwise, SETWISE_PROMPTS, frozenset({"fold"}), refines=False),
     "generate": Step(Generate, _generate, GENERATE_PROMPTS, frozenset({"fuse"})),
     "discriminate": Step(
         Discriminate,
@@ -89,7 +94,7 @@ AGENTS: dict[str, Step] = {
         frozenset({"calibrator", "folds", "head", "cut", "noise", "fuse"}),
     ),
     "denoise": Step(Denoise, _denoise, DENOISE_PROMPTS, frozenset({"weight"})),
-    "score_pairs": Step(ScorePairs, _score_pairs, SCORE_PAIRS_PROMPTS, frozenset({"pairs", "pair_gap"})),
+    "score_pairs": Step(ScorePairs, _score_pairs, SCORE_PAIRS_PROMPTS, frozenset({"pairs", "pair_gap"}), refines=False),
 }
 """Agents by name; one of your own is named "package.module:step", a `Step`."""
 

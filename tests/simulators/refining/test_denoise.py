@@ -104,7 +104,7 @@ def test_the_size_of_the_parts_changes_no_byte(tmp_path: Path) -> None:
     parts = denoised(path, [*settings, DENOISE % "replace", "block_mb=0.002"], "parts.csv")
     assert len(list(Path(parts.folder).glob("blocks-*/block-*"))) > 2
     assert Path(parts.out).read_bytes() == Path(whole.out).read_bytes()
-    assert parts.as_json()["said"] == whole.as_json()["said"]
+    assert parts.as_json()["reports"] == whole.as_json()["reports"]
 
 
 def test_a_block_without_any_edit_stands_beside_blocks_with_edits(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_the_size_of_the_parts_changes_no_byte(name: str, tmp_path: Path) -> Non
     assert len(list(Path(whole.folder).glob("blocks-*/block-*"))) == 1
     assert Path(parts.out).read_bytes() == Path(whole.out).read_bytes()
     assert parts.rows == whole.rows
-    assert parts.as_json()["said"] == whole.as_json()["said"]
+    assert parts.as_json()["reports"] == whole.as_json()["reports"]
     assert whole.rows["removed"] > 0
     assert whole.rows["pairs"] == 9
     assert 0 < whole.rows["generated"] <= 0.1 * len(shop())
@@ -102,9 +102,9 @@ def test_a_second_run_asks_nothing_and_writes_the_same(tmp_path: Path) -> None:
     Path(first.out).unlink()
     again = refined(path, [*settings, *FEW], "out.csv")
     assert Path(again.out).read_bytes() == content
-    assert sum(summary.paid for summary in again.asked.values()) == 0
-    assert [s.tasks for s in again.asked.values()] == [s.tasks for s in first.asked.values()]
-    assert again.as_json()["said"] == first.as_json()["said"]
+    assert sum(summary.paid for summary in again.summaries.values()) == 0
+    assert [s.tasks for s in again.summaries.values()] == [s.tasks for s in first.summaries.values()]
+    assert again.as_json()["reports"] == first.as_json()["reports"]
 
 
 def test_another_cut_folds_anew_and_asks_nothing(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_another_cut_folds_anew_and_asks_nothing(tmp_path: Path) -> None:
     first = refined(path, [*settings, *FEW], "out.csv")
     harder = refined(path, [*settings, *FEW, "steps.1.discriminate.cut.value=0.9"], "out.csv")
     assert harder.rows["generated"] < first.rows["generated"]
-    assert sum(summary.paid for summary in harder.asked.values()) == 0
+    assert sum(summary.paid for summary in harder.summaries.values()) == 0
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_without_provenance_the_file_has_the_columns_it_had(tmp_path: Path) -> N
 def test_a_sample_is_of_whole_users_and_small_enough(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
     done = refined(path, [*settings, *FEW, "sample_rows=100"], "out.csv")
-    assert 0 < done.said["1-discriminate"]["calibration"]["users"] < 8
+    assert 0 < done.reports["1-discriminate"]["calibration"]["users"] < 8
     parts = refined(path, [*settings, *FEW, "sample_rows=100", "block_mb=0.004"], "parts.csv")
     assert Path(parts.out).read_bytes() == Path(done.out).read_bytes()
 
@@ -201,7 +201,7 @@ def test_steps_are_named_and_take_the_settings_of_the_file(tmp_path: Path) -> No
     assert read_config(None, None, []) == RefineConfig()
     assert read_config(None, ["generate"], []).steps == ({"generate": {}},)
     assert read_config(None, None, ["steps.1.discriminate.users=2"]).steps[1] == {"discriminate": {"users": 2}}
-    with pytest.raises(ConfigError, match="'setwise' is not a step"):
+    with pytest.raises(ConfigError, match="'setwise' is not a step that edits a log"):
         read_config(None, ["setwise"], [])
     with pytest.raises(ConfigError, match="did you mean 'block_mb'"):
         read_config(None, None, ["blockmb=3"])

@@ -39,6 +39,6 @@ def test_a_refine_killed_at_random_moments_writes_what_one_let_alone_writes(tmp_
     assert last.returncode == 0, problem
     assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     ours, theirs = json.loads(again), json.loads(out)
-    assert ours["said"] == theirs["said"]
+    assert ours["reports"] == theirs["reports"]
     assert ours["rows"] == theirs["rows"]
     assert not list(tmp_path.glob(".killed*"))
