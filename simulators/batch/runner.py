@@ -23,6 +23,7 @@ from ...agents.chat.traced import Span
 from ...agents.memory.memory import Memory
 from ...errors import ConfigError, RecloopError, RunError
 from ...recsys.data import Dataset
+from .event_loop import run_async
 from .gc_freeze import few_pauses
 from .lock import locked, writing
 from .manifest import Identity, close_manifest, open_manifest
@@ -119,12 +120,11 @@ async def run_tasks(
 def run_batch(
     agent: Agent, data: Dataset, tools_for: ToolsFor, folder: Path | str, *, seed: int, **options: Any
 ) -> Summary:
-    """`run_tasks` for callers without an event loop; takes the same arguments. Raises KeyboardInterrupt on Ctrl-C."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(run_tasks(agent, data, tools_for, folder, seed=seed, **options))
-    raise RunError("run_batch was called inside a running event loop (a notebook?); write `await run_tasks(...)` there")
+    """`run_tasks` for synchronous callers, also inside a running event loop; takes the same arguments.
+
+    Raises KeyboardInterrupt on Ctrl-C.
+    """
+    return run_async(run_tasks(agent, data, tools_for, folder, seed=seed, **options))
 
 
 def say_torn(watch: Watcher, folder: Path, torn: Sequence[str]) -> None:

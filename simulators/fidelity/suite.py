@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from ...atomic import write_text
 from ...errors import RunError
 from ...recsys.data import Split, together
 from ...recsys.data.sources import load_split
+from ..batch.event_loop import run_async
 from ..batch.progress import Silent, Watcher
 from ..studies.agent_runner import open_runner
 from ..studies.run import STUDY, study_text
@@ -66,7 +66,7 @@ def fidelity(
     watch = progress if progress is not None else Silent()
     study.folder.mkdir(parents=True, exist_ok=True)
     write_text(study.folder / STUDY, study_text(study))
-    report = asyncio.run(_measure(study, split, plots, watch))
+    report = run_async(_measure(study, split, plots, watch))
     report.write()
     return report
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from ...recsys.data import Dataset, Split
 from ...recsys.data.groups import head
 from ...recsys.data.sources import load_split
 from ...recsys.evaluation import compare
+from ..batch.event_loop import run_async
 from ..batch.progress import Silent, Watcher
 from ..studies.variants import RAW, Variant
 from .additions import neighbours_instead, part, surest, thinned
@@ -62,7 +62,7 @@ def study_i2i(config: ItemStudy, progress: Watcher | None = None) -> ItemStudyRe
     study.train.check()
     split = load_split(study.data)
     study.folder.mkdir(parents=True, exist_ok=True)
-    made = asyncio.run(refined(study, split.train, watch))
+    made = run_async(refined(study, split.train, watch))
     variants, sized = variants_of(split.train, made, head(split.train, study.evaluate.head), study.seed)
     bench = Bench(config, split, study.folder / "values", watch.say)
     values = bench.trained(list(variants.values()), list(config.models), study.train.seeds)

@@ -5,7 +5,6 @@ A cache is `replies.sqlite` in the folder that run folders are made in; a path e
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from ...atomic import check_output, disk_errors
 from ...errors import ConfigError, DataError, ReplayMiss
 from ...recsys.data import Dataset
 from ...recsys.data.sources import load_split
+from ..batch.event_loop import run_async
 from ..batch.records import read_records
 from ..studies.agent_runner import CACHE, folder_of
 from ..studies.steps import AgentContext, make_agent
@@ -62,7 +62,7 @@ def cache_explain(
         raise ConfigError(f"step {step} has no task {task!r}; a task is named such as user:17, by the data's own id")
     with _opened(study.out) as replies:
         walked = _Walked(replies, *asked_of(study.llm, texts))
-        asyncio.run(_walk(agent, chosen, walked, ListMemory(around.embed)))
+        run_async(_walk(agent, chosen, walked, ListMemory(around.embed)))
     [(name, _)] = study.steps[step].items()
     return {
         "step": f"{step}-{name}",

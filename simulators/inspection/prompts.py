@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from ...agents.memory.embeddings import embedder
 from ...agents.memory.listed import ListMemory
 from ...errors import ConfigError
 from ...recsys.data.sources import load_split
+from ..batch.event_loop import run_async
 from ..studies.steps import AGENTS, AgentContext, make_agent, step_of
 from ..studies.study import Study, read_study
 
@@ -78,7 +78,7 @@ def prompts_render(
                 f"no task for user {user!r}: ids are the data's own, and the train history needs two items"
             )
     for task in tasks:
-        request = asyncio.run(first(task))
+        request = run_async(first(task))
         if request is not None:
             messages = [{"role": m.role, "content": m.content} for m in request.messages]
             return {"name": name, "digest": wanted.digest, "task": task.key, "messages": messages}

@@ -7,7 +7,6 @@ a byte of what comes out.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -31,6 +30,7 @@ from ...recsys.data.delimited import Format
 from ...recsys.data.files import one
 from ...recsys.data.streams import Log, logged
 from ...recsys.data.tables import described
+from ..batch.event_loop import run_async
 from ..batch.lock import locked
 from ..batch.progress import Silent, Watcher
 from ..batch.summary import Summary
@@ -125,7 +125,7 @@ def refine(
         write_text(folder / CONFIG, settled.model_dump_json(indent=2) + "\n")
         replace = partial(check_replaceable, source, out, overwrite=overwrite)
         try:
-            done = asyncio.run(_refined(log, out, folder, settled, retry_failed, replace, progress or Silent()))
+            done = run_async(_refined(log, out, folder, settled, retry_failed, replace, progress or Silent()))
         except MemoryError as full:
             raise RunError(
                 f"{source} in parts of {settled.block_mb:g} MB does not fit in memory ({full}); choose a smaller "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from ...identity import digest
 from ...recsys.data import Split
 from ...recsys.data.sources import load_split
 from ...recsys.evaluation import interval, paired
+from ..batch.event_loop import run_async
 from ..batch.progress import Watcher
 from ..batch.records import read_records
 from .agent_runner import AgentRunner, identity_of, open_runner
@@ -84,7 +84,7 @@ def ablate(
     (exact) and `popularity`. Runs resume; replies come from the study's cache.
     """
     split = load_split(study.data)
-    return asyncio.run(_ablate(study, split, ROWS if rows is None else rows, negatives, side, progress))
+    return run_async(_ablate(study, split, ROWS if rows is None else rows, negatives, side, progress))
 
 
 async def _ablate(

@@ -28,6 +28,7 @@ from ...agents.memory.listed import ListMemory
 from ...errors import ConfigError, RunError
 from ...recsys.data import Dataset
 from ...recsys.data.sources import load_split
+from ..batch.event_loop import run_async
 from ..batch.records import finished_keys
 from ..batch.summary import Asked
 from ..batch.task import Halt, reason
@@ -59,7 +60,7 @@ def estimate(
         raise ConfigError(f"{tasks} task(s) give no interval: estimate from 2 or more")
     price = _price(study.llm)
     train = load_split(study.data).train
-    steps = asyncio.run(_steps(study, train, tasks, dry, price))
+    steps = run_async(_steps(study, train, tasks, dry, price))
     return {
         "study": study.name,
         "model": f"{study.llm.provider} {study.llm.model or ''}".strip(),

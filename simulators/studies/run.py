@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from ...recsys.data import Dataset, Split
 from ...recsys.data.dataset import Floats
 from ...recsys.data.sources import load_split
 from ...recsys.evaluation import compare
+from ..batch.event_loop import run_async
 from ..batch.progress import Silent, Watcher
 from ..batch.records import read_records
 from ..batch.summary import Summary
@@ -63,7 +63,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / STUDY, study_text(study))
     said: dict[str, dict[str, Any]] = {}
-    refined, asked, stopped = asyncio.run(_ask(study, split.train, retry_failed, watch, said))
+    refined, asked, stopped = run_async(_ask(study, split.train, retry_failed, watch, said))
     facts, llm = _facts(split), f"{study.llm.provider} {study.llm.model}".strip()
     metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
     if stopped or (refined is None and study.steps):
