@@ -54,7 +54,11 @@ def refine(
     if as_json:
         print_json(done.as_json())
     elif done.stopped:
-        print(f"stopped: {done.stopped}\nThe same command resumes; records and replies are kept in {done.folder}")
+        print(
+            f"stopped: {done.stopped}\nNo log was written. The same command resumes; records and replies are kept in "
+            f"{done.folder}",
+            file=sys.stderr,
+        )
     else:
         for step, report in done.reports.items():
             print("\n".join([step, *facts_of(report)]))

@@ -38,6 +38,8 @@ ToolsFor = Callable[[Task], Tools]
 
 log = logging.getLogger(__name__)
 
+ENOUGH_TASKS = 30
+"""A run whose first so many tasks all end without a usable reply is stopped: the rest would be paid for in vain."""
 BEAT = 0.5
 """Seconds between two looks at the progress and at records that wait to be written."""
 
@@ -69,10 +71,11 @@ async def run_tasks(
     known, gives the progress an end. `span` is entered around each task, for traces. With `shard`, a worker of
     `shards.run_sharded` does its share only.
 
-    An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. A spent budget or a refused
-    key ends the run early with `Summary.stopped`; so does cancellation (Ctrl-C), which is then raised on. Any other
-    exception ends it as RuntimeError naming the task. Finished records are kept in every case, and running the same
-    again resumes. Raises RunError for a folder that is in use, is another run's, or cannot be written.
+    An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. A spent budget, a refused
+    key, or no usable reply in the first `ENOUGH_TASKS` tasks ends the run early with `Summary.stopped`; so does
+    cancellation (Ctrl-C), which is then raised on. Any other exception ends it as RuntimeError naming the task.
+    Finished records are kept in every case, and running the same again resumes. Raises RunError for a folder that is in
+    use, is another run's, or cannot be written.
     """
     if concurrency < 1:
         raise ConfigError(f"concurrency is {concurrency}; at least 1 is needed")
@@ -154,6 +157,7 @@ class _Run:
     asked: Asked = field(default_factory=Asked)
     resumed: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
     stopped: str = ""
     crash: Exception | None = None
     memories: dict[int, Memory] = field(default_factory=dict)
@@ -197,6 +201,8 @@ class _Run:
                     record = await reason(self.agent.name, task, graph, tools, self.asked)
                 self.memories[id(tools.memory)] = tools.memory
                 self.statuses[record.status] += 1
+                self.errors[record.error] += record.status != "ok"
+                self._stop_in_vain()
                 if self.writer.add(record, position):
                     await asyncio.to_thread(self.flush)
                 doing = f"the tasks of agent {self.agent.name!r}"
@@ -205,6 +211,16 @@ class _Run:
         # Anything that is not a model's failure is a bug or a full disk, and would meet every other task too.
         except Exception as error:
             self._crashed(doing, error)
+
+    def _stop_in_vain(self) -> None:
+        tasks = self.statuses.total()
+        if tasks < ENOUGH_TASKS or self.statuses["ok"] or self.stopped:
+            return
+        [(error, count)] = self.errors.most_common(1)
+        self.stopped = (
+            f"none of the first {tasks} tasks had a usable reply ({count} times: {error[:300]}); try another "
+            "`llm.structured` (json_object or prompt), or another model"
+        )
 
     def flush(self) -> None:
         """Write the buffered records, after the memories they rest on. Raises RunError where the disk refuses."""
