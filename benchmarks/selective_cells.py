@@ -35,7 +35,6 @@ from recloop.recsys.guidance import (
     write_scores,
 )
 from recloop.recsys.guidance.figures import openings
-from recloop.recsys.guidance.scoring import scorer_of
 from recloop.recsys.guidance.truth import apart
 from recloop.recsys.models import FitContext
 from recloop.simulators.batch.records import read_records
@@ -162,7 +161,7 @@ def train_cell(cell: Cell, folder: Path, out: Path, tuned: dict[str, Any] | None
         "epoch_seconds": float(np.median([e.seconds for e in guided.log.epochs])),
         "best_epoch": guided.log.best_epoch,
         "epochs": len(guided.log.epochs),
-        "valid": float(np.nanmax([e.judged for e in guided.log.epochs])),
+        "valid": float(np.nanmax([e.validation for e in guided.log.epochs])),
         "gate": json.loads(guided.gate_log().to_json(orient="records")),
         "opens": [part.tolist() if isinstance(part, np.ndarray) else part for part in openings(guided, split.train)]
         if fitted
@@ -214,7 +213,7 @@ def calibrated(guided: Guided, split: Split, chooses: Dataset) -> tuple[float, f
     with torch.no_grad():
         codes, place = np.unique(users, return_inverse=True)
         asked = (torch.as_tensor(codes), torch.as_tensor(place), torch.tensor(items))
-        x = scorer_of(base, base.network.eval(), split.train)(*asked).numpy()
+        x = base.pair_scorer(base.network.eval(), split.train)(*asked).numpy()
     fitted = LogisticRegression(C=1e6).fit(x[:, None], labels)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 

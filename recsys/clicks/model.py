@@ -6,9 +6,9 @@ training loop is the one of all recommenders.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Generic, Literal, TypeVar, cast
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -18,19 +18,21 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Floats, Ints
 from ..evaluation.clicks import auc, logloss
-from ..models.recommender import FitContext, fitted, with_positive_weight
-from ..training import loop as training
+from ..models.network import NetworkModel, PairScorer, steps_of
+from ..models.recommender import fitted, with_positive_weight
 from ..training import losses
-from ..training.batches import Negatives, shuffled
+from ..training.batches import Batch, Negatives, shuffled
 from ..training.checkpoints import Arrays
+from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
+from ..training.terms import Term, pairs
 from .embedding import Fields, Rows
 from .fields import FeatureTable, check_columns
 from .network import ClickNetwork, catalogue_scores, likes_of, row_scores
 from .rows import Likes, has_ratings, labels
 
 
-class ClickConfig(training.TrainingConfig):
+class ClickConfig(TrainingConfig):
     threshold: float = 4.0
     """Least rating that is a click."""
     labels: Literal["auto", "ratings", "choices"] = "auto"
@@ -66,6 +68,7 @@ class ClickConfig(training.TrainingConfig):
     }
 
     def check(self, train: Dataset | None = None) -> None:
+        super().check(train)
         if train is not None and self.fields is not None:
             check_columns(train, self.fields)
 
@@ -77,25 +80,18 @@ class EmbeddingConfig(ClickConfig):
     space: ClassVar[Space] = {"embedding_size": Among((8, 16, 32))}
 
 
-Told = TypeVar("Told", bound=ClickConfig)
+Settings = TypeVar("Settings", bound=ClickConfig)
 
 
-class ClickModel(ABC, Generic[Told]):
+class ClickModel(NetworkModel[ClickNetwork, Settings]):
     """Scores are log-odds of a click; `predict` gives chances.
 
     With choices for labels a chance is that of the sampled world: one choice among `negatives` + 1 rows.
     """
 
-    name: ClassVar[str]
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
     Config: ClassVar[type[ClickConfig]]
     weighed: ClassVar[bool] = False
     """Whether the body adds up a weight of each value beside what it makes of the vectors."""
-
-    def __init__(self, config: Told | None = None) -> None:
-        self.config: Told = config or cast(Told, self.Config())
-        self.network: ClickNetwork | None = None
-        self.log: training.Log | None = None
 
     @abstractmethod
     def body(self, fields: Fields) -> nn.Module:
@@ -111,9 +107,6 @@ class ClickModel(ABC, Generic[Told]):
         """Least rating that is a click."""
         return self.config.threshold
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
-        self.network, self.log = training.fit(self, train, valid, context)
-
     def build(self, train: Dataset) -> ClickNetwork:
         table = FeatureTable.fitted(train, self.config.fields, self.config.context)
         size = self.config.embedding_size if isinstance(self.config, EmbeddingConfig) else 0
@@ -123,46 +116,70 @@ class ClickModel(ABC, Generic[Told]):
         rated = wanted == "ratings" or (wanted == "auto" and has_ratings(train, threshold))
         return self._network(fields, rated)
 
-    def terms(self, network: ClickNetwork, train: Dataset) -> list[training.Term]:
-        return click_terms(network, train, self.config)
-
-    def judged(self, network: ClickNetwork, train: Dataset, valid: Dataset, ranked: Callable[[], float]) -> float:
-        """AUC, or minus the logloss, of the validation rows; or what a ranking is worth."""
-        figure = self.config.stop_on
-        if figure == "auto":
-            figure = "auc" if bool(network.rated) else "ndcg@10"
-        if figure == "ndcg@10":
-            return ranked()
-        truth = labels(valid, self.config.threshold)
-        odds = row_scores(network, valid, likes_of(network, train, self.config.threshold))
-        return auc(truth, odds) if figure == "auc" else -logloss(truth, _chances(odds))
-
-    def predict(self, rows: Dataset, history: Dataset) -> Floats:
-        """(len(rows),) chances of a click of each row at its own time; of `history` only what is earlier is used."""
-        network = fitted(self.name, self.network)
-        return _chances(
-            row_scores(network, rows, likes_of(network, with_positive_weight(history), self.config.threshold))
-        )
-
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
-
-    def scores(self, network: ClickNetwork, users: Ints, history: Dataset) -> Floats:
-        return catalogue_scores(network, users, likes_of(network, history, self.config.threshold))
-
-    def state(self) -> Arrays:
-        return training.state(fitted(self.name, self.network))
-
-    def restore(self, state: Arrays) -> None:
+    def empty_network(self, state: Arrays) -> ClickNetwork:
         fields = {name.removeprefix("fields."): a for name, a in state.items() if name.startswith("fields.")}
-        self.network = self._network(Fields.from_state(fields), bool(state["rated"]))
-        training.restore(self.network, state)
+        return self._network(Fields.from_state(fields), bool(state["rated"]))
 
     def _network(self, fields: Fields, rated: bool) -> ClickNetwork:
         return ClickNetwork(fields, self.body(fields), self.config.context, self.history_length, rated)
 
+    def terms(self, network: ClickNetwork, train: Dataset) -> list[Term]:
+        return click_terms(network, train, self.config)
 
-def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> list[training.Term]:
+    def scores(self, network: ClickNetwork, users: Ints, history: Dataset) -> Floats:
+        return catalogue_scores(network, users, likes_of(network, history, self.config.threshold))
+
+    def predict(self, rows: Dataset, history: Dataset) -> Floats:
+        """(len(rows),) chances of a click of each row at its own time; of `history` only what is earlier is used."""
+        network, known = fitted(self.name, self.network), with_positive_weight(history)
+        return _chances(row_scores(network, rows, likes_of(network, known, self.config.threshold)))
+
+    def validation_figure(
+        self, network: ClickNetwork, train: Dataset, valid: Dataset, ndcg: Callable[[], float]
+    ) -> float:
+        """AUC, or minus the logloss, of the validation rows; or NDCG@10, as `stop_on` says."""
+        figure = self.config.stop_on
+        if figure == "auto":
+            figure = "auc" if bool(network.rated) else "ndcg@10"
+        if figure == "ndcg@10":
+            return ndcg()
+        truth = labels(valid, self.config.threshold)
+        odds = row_scores(network, valid, likes_of(network, train, self.config.threshold))
+        return auc(truth, odds) if figure == "auc" else -logloss(truth, _chances(odds))
+
+    def pair_scorer(self, network: ClickNetwork, train: Dataset) -> PairScorer:
+        return ClickScorer(network, likes_of(network, train, self.config.threshold))
+
+    def steps_an_epoch(self, network: ClickNetwork, train: Dataset) -> int:
+        rows = float(len(train))
+        if not bool(network.rated):
+            rows += self.config.negatives * float((Negatives.of(train).free(train.user) > 0).sum())
+        return steps_of(rows, self.config.batch_size)
+
+
+class ClickScorer:
+    """Pair scores of a click network: log-odds at an unknown moment after the train history."""
+
+    def __init__(self, network: ClickNetwork, likes: Likes) -> None:
+        self.network, self.likes = network, likes
+
+    def __call__(self, users: Tensor, place: Tensor, items: Tensor) -> Tensor:
+        network, history = self.network, None
+        if network.length:
+            codes = users.cpu().numpy().astype(np.int32)
+            seen = self.likes.last(codes, self.likes.whole(codes), network.length, network.fields.n_items)
+            history = torch.as_tensor(seen, device=users.device)[place]
+        odds, _ = network(Rows(users[place], items, history=history))
+        return odds
+
+    def chances(self, users: Tensor, place: Tensor, items: Tensor) -> Tensor:
+        return torch.sigmoid(self(users, place, items))
+
+    def release(self) -> None:
+        pass
+
+
+def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> list[Term]:
     """Binary cross-entropy of every row, and the margins of preference pairs.
 
     A drawn item stands beside its choice: same user, time, history and weight.
@@ -179,11 +196,11 @@ def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> l
     rows = np.concatenate([np.arange(n), drawn_from])
     truth = np.concatenate([clicked, np.zeros(len(drawn_from), np.float32)])
 
-    def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+    def batches(rng: np.random.Generator) -> Iterator[Batch]:
         items = train.item
         if negatives is not None:
-            drawn = negatives.draw(train.user[open_rows], rng, config.negatives)
-            items = np.concatenate([items, drawn.ravel()])
+            sampled = negatives.draw(train.user[open_rows], rng, config.negatives)
+            items = np.concatenate([items, sampled.ravel()])
         for batch in shuffled(len(rows), config.batch_size, rng):
             of = rows[batch]
             users = train.user[of]
@@ -197,15 +214,15 @@ def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> l
                 train.weight[of],
             )
 
-    def loss(users: Tensor, items: Tensor, context: Tensor, hidden: Tensor, history: Tensor, *told: Tensor) -> Tensor:
-        clicks, weights = told
+    def loss(users: Tensor, items: Tensor, context: Tensor, hidden: Tensor, history: Tensor, *rest: Tensor) -> Tensor:
+        clicks, weights = rest
         odds, squares = network(Rows(users, items, context, hidden, history if network.length else None))
         wrong = F.binary_cross_entropy_with_logits(odds, clicks, reduction="none")
         return losses.weighted_mean(wrong + config.l2 * squares, weights)
 
     # Where items are drawn an epoch has that many more steps, and each takes that much less of the pairs.
     size = max(1, config.batch_size * n // max(len(rows), 1))
-    return [training.Term(batches, loss), *training.pairs(train, config.pair_weight, size, _margin(network, likes))]
+    return [Term(batches, loss), *pairs(train, config.pair_weight, size, _margin(network, likes))]
 
 
 def _margin(network: ClickNetwork, likes: Likes) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

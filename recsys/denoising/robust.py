@@ -21,7 +21,8 @@ from ..data.dataset import Dataset
 from ..models.gru4rec import GRU4Rec, GRU4RecConfig
 from ..models.sasrec import SASRec, SASRecConfig
 from ..models.sequence import Sequence, spread
-from ..training import loop as training
+from ..training.config import TrainingConfig
+from ..training.terms import Term
 
 Rule = Literal["truncate", "reweight"]
 
@@ -52,13 +53,13 @@ class RobustSASRec(SASRec):
     """SASRec by truncated or re-weighted cross-entropy. In a study: `recloop.recsys.denoising.robust:RobustSASRec`."""
 
     name: ClassVar[str] = "robust_sasrec"
-    Config: ClassVar[type[training.TrainingConfig]] = RobustSASRecConfig
+    Config: ClassVar[type[TrainingConfig]] = RobustSASRecConfig
 
     def __init__(self, config: RobustSASRecConfig | None = None) -> None:
         self.robust = config or RobustSASRecConfig()
         super().__init__(self.robust)
 
-    def terms(self, network: Sequence, train: Dataset) -> list[training.Term]:
+    def terms(self, network: Sequence, train: Dataset) -> list[Term]:
         return robust(super().terms(network, train), network, train.n_items, self.robust)
 
 
@@ -66,19 +67,19 @@ class RobustGRU4Rec(GRU4Rec):
     """GRU4Rec by the same."""
 
     name: ClassVar[str] = "robust_gru4rec"
-    Config: ClassVar[type[training.TrainingConfig]] = RobustGRU4RecConfig
+    Config: ClassVar[type[TrainingConfig]] = RobustGRU4RecConfig
 
     def __init__(self, config: RobustGRU4RecConfig | None = None) -> None:
         self.robust = config or RobustGRU4RecConfig()
         super().__init__(self.robust)
 
-    def terms(self, network: Sequence, train: Dataset) -> list[training.Term]:
+    def terms(self, network: Sequence, train: Dataset) -> list[Term]:
         return robust(super().terms(network, train), network, train.n_items, self.robust)
 
 
 def robust(
-    terms: list[training.Term], network: Sequence, pad: int, config: RobustSASRecConfig | RobustGRU4RecConfig
-) -> list[training.Term]:
+    terms: list[Term], network: Sequence, pad: int, config: RobustSASRecConfig | RobustGRU4RecConfig
+) -> list[Term]:
     """Next-item terms whose first one counts its targets by their own losses; the others stay."""
     first, *others = terms
     step = 0

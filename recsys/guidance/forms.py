@@ -34,7 +34,7 @@ def distilled(score: Tensor, told: Tensor, group: Tensor, groups: int, temperatu
 
 
 def _log_softmax(logits: Tensor, group: Tensor, groups: int) -> Tensor:
-    """Log-softmax of (n,) logits within each group."""
+    """TrainingLog-softmax of (n,) logits within each group."""
     highest = logits.new_full((groups,), -torch.inf).scatter_reduce(0, group, logits.detach(), "amax")
     shifted = logits - highest[group]
     total = logits.new_zeros(groups).index_add(0, group, shifted.exp())

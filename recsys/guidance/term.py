@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from ...errors import DataError
 from ..data.dataset import Dataset, Longs
-from ..training.loop import Batch, Term
+from ..models.network import NetworkModel, PairScorer
+from ..training.batches import Batch
+from ..training.terms import Term
 from . import forms
 from .fitting import fitted_gate
 from .gates import Gate
@@ -21,7 +23,6 @@ from .inputs import check_dropout, fixed_inputs, uncertainty
 from .lists import Lists, nothing, part_of_lists
 from .pairs import ScoredPairs, widest_pairs
 from .scores import PairScores
-from .scoring import Scorer, pace, released, scorer_of, steps_an_epoch
 from .selective import Selective
 from .truth import TruthPairs, truth_pairs
 
@@ -63,17 +64,18 @@ class Guidance:
         inputs = fixed_inputs(self.scores, train, self.config.seen, self.config.cold, self.config.head)
         return Gate(self.config.gate, torch.from_numpy(inputs), epochs, self.config.budget)
 
-    def term(self, learner: Any, network: nn.Module, gate: Gate, train: Dataset) -> list[Term]:
+    def term(self, learner: NetworkModel[Any, Any], network: nn.Module, gate: Gate, train: Dataset) -> list[Term]:
         """The term, or nothing where the gate is closed, the weight 0 or no pair there."""
         config = self.config
         lists = Lists.of(self.scores, self.pairs if config.form in OF_PAIRS else None)
         if config.gate == "closed" or config.weight == 0 or not len(lists):
             return []
-        score = scorer_of(learner, network, train)
+        score: PairScorer = learner.pair_scorer(network, train)
         if "uncertainty" in config.seen and config.uncertainty == "dropout":
             check_dropout(network, learner.name)
-        whole = steps_an_epoch(learner, network, train)
-        passes, every = pace(network, config, len(lists), whole)
+        whole: int = learner.steps_an_epoch(network, train)
+        passes = config.passes or learner.term_passes
+        every = config.every or max(1, min(whole, int(learner.term_users * whole / (len(lists) * passes))))
         steps = max(1, round(whole / every))
         size = max(1, int(np.ceil(len(lists) * passes / steps)))
         met = min(len(lists), size * steps)
@@ -115,7 +117,7 @@ class Guidance:
 
     @torch.no_grad()
     def begin(
-        self, network: nn.Module, gate: Gate, score: Scorer, lists: Lists, met: Longs, rng: np.random.Generator
+        self, network: nn.Module, gate: Gate, score: PairScorer, lists: Lists, met: Longs, rng: np.random.Generator
     ) -> None:
         """What an epoch begins with: the recommender's uncertainty about what the epoch meets, the fit of the gate, a
         line of its trace. met: the lists of the epoch."""
@@ -146,13 +148,14 @@ class Guidance:
             gate.trace[reached] = torch.cat([torch.tensor(line, device=device), gate.bias[None], gate.weight])
         self.traces = [gate.trace[: reached + 1].cpu().clone()]
 
-    def end(self, learner: Any, network: nn.Module, gate: Gate, train: Dataset) -> None:
+    def end(self, learner: NetworkModel[Any, Any], network: nn.Module, gate: Gate, train: Dataset) -> None:
         """Lets the gate see every scored row as the trained network does; nothing of the training is kept alive."""
-        self.look(network, gate, scorer_of(learner, network, train), np.arange(len(self.scores)))
-        released(network)
+        score: PairScorer = learner.pair_scorer(network, train)
+        self.look(network, gate, score, np.arange(len(self.scores)))
+        score.release()
 
     @torch.no_grad()
-    def look(self, network: nn.Module, gate: Gate, score: Scorer, rows: Longs) -> None:
+    def look(self, network: nn.Module, gate: Gate, score: PairScorer, rows: Longs) -> None:
         """Takes the uncertainty about these rows of the table anew, where the gate sees it. rows: ascending."""
         if "uncertainty" not in self.config.seen or not len(rows):
             return

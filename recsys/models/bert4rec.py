@@ -9,29 +9,18 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import ConfigError
-from ..data.dataset import Dataset, Floats, Ints
-from ..training import loop as training
+from ..data.dataset import Dataset
 from ..training import losses
-from ..training.batches import pieces, windows
-from ..training.checkpoints import Arrays
+from ..training.batches import Batch, pieces, windows
+from ..training.config import TrainingConfig
 from ..training.space import Range, Space
+from ..training.terms import Term
 from .attention import Attention
-from .recommender import FitContext, fitted, with_positive_weight
-from .sequence import (
-    Sequence,
-    SequenceConfig,
-    last_scores,
-    pair_terms,
-    part_of_windows,
-    started,
-    state_vectors,
-    user_features,
-)
+from .sequence import Sequence, SequenceConfig, SequenceModel, pair_terms, part_of_windows
 
 
 class BERT4RecConfig(SequenceConfig):
@@ -58,30 +47,18 @@ class BERT4RecConfig(SequenceConfig):
         return self
 
 
-class BERT4Rec:
+class BERT4Rec(SequenceModel[BERT4RecConfig]):
     """score(u, i) = state of the hidden place after the newest item of u . vector of i; 0 without history."""
 
     name: ClassVar[str] = "bert4rec"
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
-    Config: ClassVar[type[training.TrainingConfig]] = BERT4RecConfig
+    Config: ClassVar[type[TrainingConfig]] = BERT4RecConfig
+    hidden: ClassVar[bool] = True
 
-    def __init__(self, config: BERT4RecConfig | None = None) -> None:
-        self.config = config or BERT4RecConfig()
-        self.network: Sequence | None = None
-        self.log: training.Log | None = None
-
-    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
-        self.network, self.log = training.fit(self, train, valid, context)
-
-    def build(self, train: Dataset) -> Sequence:
-        return started(self._network(train.n_items, user_features(train, self.config.embedding_size)), train)
-
-    def _network(self, n_items: int, user_vectors: Tensor | None) -> Sequence:
+    def body(self) -> nn.Module:
         c = self.config
-        body = Attention(c.embedding_size, c.max_length, c.blocks, c.heads, c.dropout, causal=False)
-        return Sequence(n_items, c.embedding_size, c.dropout, body, user_vectors, hidden=True)
+        return Attention(c.embedding_size, c.max_length, c.blocks, c.heads, c.dropout, causal=False)
 
-    def terms(self, network: Sequence, train: Dataset) -> list[training.Term]:
+    def terms(self, network: Sequence, train: Dataset) -> list[Term]:
         """Every window hides a share of its places, at least one; a history's last place is hidden more often.
 
         Recommending hides the last place, so training must meet it: of the windows that end a history half hide that
@@ -89,7 +66,7 @@ class BERT4Rec:
         """
         config, pad = self.config, train.n_items
 
-        def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+        def batches(rng: np.random.Generator) -> Iterator[Batch]:
             users, start, steps = pieces(train, config.max_length - 1, rng)
             order = rng.permutation(len(users))
             for first in range(0, len(order), config.batch_size):
@@ -114,29 +91,7 @@ class BERT4Rec:
             states = network(users, inputs)[hide[inputs != pad]]
             return losses.catalogue_softmax(states, network.items, targets, weights)
 
-        def part(batch: training.Batch, which: int, parts: int) -> tuple[training.Batch, float]:
+        def part(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
             return part_of_windows(batch, batch[2].sum(1), (3, 4), which, parts)
 
-        return [training.Term(batches, loss, part), *pair_terms(network, train, config, hidden=True)]
-
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
-
-    def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
-        return last_scores(network, users, history, self.config.max_length, hidden=True)
-
-    def item_vectors(self) -> Floats:
-        return fitted(self.name, self.network).items.detach().cpu().numpy()
-
-    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        return state_vectors(
-            fitted(self.name, self.network), users, with_positive_weight(history), self.config.max_length, hidden=True
-        )
-
-    def state(self) -> Arrays:
-        return training.state(fitted(self.name, self.network))
-
-    def restore(self, state: Arrays) -> None:
-        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
-        self.network = self._network(len(state["items"]), vectors)
-        training.restore(self.network, state)
+        return [Term(batches, loss, part), *pair_terms(network, train, config, hidden=True)]

@@ -16,17 +16,19 @@ from torch import Tensor, nn
 
 from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints
-from ..training import loop as training
 from ..training import losses
-from ..training.batches import Negatives, part_of_rows, shuffled
+from ..training.batches import Batch, Negatives, part_of_rows, shuffled
 from ..training.checkpoints import Arrays
+from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
+from ..training.terms import Term, pairs
 from .initial import start_together
-from .recommender import FitContext, fitted
+from .network import EmbeddingModel
+from .recommender import fitted
 
 
-class TripleConfig(training.TrainingConfig):
-    """What a network is told that is trained on (user, chosen item, other item)."""
+class TripleConfig(TrainingConfig):
+    """Hyperparameters of a network that is trained on triples (user, chosen item, other item)."""
 
     embedding_size: PositiveInt = 64
     """Length of a user's and an item's vector."""
@@ -109,7 +111,7 @@ def margins(all_users: Tensor, all_items: Tensor, users: Tensor, items: Tensor, 
     return (F.embedding(users, all_users) * difference).sum(1)
 
 
-def triple_terms(network: Ranker, train: Dataset, config: TripleConfig) -> list[training.Term]:
+def triple_terms(network: Ranker, train: Dataset, config: TripleConfig) -> list[Term]:
     """BPR over (user, item, other) triples, the other one drawn uniformly from what the user did not choose.
 
     l2 counts the vectors of a triple once each. A user who chose everything has no other item, and is left out.
@@ -118,7 +120,7 @@ def triple_terms(network: Ranker, train: Dataset, config: TripleConfig) -> list[
     rows = np.flatnonzero(negatives.free(train.user) > 0)
     user, item, weight = train.user[rows], train.item[rows], train.weight[rows]
 
-    def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+    def batches(rng: np.random.Generator) -> Iterator[Batch]:
         negative = negatives.draw(user, rng)[:, 0]
         for batch in shuffled(len(rows), config.batch_size, rng):
             yield user[batch], item[batch], negative[batch], weight[batch]
@@ -127,8 +129,8 @@ def triple_terms(network: Ranker, train: Dataset, config: TripleConfig) -> list[
         margin, norm = network.with_norm(users, items, others, weights / weights.sum())
         return losses.bpr(margin, torch.zeros_like(margin), weights) + config.l2 * norm
 
-    main = training.Term(batches, loss, part_of_rows)
-    return [main, *training.pairs(train, config.pair_weight, config.batch_size, network)]
+    main = Term(batches, loss, part_of_rows)
+    return [main, *pairs(train, config.pair_weight, config.batch_size, network)]
 
 
 def squared_norm(table: Tensor, codes: Tensor, weights: Tensor) -> Tensor:
@@ -137,49 +139,38 @@ def squared_norm(table: Tensor, codes: Tensor, weights: Tensor) -> Tensor:
     return counts @ table.square().sum(1)
 
 
-class BPR:
+class BPR(EmbeddingModel[Factors, BPRConfig]):
     """Matrix factorisation with an item bias under BPR-Opt; negatives are uniform over what the user did not choose."""
 
     name: ClassVar[str] = "bpr"
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
-    Config: ClassVar[type[training.TrainingConfig]] = BPRConfig
-
-    def __init__(self, config: BPRConfig | None = None) -> None:
-        self.config = config or BPRConfig()
-        self.network: Factors | None = None
-        self.log: training.Log | None = None
-
-    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
-        self.network, self.log = training.fit(self, train, valid, context)
+    Config: ClassVar[type[TrainingConfig]] = BPRConfig
+    term_users: ClassVar[int] = 96
 
     def build(self, train: Dataset) -> Factors:
         network = Factors(train.n_users, train.n_items, self.config.embedding_size, self.config.lazy)
         start_together(network.users, network.items, train)
         return network
 
-    def terms(self, network: Factors, train: Dataset) -> list[training.Term]:
-        return triple_terms(network, train, self.config)
+    def empty_network(self, state: Arrays) -> Factors:
+        return Factors(len(state["users"]), *state["items"].shape)
 
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, history)
+    def terms(self, network: Factors, train: Dataset) -> list[Term]:
+        return triple_terms(network, train, self.config)
 
     @torch.no_grad()
     def scores(self, network: Factors, users: Ints, history: Dataset) -> Floats:
         p = network.users[torch.as_tensor(users, device=network.users.device).long()]
         return torch.addmm(network.bias, p, network.items.T).float().cpu().numpy()
 
-    def item_vectors(self) -> Floats:
-        return fitted(self.name, self.network).items.detach().cpu().numpy()
+    def item_table(self, network: Factors) -> Tensor:
+        return network.items
+
+    def user_states(self, network: Factors, users: Tensor, history: Dataset) -> Tensor:
+        return F.embedding(users, network.users)
+
+    def bias(self, network: Factors) -> Tensor:
+        return network.bias
 
     def item_bias(self) -> Floats:
+        """(n_items,)."""
         return fitted(self.name, self.network).bias.detach().cpu().numpy()
-
-    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        return fitted(self.name, self.network).users.detach().cpu().numpy()[users]
-
-    def state(self) -> Arrays:
-        return training.state(fitted(self.name, self.network))
-
-    def restore(self, state: Arrays) -> None:
-        self.network = Factors(len(state["users"]), *state["items"].shape)
-        training.restore(self.network, state)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from ..data.dataset import Dataset, Floats, Ints
-from ..training.resume import Log
+from ..training.resume import TrainingLog
 
 
 @runtime_checkable
@@ -59,9 +59,9 @@ class TrainedInEpochs(Protocol):
     """A model that keeps the log of its training; None before the fit, and where nothing was trained in epochs."""
 
     @property
-    def log(self) -> Log | None: ...
+    def log(self) -> TrainingLog | None: ...
 
 
-def log_of(model: object) -> Log | None:
+def log_of(model: object) -> TrainingLog | None:
     """The training log of a fitted model, None where it has none."""
     return model.log if isinstance(model, TrainedInEpochs) else None

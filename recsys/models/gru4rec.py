@@ -8,25 +8,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from ..data.dataset import Dataset, Floats, Ints
-from ..training import loop as training
-from ..training.checkpoints import Arrays
+from ..data.dataset import Dataset
+from ..training.config import TrainingConfig
 from ..training.space import Among, Space
-from .recommender import FitContext, fitted, with_positive_weight
-from .sequence import (
-    NextItemConfig,
-    Sequence,
-    last_scores,
-    next_item_terms,
-    spread,
-    started,
-    state_vectors,
-    user_features,
-)
+from ..training.terms import Term
+from .sequence import NextItemConfig, Sequence, SequenceModel, next_item_terms, spread
 
 
 class GRU4RecConfig(NextItemConfig):
@@ -52,50 +41,14 @@ class Recurrence(nn.Module):
         return self.out(self.gru(spread(x, real))[0][real])
 
 
-class GRU4Rec:
+class GRU4Rec(SequenceModel[GRU4RecConfig]):
     """score(u, i) = state after the newest item of u . vector of i. Without history the state is 0: all items tie."""
 
     name: ClassVar[str] = "gru4rec"
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
-    Config: ClassVar[type[training.TrainingConfig]] = GRU4RecConfig
+    Config: ClassVar[type[TrainingConfig]] = GRU4RecConfig
 
-    def __init__(self, config: GRU4RecConfig | None = None) -> None:
-        self.config = config or GRU4RecConfig()
-        self.network: Sequence | None = None
-        self.log: training.Log | None = None
+    def body(self) -> nn.Module:
+        return Recurrence(self.config.embedding_size, self.config.hidden_size, self.config.layers)
 
-    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
-        self.network, self.log = training.fit(self, train, valid, context)
-
-    def build(self, train: Dataset) -> Sequence:
-        return started(self._network(train.n_items, user_features(train, self.config.embedding_size)), train)
-
-    def _network(self, n_items: int, user_vectors: Tensor | None) -> Sequence:
-        c = self.config
-        body = Recurrence(c.embedding_size, c.hidden_size, c.layers)
-        return Sequence(n_items, c.embedding_size, c.dropout, body, user_vectors)
-
-    def terms(self, network: Sequence, train: Dataset) -> list[training.Term]:
+    def terms(self, network: Sequence, train: Dataset) -> list[Term]:
         return next_item_terms(network, train, self.config)
-
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
-
-    def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
-        return last_scores(network, users, history, self.config.max_length)
-
-    def item_vectors(self) -> Floats:
-        return fitted(self.name, self.network).items.detach().cpu().numpy()
-
-    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        return state_vectors(
-            fitted(self.name, self.network), users, with_positive_weight(history), self.config.max_length
-        )
-
-    def state(self) -> Arrays:
-        return training.state(fitted(self.name, self.network))
-
-    def restore(self, state: Arrays) -> None:
-        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
-        self.network = self._network(len(state["items"]), vectors)
-        training.restore(self.network, state)

@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints, no_pairs
 from ..training.checkpoints import Arrays
-from ..training.resume import Log
+from ..training.resume import TrainingLog
 from ..training.space import Among, Range, Space
 from .capabilities import log_of
 from .neighbours import InvertedIndex, index_of, queries
@@ -73,7 +73,7 @@ class ItemToItem:
         self._model = self.config.inner()
         self.accepts = self._model.accepts - {"pairs"}
         self.index: InvertedIndex | None = None
-        self.log: Log | None = None
+        self.log: TrainingLog | None = None
 
     def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         self._model.fit(train.with_(pairs=no_pairs()), valid, context)

@@ -10,17 +10,20 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Floats, Ints
-from ..training import loop as training
 from ..training.checkpoints import Arrays
+from ..training.config import TrainingConfig
 from ..training.space import Range, Space
+from ..training.terms import Term
 from .bpr import TripleConfig, margins, squared_norm, triple_terms
 from .initial import start_together
-from .recommender import FitContext, fitted, interactions_matrix
+from .network import EmbeddingModel, PairScorer, ProductScorer, Representations
+from .recommender import fitted, interactions_matrix
 
 
 class LightGCNConfig(TripleConfig):
@@ -57,8 +60,8 @@ class Graph(nn.Module):
         self.users = nn.Parameter(torch.randn(n_users, size) * 0.1)
         self.items = nn.Parameter(torch.randn(n_items, size) * 0.1)
         self.layers, self.graph = layers, graph
-        # For a second loss of the same step: whoever sets `keeps` takes `kept` away before the next one.
-        self.keeps, self.kept = False, cast("tuple[Tensor, Tensor] | None", None)
+        # The last propagation, for a second loss of the same step; kept only where `keeps_last` is set.
+        self.keeps_last, self.last = False, cast("tuple[Tensor, Tensor] | None", None)
 
     def propagated(self) -> tuple[Tensor, Tensor]:
         """(n_users, size), (n_items, size)."""
@@ -77,8 +80,8 @@ class Graph(nn.Module):
     def forward(self, users: Tensor, items: Tensor, others: Tensor) -> Tensor:
         """x_ui - x_uj, (n,)."""
         all_users, all_items = self.propagated()
-        if self.keeps:
-            self.kept = all_users, all_items
+        if self.keeps_last:
+            self.last = all_users, all_items
         return margins(all_users, all_items, users, items, others)
 
     def with_norm(self, users: Tensor, items: Tensor, others: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,23 +91,14 @@ class Graph(nn.Module):
         return self(users, items, others), norm
 
 
-class LightGCN:
+class LightGCN(EmbeddingModel[Graph, LightGCNConfig]):
     """score(u, i) = product of the propagated vectors; the graph is that of the train interactions and their weights.
 
     Weights count twice: as edges, and in the loss of their own triple.
     """
 
     name: ClassVar[str] = "lightgcn"
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
-    Config: ClassVar[type[training.TrainingConfig]] = LightGCNConfig
-
-    def __init__(self, config: LightGCNConfig | None = None) -> None:
-        self.config = config or LightGCNConfig()
-        self.network: Graph | None = None
-        self.log: training.Log | None = None
-
-    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
-        self.network, self.log = training.fit(self, train, valid, context)
+    Config: ClassVar[type[TrainingConfig]] = LightGCNConfig
 
     def build(self, train: Dataset) -> Graph:
         size, layers = self.config.embedding_size, self.config.layers
@@ -112,11 +106,8 @@ class LightGCN:
         start_together(network.users, network.items, train)
         return network
 
-    def terms(self, network: Graph, train: Dataset) -> list[training.Term]:
+    def terms(self, network: Graph, train: Dataset) -> list[Term]:
         return triple_terms(network, train, self.config)
-
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, history)
 
     @torch.no_grad()
     def scores(self, network: Graph, users: Ints, history: Dataset) -> Floats:
@@ -124,13 +115,20 @@ class LightGCN:
         chosen = all_users[torch.as_tensor(users, device=all_users.device).long()]
         return (chosen @ all_items.T).float().cpu().numpy()
 
-    @torch.no_grad()
-    def item_vectors(self) -> Floats:
-        return fitted(self.name, self.network).propagated()[1].cpu().numpy()
+    def item_table(self, network: Graph) -> Tensor:
+        return network.propagated()[1]
 
-    @torch.no_grad()
-    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        return fitted(self.name, self.network).propagated()[0].cpu().numpy()[users]
+    def user_states(self, network: Graph, users: Tensor, history: Dataset) -> Tensor:
+        return F.embedding(users, network.propagated()[0])
+
+    def representations(self, network: Graph, users: Tensor, history: Dataset) -> Representations:
+        # The main term of the same step has propagated already, and both losses go back through it together.
+        last, network.last = network.last, None
+        all_users, all_items = last if last is not None and torch.is_grad_enabled() else network.propagated()
+        return Representations(F.embedding(users, all_users), all_items, None)
+
+    def pair_scorer(self, network: Graph, train: Dataset) -> PairScorer:
+        return _GraphScorer(self, network, train)
 
     def state(self) -> Arrays:
         """The propagated vectors: all that scoring needs."""
@@ -138,10 +136,22 @@ class LightGCN:
             users, items = fitted(self.name, self.network).propagated()
         return {"users": users.cpu().numpy(), "items": items.cpu().numpy()}
 
-    def restore(self, state: Arrays) -> None:
+    def empty_network(self, state: Arrays) -> Graph:
         users, items = state["users"], state["items"]
-        self.network = Graph(len(users), len(items), users.shape[1], layers=0, graph=None)
-        training.restore(self.network, state)
+        return Graph(len(users), len(items), users.shape[1], layers=0, graph=None)
+
+
+class _GraphScorer(ProductScorer):
+    """Keeps what the main term of a step has propagated for the pairs of the same step."""
+
+    network: Graph
+
+    def __init__(self, model: LightGCN, network: Graph, train: Dataset) -> None:
+        super().__init__(model, network, train)
+        network.keeps_last = True
+
+    def release(self) -> None:
+        self.network.keeps_last, self.network.last = False, None
 
 
 def normalised(train: Dataset) -> Tensor:

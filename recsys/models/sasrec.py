@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field, PositiveInt, model_validator
-from torch import Tensor
+from torch import nn
 
 from ...errors import ConfigError
-from ..data.dataset import Dataset, Floats, Ints
-from ..training import loop as training
-from ..training.checkpoints import Arrays
+from ..data.dataset import Dataset
+from ..training.config import TrainingConfig
 from ..training.space import Range, Space
+from ..training.terms import Term
 from .attention import Attention
-from .recommender import FitContext, fitted, with_positive_weight
-from .sequence import NextItemConfig, Sequence, last_scores, next_item_terms, started, state_vectors, user_features
+from .sequence import NextItemConfig, Sequence, SequenceModel, next_item_terms
 
 
 class SASRecConfig(NextItemConfig):
@@ -43,53 +41,18 @@ class SASRecConfig(NextItemConfig):
         return self
 
 
-class SASRec:
+class SASRec(SequenceModel[SASRecConfig]):
     """score(u, i) = state after the newest item of u . vector of i. A user without history has state 0: all items tie.
 
     Agents' user vectors enter as a linear map of them, zero at the start, added to every state of that user.
     """
 
     name: ClassVar[str] = "sasrec"
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
-    Config: ClassVar[type[training.TrainingConfig]] = SASRecConfig
+    Config: ClassVar[type[TrainingConfig]] = SASRecConfig
 
-    def __init__(self, config: SASRecConfig | None = None) -> None:
-        self.config = config or SASRecConfig()
-        self.network: Sequence | None = None
-        self.log: training.Log | None = None
-
-    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
-        self.network, self.log = training.fit(self, train, valid, context)
-
-    def build(self, train: Dataset) -> Sequence:
-        return started(self._network(train.n_items, user_features(train, self.config.embedding_size)), train)
-
-    def _network(self, n_items: int, user_vectors: Tensor | None) -> Sequence:
+    def body(self) -> nn.Module:
         c = self.config
-        body = Attention(c.embedding_size, c.max_length, c.blocks, c.heads, c.dropout, causal=True)
-        return Sequence(n_items, c.embedding_size, c.dropout, body, user_vectors)
+        return Attention(c.embedding_size, c.max_length, c.blocks, c.heads, c.dropout, causal=True)
 
-    def terms(self, network: Sequence, train: Dataset) -> list[training.Term]:
+    def terms(self, network: Sequence, train: Dataset) -> list[Term]:
         return next_item_terms(network, train, self.config)
-
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
-
-    def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
-        return last_scores(network, users, history, self.config.max_length)
-
-    def item_vectors(self) -> Floats:
-        return fitted(self.name, self.network).items.detach().cpu().numpy()
-
-    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        return state_vectors(
-            fitted(self.name, self.network), users, with_positive_weight(history), self.config.max_length
-        )
-
-    def state(self) -> Arrays:
-        return training.state(fitted(self.name, self.network))
-
-    def restore(self, state: Arrays) -> None:
-        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
-        self.network = self._network(len(state["items"]), vectors)
-        training.restore(self.network, state)

@@ -1,13 +1,14 @@
-"""What the sequence models share: item vectors, a user's own map, next-item training on every place, scores at the end.
+"""What sequence models share: item vectors, a map of user vectors, next-item training, scores of the last state.
 
-A sequence model is a body, states from item vectors, set into `Sequence`. SASRec's is causal attention, GRU4Rec's a
-recurrent network; both are trained and asked by the functions here.
+A sequence model is a body, from item vectors to states, set into `Sequence`: SASRec's is causal attention, GRU4Rec's a
+recurrent network. Its class derives from `SequenceModel` and says the body; BERT4Rec has terms of its own too.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +18,21 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Floats, Ints
-from ..training import loop as training
 from ..training import losses
-from ..training.batches import Negatives, newest, pieces, share, stretch, windows
+from ..training.batches import Batch, Negatives, newest, pieces, share, stretch, windows
+from ..training.checkpoints import Arrays
+from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
+from ..training.terms import Term, pairs
 from .dropout import Dropout
 from .initial import Axes, start_from
+from .network import EmbeddingModel, steps_of
 
 STATE_SCORES = 4_000_000
 """Values of (user, time, size) computed at once when scoring: bounds the memory of a block of users."""
 
 
-class SequenceConfig(training.TrainingConfig):
+class SequenceConfig(TrainingConfig):
     embedding_size: PositiveInt = 64
     """Length of an item's vector and of a state."""
     max_length: PositiveInt = 50
@@ -120,12 +124,12 @@ def started(network: Sequence, train: Dataset) -> Sequence:
     return network
 
 
-def next_item_terms(network: Sequence, train: Dataset, config: NextItemConfig) -> list[training.Term]:
+def next_item_terms(network: Sequence, train: Dataset, config: NextItemConfig) -> list[Term]:
     """At every place of every window the item that came next is to be told from all others, or from drawn ones."""
     pad = train.n_items
     negatives = Negatives.of(train) if config.loss != "softmax" else None
 
-    def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+    def batches(rng: np.random.Generator) -> Iterator[Batch]:
         users, start, steps = pieces(train, config.max_length, rng)
         if negatives is not None:
             some = negatives.free(users) > 0
@@ -137,29 +141,29 @@ def next_item_terms(network: Sequence, train: Dataset, config: NextItemConfig) -
             inputs, targets = seen.items[:, :-1].copy(), seen.items[:, 1:]
             real = targets != pad
             inputs[~real] = pad
-            drawn = negatives.draw(users[rows], rng, config.negatives) if negatives is not None else inputs[:, :0]
-            yield users[rows], inputs, targets[real].astype(np.int64), train.weight[seen.rows[:, 1:][real]], drawn
+            others = negatives.draw(users[rows], rng, config.negatives) if negatives is not None else inputs[:, :0]
+            yield users[rows], inputs, targets[real].astype(np.int64), train.weight[seen.rows[:, 1:][real]], others
 
-    def loss(users: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor, drawn: Tensor) -> Tensor:
+    def loss(users: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor, others: Tensor) -> Tensor:
         states = network(users, inputs)
         if config.loss == "softmax":
             return losses.catalogue_softmax(states, network.items, targets, weights)
         real = inputs != pad
-        negative = (spread(states, real) @ F.embedding(drawn, network.items).transpose(1, 2))[real]
+        negative = (spread(states, real) @ F.embedding(others, network.items).transpose(1, 2))[real]
         positive = (states * F.embedding(targets, network.items)).sum(1)
         if config.loss == "gbce":
             return losses.gbce(positive, negative, train.n_items, config.calibration, weights)
         return losses.sampled_softmax(positive, negative, weights)
 
-    def part(batch: training.Batch, which: int, parts: int) -> tuple[training.Batch, float]:
+    def part(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
         return part_of_windows(batch, (batch[1] != pad).sum(1), (2, 3), which, parts)
 
-    return [training.Term(batches, loss, part), *pair_terms(network, train, config)]
+    return [Term(batches, loss, part), *pair_terms(network, train, config)]
 
 
 def part_of_windows(
-    batch: training.Batch, targets: npt.NDArray[np.integer], by_target: tuple[int, int], which: int, parts: int
-) -> tuple[training.Batch, float]:
+    batch: Batch, targets: npt.NDArray[np.integer], by_target: tuple[int, int], which: int, parts: int
+) -> tuple[Batch, float]:
     """A stretch of a batch's windows, and its share of the weights.
 
     targets: (n,) how many each window has; by_target: the two arrays of the batch with an entry a target, weights last.
@@ -171,7 +175,7 @@ def part_of_windows(
     return mine, share(batch[by_target[1]], places)
 
 
-def pair_terms(network: Sequence, train: Dataset, config: SequenceConfig, hidden: bool = False) -> list[training.Term]:
+def pair_terms(network: Sequence, train: Dataset, config: SequenceConfig, hidden: bool = False) -> list[Term]:
     """Preference pairs act on the state at the end of the train history."""
 
     def prefer(users: Tensor, preferred: Tensor, other: Tensor) -> Tensor:
@@ -179,7 +183,7 @@ def pair_terms(network: Sequence, train: Dataset, config: SequenceConfig, hidden
         state = last_states(network, distinct.cpu().numpy().astype(np.int32), train, config.max_length, hidden)[place]
         return (state * (network.items[preferred] - network.items[other])).sum(1)
 
-    return training.pairs(train, config.pair_weight, _targets_a_batch(train, config), prefer)
+    return pairs(train, config.pair_weight, _targets_a_batch(train, config), prefer)
 
 
 def last_states(network: Sequence, users: Ints, history: Dataset, max_length: int, hidden: bool = False) -> Tensor:
@@ -201,17 +205,6 @@ def last_states(network: Sequence, users: Ints, history: Dataset, max_length: in
 
 
 @torch.no_grad()
-def state_vectors(network: Sequence, users: Ints, history: Dataset, max_length: int, hidden: bool = False) -> Floats:
-    """(n, size) `last_states`, made some users at a time."""
-    step = max(1, STATE_SCORES // (max_length * network.items.shape[1]))
-    blocks = [
-        last_states(network, users[first : first + step], history, max_length, hidden).float().cpu().numpy()
-        for first in range(0, len(users), step)
-    ]
-    return np.concatenate(blocks) if blocks else np.empty((0, network.items.shape[1]), np.float32)
-
-
-@torch.no_grad()
 def last_scores(network: Sequence, users: Ints, history: Dataset, max_length: int, hidden: bool = False) -> Floats:
     """(n, n_items) products of each user's last state with every item."""
     step = max(1, STATE_SCORES // (max_length * network.items.shape[1]))
@@ -222,7 +215,57 @@ def last_scores(network: Sequence, users: Ints, history: Dataset, max_length: in
     return torch.cat(blocks).float().cpu().numpy() if blocks else np.empty((0, len(network.items)), np.float32)
 
 
+def windows_an_epoch(train: Dataset, max_length: int) -> float:
+    """About how many windows the histories are cut into."""
+    return float((np.maximum(train.user_counts - 1, 0) / max_length + 0.5).sum())
+
+
 def _targets_a_batch(train: Dataset, config: SequenceConfig) -> int:
     """Roughly how many interactions one batch predicts."""
-    windows_an_epoch = (np.maximum(train.user_counts - 1, 0) / config.max_length + 0.5).sum()
-    return max(1, int(config.batch_size * len(train) / max(windows_an_epoch, 1)))
+    return max(1, int(config.batch_size * len(train) / max(windows_an_epoch(train, config.max_length), 1)))
+
+
+Settings = TypeVar("Settings", bound=SequenceConfig)
+
+
+class SequenceModel(EmbeddingModel[Sequence, Settings]):
+    """score(u, i) = state after the newest item of u . vector of i; 0 without history, so that all items tie.
+
+    Agents' user vectors enter as a linear map of them, zero at the start, added to every state of that user.
+    """
+
+    hidden: ClassVar[bool] = False
+    """Whether the state is that of a place to be guessed after the newest item."""
+    term_passes: ClassVar[float] = 0.2
+
+    @abstractmethod
+    def body(self) -> nn.Module:
+        """From the item vectors of real places (places, size) and `real` (batch, time) to their states."""
+
+    def build(self, train: Dataset) -> Sequence:
+        network = self._network(train.n_items, user_features(train, self.config.embedding_size))
+        return started(network, train)
+
+    def empty_network(self, state: Arrays) -> Sequence:
+        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
+        return self._network(len(state["items"]), vectors)
+
+    def _network(self, n_items: int, user_vectors: Tensor | None) -> Sequence:
+        c = self.config
+        return Sequence(n_items, c.embedding_size, c.dropout, self.body(), user_vectors, self.hidden)
+
+    def scores(self, network: Sequence, users: Ints, history: Dataset) -> Floats:
+        return last_scores(network, users, history, self.config.max_length, self.hidden)
+
+    def item_table(self, network: Sequence) -> Tensor:
+        return network.items
+
+    def user_states(self, network: Sequence, users: Tensor, history: Dataset) -> Tensor:
+        codes = users.cpu().numpy().astype(np.int32)
+        return last_states(network, codes, history, self.config.max_length, self.hidden)
+
+    def users_at_once(self, network: Sequence) -> int:
+        return max(1, STATE_SCORES // (self.config.max_length * network.items.shape[1]))
+
+    def steps_an_epoch(self, network: Sequence, train: Dataset) -> int:
+        return steps_of(windows_an_epoch(train, self.config.max_length), self.config.batch_size)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
-import pydantic
-
-from ...errors import ConfigError, DataError
-from ...settings import numbers_not_booleans
-from ..registry import MODELS
+from ...errors import DataError
+from ..registry import MODELS, class_of
 from ..training import checkpoints
-from ..training.config import ModelConfig
+from ..training.config import ModelConfig, configured
 from .recommender import Recommender
 
 
@@ -37,23 +32,7 @@ def model_class(name: str) -> type[Any]:
 
     Raises ConfigError for an unknown name, naming the nearest, and for an address that holds no recommender.
     """
-    address = MODELS.get(name, name)
-    module, colon, attribute = address.partition(":")
-    if not colon:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(MODELS)}"
-        raise ConfigError(f'model {name!r} is not known; {hint} A class of your own is named "package.module:Class"')
-    try:
-        kind = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"model {name!r} cannot be imported: {error}") from error
-    config = getattr(kind, "Config", None)
-    if not (isinstance(kind, type) and isinstance(config, type) and issubclass(config, ModelConfig)):
-        raise ConfigError(
-            f"model {name!r} is no recommender: it is not a class with a `Config` that derives from "
-            "recloop.recsys.models.ModelConfig (see docs/plug-ins.md)"
-        )
-    return kind
+    return class_of(name, MODELS, "model", ModelConfig)
 
 
 def model(name: str, **hyperparameters: Any) -> Storable:
@@ -62,18 +41,7 @@ def model(name: str, **hyperparameters: Any) -> Storable:
     Raises ConfigError for an unknown model, or a hyperparameter that is unknown (naming the nearest) or out of range.
     """
     kind = model_class(name)
-    fields = kind.Config.model_fields
-    for key in hyperparameters:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
-            raise ConfigError(f"model {name!r} has no hyperparameter {key!r}; {hint}")
-    try:
-        config = kind.Config(**numbers_not_booleans(kind.Config, hyperparameters, f"model {name!r}"))
-    except pydantic.ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"model {name!r}: {wrong}") from error
-    return cast(Storable, kind(config))
+    return cast(Storable, kind(configured(kind.Config, hyperparameters, f"model {name!r}", "hyperparameter")))
 
 
 def save(fitted: Storable, folder: Path) -> None:

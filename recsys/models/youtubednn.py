@@ -20,21 +20,19 @@ from torch import Tensor, nn
 
 from ..clicks.fields import FeatureTable, check_columns
 from ..data.dataset import Dataset, Floats, Ints
-from ..training import loop as training
 from ..training import losses
-from ..training.batches import newest, shuffled, windows
+from ..training.batches import Batch, newest, shuffled, windows
 from ..training.checkpoints import Arrays
+from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
+from ..training.terms import Term, pairs
 from .dropout import Dropout
 from .initial import Axes, start_from
-from .recommender import FitContext, fitted, with_positive_weight
+from .network import BLOCK_USERS, EmbeddingModel, blocks_of
 from .sequence import user_features
 
-BLOCK = 8_192
-"""Users whose vectors are made at once."""
 
-
-class YoutubeDNNConfig(training.TrainingConfig):
+class YoutubeDNNConfig(TrainingConfig):
     embedding_size: PositiveInt = 64
     """Length of an item's and a user's vector."""
     max_length: PositiveInt = 50
@@ -51,9 +49,9 @@ class YoutubeDNNConfig(training.TrainingConfig):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of values dropped from what the user tower reads."""
     negatives: PositiveInt = 512
-    """Items drawn for a whole batch, which every row of it shares; `sampler: batch` has the other rows' items."""
+    """Items sampled for a whole batch, which every row of it shares; `sampler: batch` has the other rows' items."""
     sampler: Literal["popularity", "uniform", "batch"] = "popularity"
-    """How they are drawn: by how often they are targets, evenly, or from the batch itself (Yi et al. 2019)."""
+    """How they are sampled: by how often they are targets, evenly, or from the batch itself (Yi et al. 2019)."""
     correction: bool = True
     """Subtract log Q(j) from every logit, Q(j) being how likely a draw is to be j (Yi et al. 2019)."""
     temperature: NonNegativeFloat = 0.0
@@ -71,6 +69,7 @@ class YoutubeDNNConfig(training.TrainingConfig):
     }
 
     def check(self, train: Dataset | None = None) -> None:
+        super().check(train)
         if train is not None and self.fields is not None:
             check_columns(train.with_(items=train.items[["item_id"]]), self.fields)
 
@@ -118,23 +117,14 @@ class Towers(nn.Module):
         return state
 
 
-class YoutubeDNN:
+class YoutubeDNN(EmbeddingModel[Towers, YoutubeDNNConfig]):
     """score(u, i) = user tower of u's last items . vector of i, or their cosine where there is a temperature.
 
     Agents' user vectors enter as a linear map of them, zero at the start, added to that user's vector.
     """
 
     name: ClassVar[str] = "youtubednn"
-    accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs", "item_vectors", "user_vectors"})
-    Config: ClassVar[type[training.TrainingConfig]] = YoutubeDNNConfig
-
-    def __init__(self, config: YoutubeDNNConfig | None = None) -> None:
-        self.config = config or YoutubeDNNConfig()
-        self.network: Towers | None = None
-        self.log: training.Log | None = None
-
-    def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
-        self.network, self.log = training.fit(self, train, valid, context)
+    Config: ClassVar[type[TrainingConfig]] = YoutubeDNNConfig
 
     def build(self, train: Dataset) -> Towers:
         codes, n_codes = user_fields(train, self.config.fields)
@@ -147,8 +137,13 @@ class YoutubeDNN:
                     start_from(table, train.item_vectors, axes)
         return network
 
-    def terms(self, network: Towers, train: Dataset) -> list[training.Term]:
-        """Each row but a user's first is told from drawn items, by the rows before it; beside it the pairs' term."""
+    def empty_network(self, state: Arrays) -> Towers:
+        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
+        n_codes = len(state["values"]) if "values" in state else 0
+        return Towers(len(state["items"]), self.config, torch.from_numpy(state["user_codes"]), n_codes, vectors)
+
+    def terms(self, network: Towers, train: Dataset) -> list[Term]:
+        """Each row but a user's first is told from sampled items, by the rows before it; beside it the pairs' term."""
         config, pad = self.config, train.n_items
         place = np.arange(len(train)) - train.indptr[train.user]
         targets = np.flatnonzero(place > 0)
@@ -157,71 +152,52 @@ class YoutubeDNN:
         likely = np.cumsum(odds)
         log_q = torch.from_numpy(np.log(np.maximum(odds, np.finfo(float).tiny)).astype(np.float32))
 
-        def batches(rng: np.random.Generator) -> Iterator[training.Batch]:
+        def batches(rng: np.random.Generator) -> Iterator[Batch]:
             for batch in shuffled(len(targets), config.batch_size, rng):
                 rows = targets[batch]
                 seen = windows(train, train.user[rows], rows - size[batch], size[batch], int(size[batch].max()), pad)
-                drawn = np.searchsorted(likely, rng.random(config.negatives) * likely[-1], side="right")
-                others = train.item[rows] if config.sampler == "batch" else drawn
+                sampled = np.searchsorted(likely, rng.random(config.negatives) * likely[-1], side="right")
+                others = train.item[rows] if config.sampler == "batch" else sampled
                 yield train.user[rows], seen.items, train.item[rows], others.astype(np.int64), train.weight[rows]
 
         def loss(users: Tensor, items: Tensor, positive: Tensor, others: Tensor, weights: Tensor) -> Tensor:
-            state, table = self._compared(network(users, items)), self._compared(network.items)
+            state, table = self._compared(network(users, items)), self.item_table(network)
             q = log_q.to(state.device) if config.correction else torch.zeros_like(log_q, device=state.device)
             chosen = (state * F.embedding(positive, table)).sum(1) - q[positive]
-            drawn = state @ F.embedding(others, table).T - q[others]
-            # The target itself, where it was drawn too, is no negative.
-            drawn = drawn.masked_fill(others == positive[:, None], -torch.inf)
-            return losses.sampled_softmax(chosen, drawn, weights)
+            sampled = state @ F.embedding(others, table).T - q[others]
+            # The target itself, where it was sampled too, is no negative.
+            sampled = sampled.masked_fill(others == positive[:, None], -torch.inf)
+            return losses.sampled_softmax(chosen, sampled, weights)
 
         def prefer(users: Tensor, preferred: Tensor, other: Tensor) -> Tensor:
             distinct, at = users.unique(return_inverse=True)
-            state = self._compared(self._states(network, distinct.cpu().numpy().astype(np.int32), train))[at]
-            table = self._compared(network.items)
+            state, table = self.user_states(network, distinct, train)[at], self.item_table(network)
             return (state * (table[preferred] - table[other])).sum(1)
 
-        return [training.Term(batches, loss), *training.pairs(train, config.pair_weight, config.batch_size, prefer)]
-
-    def score(self, users: Ints, history: Dataset) -> Floats:
-        return self.scores(fitted(self.name, self.network), users, with_positive_weight(history))
+        return [Term(batches, loss), *pairs(train, config.pair_weight, config.batch_size, prefer)]
 
     @torch.no_grad()
     def scores(self, network: Towers, users: Ints, history: Dataset) -> Floats:
-        table = self._compared(network.items).T
-        blocks = [self._compared(self._states(network, part, history)) @ table for part in _parts(users)]
+        table, device = self.item_table(network).T, network.items.device
+        blocks = [
+            self.user_states(network, torch.as_tensor(part, device=device), history) @ table
+            for part in blocks_of(users, BLOCK_USERS)
+        ]
         return torch.cat(blocks).float().cpu().numpy() if blocks else np.empty((0, len(network.items)), np.float32)
 
-    @torch.no_grad()
-    def item_vectors(self) -> Floats:
-        """(n_items, size), of length 1/sqrt(temperature) where there is one: products with users' are the scores."""
-        return self._compared(fitted(self.name, self.network).items).float().cpu().numpy()
+    def item_table(self, network: Towers) -> Tensor:
+        """Of length 1/sqrt(temperature) where there is one: products with users' states are the scores."""
+        return self._compared(network.items)
 
-    @torch.no_grad()
-    def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        """(n, size)."""
-        network, history = fitted(self.name, self.network), with_positive_weight(history)
-        blocks = [self._compared(self._states(network, part, history)).float().cpu().numpy() for part in _parts(users)]
-        return np.concatenate(blocks) if blocks else np.empty((0, self.config.embedding_size), np.float32)
-
-    def _states(self, network: Towers, users: Ints, history: Dataset) -> Tensor:
-        device = network.items.device
-        seen = newest(history, users, self.config.max_length, history.n_items)
-        return network(torch.as_tensor(users, device=device), torch.as_tensor(seen.items, device=device))
+    def user_states(self, network: Towers, users: Tensor, history: Dataset) -> Tensor:
+        codes = users.cpu().numpy().astype(np.int32)
+        seen = newest(history, codes, self.config.max_length, history.n_items)
+        return self._compared(network(users, torch.as_tensor(seen.items, device=users.device)))
 
     def _compared(self, vectors: Tensor) -> Tensor:
         if not self.config.temperature:
             return vectors
         return F.normalize(vectors, dim=-1) / self.config.temperature**0.5
-
-    def state(self) -> Arrays:
-        return training.state(fitted(self.name, self.network))
-
-    def restore(self, state: Arrays) -> None:
-        vectors = torch.from_numpy(state["user_vectors"]) if "user_vectors" in state else None
-        n_codes = len(state["values"]) if "values" in state else 0
-        codes = torch.from_numpy(state["user_codes"])
-        self.network = Towers(len(state["items"]), self.config, codes, n_codes, vectors)
-        training.restore(self.network, state)
 
 
 def user_fields(train: Dataset, fields: tuple[str, ...] | None) -> tuple[Ints, int]:
@@ -240,8 +216,3 @@ def draw_odds(targets: Ints, n_items: int, sampler: str) -> np.ndarray:
         return np.full(n_items, 1 / n_items)
     counts = np.bincount(targets, minlength=n_items).astype(np.float64)
     return counts / max(counts.sum(), 1)
-
-
-def _parts(users: Ints) -> Iterator[Ints]:
-    for first in range(0, len(users), BLOCK):
-        yield users[first : first + BLOCK]

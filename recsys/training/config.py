@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 
+from ...errors import ConfigError
+from ...settings import numbers_not_booleans
 from ..data.dataset import Dataset
+from ..registry import TERMS, class_of
 from .space import Space
+
+Settings = TypeVar("Settings", bound="Config")
 
 
 class Config(BaseModel):
@@ -86,6 +101,25 @@ class TrainingConfig(ModelConfig):
     """Lambda: what one preference pair of weight 1 counts, in interactions; 0 ignores pairs."""
     clip: NonNegativeFloat = 0.0
     """Largest norm of the gradient; 0 does not clip."""
+    terms: tuple[dict[str, dict[str, Any]], ...] = ()
+    """Loss terms beside the network's own, which add up: names, each alone or with its settings
+    (`- guidance: {weight: 0.3}`), or `package.module:Class` of one's own."""
+
+    @field_validator("terms", mode="before")
+    @classmethod
+    def _known_terms(cls, given: Any) -> Any:
+        if not isinstance(given, Sequence) or isinstance(given, str):
+            raise ValueError("write a list of loss terms, such as [guidance] or [{guidance: {weight: 0.3}}]")
+        named = [{entry: {}} if isinstance(entry, str) else entry for entry in given]
+        for entry in named:
+            if not isinstance(entry, Mapping) or len(entry) != 1:
+                raise ValueError(f"{entry!r} is not a loss term; write its name, or one name with its settings")
+            for name, settings in entry.items():
+                try:
+                    loss_term(name, settings or {})
+                except ConfigError as error:
+                    raise ValueError(str(error)) from None
+        return tuple({name: dict(settings or {})} for entry in named for name, settings in entry.items())
 
     @property
     def random(self) -> bool:
@@ -94,6 +128,11 @@ class TrainingConfig(ModelConfig):
     @property
     def in_epochs(self) -> bool:
         return True
+
+    def check(self, train: Dataset | None = None) -> None:
+        for entry in self.terms:
+            for name, settings in entry.items():
+                loss_term(name, settings).check(train)
 
     @property
     def sparse_gradients(self) -> bool:
@@ -109,3 +148,25 @@ class TrainingConfig(ModelConfig):
         own = hyperparameters.get("epochs", default)
         epochs = cls.model_fields["epochs"].default if own is None else own
         return {**hyperparameters, "epochs": epochs if most is None else min(epochs, most)}
+
+
+def configured(kind: type[Settings], values: Mapping[str, Any], where: str, noun: str) -> Settings:
+    """`values` as a `kind`. Raises ConfigError, opened by `where`, for a key (called `noun`) that is unknown, naming
+    the nearest, or a value out of range."""
+    fields = kind.model_fields
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
+            raise ConfigError(f"{where} has no {noun} {key!r}; {hint}")
+    try:
+        return kind(**numbers_not_booleans(kind, values, where))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"{where}: {wrong}") from error
+
+
+def loss_term(name: str, settings: Mapping[str, Any]) -> Any:
+    """The loss term of a name of `TERMS` or of "package.module:Class", a `LossTerm`; ConfigError for a wrong one."""
+    kind = class_of(name, TERMS, "loss term", Config)
+    return kind(configured(kind.Config, settings, f"loss term {name!r}", "setting"))

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from ...errors import ConfigError, RecloopError
 from ..data.sources import DataConfig, load_split
 from ..evaluation.ranking import evaluate
+from ..models.capabilities import log_of
 from ..models.recommender import FitContext
 from ..models.table import model, save
 from .processes import Processes, started_by_torchrun
@@ -77,22 +78,23 @@ def read(path: Path) -> TrainingFile:
 def train(asked: TrainingFile, folder: Path, processes: Processes, device: str) -> dict[str, Any]:
     """Fits and, in the first process, evaluates and saves; gives the figures, which are empty in the others."""
     ((name, settings),) = asked.model.items()
-    learner: Any = model(name, **settings)
-    if not hasattr(learner, "terms"):
+    learner = model(name, **settings)
+    if not learner.config.in_epochs:
         raise ConfigError(f"model: {name} trains no network; fit it in one process, with `recloop run` or in Python")
     split = load_split(asked.data)
     context = FitContext(asked.seed, device, asked.threads, folder, asked.track, processes)
     learner.fit(split.train, split.valid, context)
     if not processes.first:
         return {}
-    found = evaluate(learner, split, metrics=asked.metrics)
+    evaluation, log = evaluate(learner, split, metrics=asked.metrics), log_of(learner)
+    assert log is not None
     figures = {
         "model": name,
         "processes": processes.count,
-        "epochs": len(learner.log.epochs),
-        "best_epoch": learner.log.best_epoch,
-        "epoch_seconds": round(sorted(e.seconds for e in learner.log.epochs)[len(learner.log.epochs) // 2], 3),
-        **{metric: round(found.mean(metric), 6) for metric in found.metrics},
+        "epochs": len(log.epochs),
+        "best_epoch": log.best_epoch,
+        "epoch_seconds": round(sorted(e.seconds for e in log.epochs)[len(log.epochs) // 2], 3),
+        **{metric: round(evaluation.mean(metric), 6) for metric in evaluation.metrics},
     }
     save(learner, folder)
     (folder / "figures.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol
 
 import numpy as np
 import torch
@@ -20,23 +21,24 @@ from .batches import Batch, with_positive_weight
 from .config import TrainingConfig
 from .context import FitContext, check_context
 from .lazy_adam import LazyAdam
+from .loss_term import LossTerm, WithTerms
 from .processes import Processes
-from .resume import Epoch, Log, Network, Progress
+from .resume import EpochLog, Network, TrainingLog, TrainingProgress
 from .terms import Term, pairs
 from .tracking import Tracker, trackers
-from .validation import Judge, Scorer, judged, judges
+from .validation import NetworkScorer, validation_figure, validation_users
 
-__all__ = ["Batch", "Judge", "Learner", "Log", "Term", "TrainingConfig", "fit", "pairs", "restore", "state", "threads"]
+__all__ = ["Batch", "Learner", "Term", "TrainingConfig", "TrainingLog", "fit", "pairs", "restore", "state", "threads"]
 
 
-class Learner(Scorer[Network], Protocol[Network]):
-    """What a network's model tells the loop; the loop keeps the network and the weights."""
+class Learner(NetworkScorer[Network], Protocol[Network]):
+    """A network's model, as the loop sees it; the loop keeps the network and the weights. `NetworkModel` is one."""
 
     @property
     def config(self) -> TrainingConfig: ...
 
     def build(self, train: Dataset) -> Network:
-        """A fresh network; its random numbers come from torch's generator, which the loop has seeded."""
+        """A new network; its random numbers come from torch's generator, which the loop has seeded."""
 
     def terms(self, network: Network, train: Dataset) -> list[Term]:
         """The loss, main term first."""
@@ -47,38 +49,51 @@ def fit(
     train: Dataset,
     valid: Dataset | None = None,
     context: FitContext | None = None,
-) -> tuple[Network, Log]:
-    """Trains a fresh network and gives it with the weights of its best epoch.
+    extra: Sequence[LossTerm[Any]] = (),
+) -> tuple[Network, TrainingLog]:
+    """Trains a new network and gives it with the weights of its best epoch.
 
-    With `valid`, training stops after `patience` evaluations without a better NDCG@10, or what else the learner judges
-    by (`Judge`); without, the last epoch counts.
+    With `valid`, training stops after `patience` evaluations without a better NDCG@10, or the learner's own figure
+    (`ValidationMetric`); without, the last epoch counts.
     With `config.refit`, a second network is then trained on train + valid for as many epochs as were best. Interactions
     of weight 0 are absent. The process's random state and thread count are as before when this returns; the same seed,
     data, config, device and thread count give the same weights. With a `folder` every epoch is saved there, and a
     training that was cut off goes on from the last one. Several `processes` take parts of the same batches: they learn
-    what one would, but for what dropout draws. Raises DataError on empty data, ConfigError on a folder that holds
-    another training.
+    what one would, but for what dropout draws.
+
+    extra: loss terms beside the learner's own; their parameters are trained with the network and left out of it.
+    Raises DataError on empty data, ConfigError on a folder that holds another training and for a context that this
+    machine does not have.
     """
     context = context or FitContext()
     check_context(context)
+    config, processes = learner.config, context.processes
+    if extra and config.sparse_gradients:
+        raise ConfigError(
+            f"{learner.name}: {extra[0].name} reads tables as a whole, and lazy ones have sparse gradients; "
+            "set lazy: false"
+        )
+    for term in extra:
+        train, valid = term.prepare(train, valid)
     train = with_positive_weight(train)
     valid = with_positive_weight(valid) if valid is not None else None
     if not len(train):
         raise DataError(f"dataset {train.name!r}: no interaction of weight > 0 to train {learner.name} on")
-    config, processes = learner.config, context.processes
     names = context.track if processes.first else ()
-    told = config.model_dump(mode="json")
     with (
-        trackers(names, learner.name, told, context.folder) as watching,
+        trackers(names, learner.name, config.model_dump(mode="json"), context.folder) as watching,
         threads(context.threads),
         torch.random.fork_rng(devices=range(torch.cuda.device_count())),
     ):
-        network, log = _train(learner, train, valid, config.epochs, context, "training", watching)
+        trained = _train(learner, extra, train, valid, config.epochs, context, "training", watching)
+        log = trained.log
         if config.refit and valid is not None and len(valid):
             everything = with_positive_weight(together(train, valid))
-            network, again = _train(learner, everything, None, log.best_epoch, context, "refit", watching)
-            log = Log(log.epochs + again.epochs, log.best_epoch, refitted=True)
-    return network.eval(), log
+            trained = _train(learner, extra, everything, None, log.best_epoch, context, "refit", watching)
+            log = TrainingLog(log.epochs + trained.log.epochs, log.best_epoch, refitted=True)
+        for term, module in zip(extra, trained.modules, strict=True):
+            term.finish(learner, trained.network, module, train)
+    return trained.network.eval(), log
 
 
 @contextmanager
@@ -92,38 +107,53 @@ def threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@dataclass(frozen=True, slots=True)
+class _Trained(Generic[Network]):
+    """A network with its best weights, the modules of its further terms, and the log."""
+
+    network: Network
+    modules: list[nn.Module]
+    log: TrainingLog
+
+
 def _train(
     learner: Learner[Network],
+    extra: Sequence[LossTerm[Any]],
     train: Dataset,
     valid: Dataset | None,
     epochs: int,
     context: FitContext,
     stem: str,
     watching: list[Tracker],
-) -> tuple[Network, Log]:
+) -> _Trained[Network]:
     config, device, processes = learner.config, torch.device(context.device), context.processes
     torch.manual_seed(context.seed)
-    network = learner.build(train).to(device)
+    network = learner.build(train)
+    modules = [term.module(learner, network, train) for term in extra]
+    # Without further terms the network is trained alone, so that its checkpoints are those of the network.
+    whole = (WithTerms(network, modules) if modules else network).to(device)
     if config.compile:
         network.compile()
     terms = learner.terms(network, train)
+    for term, module in zip(extra, modules, strict=True):
+        terms = [*terms, *term.terms(learner, network, module, train)]
     if not processes.alone and (config.sparse_gradients or any(term.part is None for term in terms)):
         raise ConfigError(f"{learner.name}: cannot be trained by several processes as it is set; start it in one")
-    optimizer = _adam(network, config, device)
-    identity = _identity(learner, train, valid, context)
-    progress = Progress(network, optimizer, context.folder, stem, identity, processes)
+    optimizer = _adam(whole, config, device)
+    identity = _identity(learner, extra, train, valid, context)
+    progress = TrainingProgress(whole, optimizer, context.folder, stem, identity, processes)
     progress.resume()
-    processes.agree(network)
-    users = judges(valid, config.valid_users, context.seed)
+    processes.agree(whole)
+    users = validation_users(valid, config.valid_users, context.seed)
     sides = Split(train, valid, valid) if valid is not None else None
 
     while not progress.finished(epochs, config.patience):
         epoch = len(progress.epochs) + 1
         torch.manual_seed(_mixed(context.seed, epoch, processes.rank))
-        network.train()
+        whole.train()
         began = time.perf_counter()
         rng = np.random.default_rng([context.seed, epoch])
-        loss = _epoch(network, terms, optimizer, rng, device, config, processes)
+        loss = _epoch(whole, terms, optimizer, rng, device, config, processes)
         seconds = time.perf_counter() - began
         if not np.isfinite(loss):
             raise ConfigError(
@@ -132,13 +162,13 @@ def _train(
             )
         figure = float("nan")
         if sides is not None and len(users) and (epoch % config.evaluate_every == 0 or epoch == epochs):
-            network.eval()
+            whole.eval()
             with torch.no_grad():
-                figure = judged(learner, network, sides, users, processes, device)
-        progress.add(Epoch(epoch, loss, seconds, figure))
+                figure = validation_figure(learner, network, sides, users, processes, device)
+        progress.add(EpochLog(epoch, loss, seconds, figure))
         for tracker in watching:
             tracker.epoch(stem, progress.epochs[-1])
-    return progress.result()
+    return _Trained(network, modules, progress.restore_best())
 
 
 def _adam(network: nn.Module, config: TrainingConfig, device: torch.device) -> torch.optim.Optimizer:
@@ -192,13 +222,20 @@ def _part(term: Term, batch: Batch, device: torch.device, processes: Processes) 
     return share * term.loss(*(torch.as_tensor(array, device=device) for array in mine))
 
 
-def _identity(learner: Learner[Network], train: Dataset, valid: Dataset | None, context: FitContext) -> str:
-    """What must be the same for a training to be gone on with: all but the number of epochs."""
+def _identity(
+    learner: Learner[Network],
+    extra: Sequence[LossTerm[Any]],
+    train: Dataset,
+    valid: Dataset | None,
+    context: FitContext,
+) -> str:
+    """What must be the same for a training to be resumed: everything but the number of epochs and the patience."""
     if context.folder is None:
         return ""
     facts = {
-        "model": learner.name,
-        "config": learner.config.model_dump(mode="json", exclude={"epochs", "patience"}),
+        "format": 2,
+        "model": "+".join([learner.name, *(term.identity() for term in extra)]),
+        "config": learner.config.model_dump(mode="json", exclude={"epochs", "patience", "terms"}),
         "train": train.fingerprint,
         "valid": valid.fingerprint if valid is not None else None,
         "seed": context.seed,

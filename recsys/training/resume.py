@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,33 +18,33 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
-    """One line of the training log. `seconds` are of training alone; `judged` is what the validation side was worth.
+class EpochLog:
+    """One line of the training log. `seconds` are of training alone; `validation` is the figure of the validation side:
 
-    That is NDCG@10, or what the learner judges by; the higher the better, NaN where nothing was evaluated.
+    NDCG@10, or the learner's own; the higher the better, NaN where nothing was evaluated.
     """
 
     epoch: int
     loss: float
     seconds: float
-    judged: float
+    validation: float
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class TrainingLog:
     """How a training went. `best_epoch` is the one whose weights were kept, counted from 1."""
 
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochLog, ...]
     best_epoch: int
     refitted: bool = False
 
 
-class Progress(Generic[Network]):
+class TrainingProgress:
     """The log so far, the best weights, and their copy on disk."""
 
     def __init__(
         self,
-        network: Network,
+        network: nn.Module,
         optimizer: torch.optim.Optimizer,
         folder: Path | None,
         stem: str,
@@ -53,27 +53,28 @@ class Progress(Generic[Network]):
     ) -> None:
         self.network, self.optimizer = network, optimizer
         self.folder, self.stem, self.identity, self.processes = folder, stem, identity, processes
-        self.epochs: list[Epoch] = []
+        self.epochs: list[EpochLog] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
-        self.best_judged = float("-inf")
+        self.best_validation = float("-inf")
 
     def finished(self, epochs: int, patience: int) -> bool:
-        since = [e for e in self.epochs[self.best_epoch :] if not np.isnan(e.judged)]
+        since = [e for e in self.epochs[self.best_epoch :] if not np.isnan(e.validation)]
         return len(self.epochs) >= epochs or len(since) >= patience
 
-    def add(self, epoch: Epoch) -> None:
+    def add(self, epoch: EpochLog) -> None:
         self.epochs.append(epoch)
-        if epoch.judged > self.best_judged:
-            self.best_judged, self.best_epoch = epoch.judged, epoch.epoch
+        if epoch.validation > self.best_validation:
+            self.best_validation, self.best_epoch = epoch.validation, epoch.epoch
             self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         if self.folder is not None and self.processes.first:
             self._write()
 
-    def result(self) -> tuple[Network, Log]:
+    def restore_best(self) -> TrainingLog:
+        """Puts the best weights back into the network and gives the log."""
         if self.best:
             self.network.load_state_dict(self.best)
-        return self.network, Log(tuple(self.epochs), self.best_epoch or len(self.epochs))
+        return TrainingLog(tuple(self.epochs), self.best_epoch or len(self.epochs))
 
     def resume(self) -> None:
         stored = self.processes.from_first(self._stored)
@@ -98,10 +99,11 @@ class Progress(Generic[Network]):
         self.best = groups["best"]
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.epochs = [
-            Epoch(**{**e, "judged": float("nan") if e["judged"] is None else e["judged"]}) for e in facts["epochs"]
+            EpochLog(**{**e, "validation": float("nan") if e["validation"] is None else e["validation"]})
+            for e in facts["epochs"]
         ]
         self.best_epoch = facts["best_epoch"]
-        self.best_judged = self.epochs[self.best_epoch - 1].judged if self.best_epoch else float("-inf")
+        self.best_validation = self.epochs[self.best_epoch - 1].validation if self.best_epoch else float("-inf")
 
     def _stored(self) -> tuple[checkpoints.Arrays, dict[str, Any]] | None:
         if self.folder is None or not checkpoints.exists(self.folder, self.stem):
@@ -116,7 +118,7 @@ class Progress(Generic[Network]):
             tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
         lines = [asdict(e) for e in self.epochs]
         for line in lines:
-            line["judged"] = None if np.isnan(line["judged"]) else line["judged"]
+            line["validation"] = None if np.isnan(line["validation"]) else line["validation"]
         arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
         facts = {"identity": self.identity, "best_epoch": self.best_epoch, "epochs": lines}
         checkpoints.write(self.folder, self.stem, arrays, facts)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import ConfigError
-from .resume import Epoch
+from .resume import EpochLog
 
 
 class Tracker(Protocol):
     """Watches the one training loop. `stem` is the training's part: `training`, or `refit`."""
 
-    def epoch(self, stem: str, epoch: Epoch) -> None: ...
+    def epoch(self, stem: str, epoch: EpochLog) -> None: ...
 
     def close(self) -> None: ...
 
@@ -48,10 +48,10 @@ def _tracker(name: str, model: str, config: Mapping[str, Any], folder: Path | No
         raise ConfigError(f"track: {name} is not installed ({error}); run `pip install 'recloop[{name}]'`") from error
 
 
-def figures(epoch: Epoch) -> dict[str, float]:
-    """What is shown of an epoch; `judged` only where the validation side was evaluated."""
+def figures(epoch: EpochLog) -> dict[str, float]:
+    """Figures of an epoch by name; `validation` only where that side was evaluated."""
     shown = {"loss": epoch.loss, "seconds": epoch.seconds}
-    return shown if math.isnan(epoch.judged) else shown | {"judged": epoch.judged}
+    return shown if math.isnan(epoch.validation) else shown | {"validation": epoch.validation}
 
 
 class TensorBoard:
@@ -64,7 +64,7 @@ class TensorBoard:
         self.writer.add_text("model", model)
         self.writer.add_text("config", "\n".join(f"    {key}: {value}" for key, value in config.items()))
 
-    def epoch(self, stem: str, epoch: Epoch) -> None:
+    def epoch(self, stem: str, epoch: EpochLog) -> None:
         for name, value in figures(epoch).items():
             self.writer.add_scalar(f"{stem}/{name}", value, epoch.epoch)
         self.writer.flush()
@@ -94,7 +94,7 @@ class MLflow:
             self.client.log_param(self.run, key, value)
         kept.write_text(self.run, encoding="utf-8")
 
-    def epoch(self, stem: str, epoch: Epoch) -> None:
+    def epoch(self, stem: str, epoch: EpochLog) -> None:
         for name, value in figures(epoch).items():
             self.client.log_metric(self.run, f"{stem}.{name}", value, step=epoch.epoch)
 

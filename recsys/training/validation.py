@@ -1,4 +1,4 @@
-"""What the validation side says of a network in the middle of its training: NDCG@10, or what its model judges by."""
+"""The figure of the validation side during a training: NDCG@10, or the model's own."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ..evaluation.ranking import evaluate
 from .processes import Processes
 from .resume import Network
 
-Judged = TypeVar("Judged", bound=nn.Module, contravariant=True)
+Evaluated = TypeVar("Evaluated", bound=nn.Module, contravariant=True)
 
 
-class Scorer(Protocol[Judged]):
+class NetworkScorer(Protocol[Evaluated]):
     """Of a model, what it takes to rank with its network."""
 
     name: ClassVar[str]
 
-    def scores(self, network: Judged, users: Ints, history: Dataset) -> Floats:
+    def scores(self, network: Evaluated, users: Ints, history: Dataset) -> Floats:
         """(len(users), n_items), as `Recommender.score`; called without gradients and in evaluation mode."""
 
 
 @runtime_checkable
-class Judge(Protocol[Judged]):
-    """A learner that says itself what its validation side is worth; of every other one it is NDCG@10."""
+class ValidationMetric(Protocol[Evaluated]):
+    """A learner with a validation figure of its own; every other one has NDCG@10."""
 
-    def judged(self, network: Judged, train: Dataset, valid: Dataset, ranked: Callable[[], float]) -> float:
-        """A figure, the higher the better; called without gradients and in evaluation mode. `ranked` gives NDCG@10."""
+    def validation_figure(self, network: Evaluated, train: Dataset, valid: Dataset, ndcg: Callable[[], float]) -> float:
+        """The higher the better; called without gradients and in evaluation mode. `ndcg` computes NDCG@10."""
 
 
-def judges(valid: Dataset | None, most: int, seed: int) -> Ints:
-    """The users of the validation side who are ranked, at most so many: drawn by the seed where there are more."""
+def validation_users(valid: Dataset | None, most: int, seed: int) -> Ints:
+    """At most `most` users with something held out, sampled by the seed where there are more."""
     if valid is None:
         return np.empty(0, np.int32)
     users = np.flatnonzero(valid.user_counts).astype(np.int32)
@@ -45,17 +45,17 @@ def judges(valid: Dataset | None, most: int, seed: int) -> Ints:
     return users
 
 
-def judged(
-    learner: Scorer[Network],
+def validation_figure(
+    learner: NetworkScorer[Network],
     network: Network,
     sides: Split,
     users: Ints,
     processes: Processes,
     device: torch.device,
 ) -> float:
-    """What the validation side is worth. Processes rank a part of the users each, and take the first one's figure."""
+    """The learner's figure of the validation side. Processes rank a part of the users each; the first one's counts."""
 
-    def ranked() -> float:
+    def ndcg() -> float:
         part = users[processes.rank :: processes.count]
         ranking = evaluate(_InTraining(learner, network), sides, metrics=["ndcg@10"], side="valid", users=part)
         values = ranking.values("ndcg@10")
@@ -65,7 +65,10 @@ def judged(
         figure, count = total.tolist()
         return figure / count if count else float("nan")
 
-    figure = learner.judged(network, sides.train, sides.valid, ranked) if isinstance(learner, Judge) else ranked()
+    if isinstance(learner, ValidationMetric):
+        figure = learner.validation_figure(network, sides.train, sides.valid, ndcg)
+    else:
+        figure = ndcg()
     return processes.from_first(lambda: figure)
 
 
@@ -73,7 +76,7 @@ def judged(
 class _InTraining(Generic[Network]):
     """A network in the middle of its training, as evaluation sees it."""
 
-    learner: Scorer[Network]
+    learner: NetworkScorer[Network]
     network: Network
 
     @property

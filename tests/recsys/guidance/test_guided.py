@@ -17,6 +17,7 @@ SETTINGS = {
     "sasrec": SMALL | {"batch_size": 16, "blocks": 1, "max_length": 8},
     "gru4rec": SMALL | {"batch_size": 16, "hidden_size": 8, "max_length": 8},
     "bert4rec": SMALL | {"batch_size": 16, "blocks": 1, "max_length": 8},
+    "youtubednn": SMALL | {"hidden": (8,), "negatives": 16},
     "fm": SMALL,
     "deepfm": SMALL | {"layers": (8,)},
     "xdeepfm": SMALL,

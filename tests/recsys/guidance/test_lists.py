@@ -103,14 +103,14 @@ def test_the_propagation_that_both_losses_share_gives_the_gradients_of_two():
     def trained():
         one = Guided(GuidedConfig(model="lightgcn", settings=SMALL, gate="open", weight=1.0), everything())
         one.fit(SPLIT.train, None, FitContext(seed=1))
-        assert one.base.network.kept is None
+        assert one.base.network.last is None
         return one.score(np.arange(40, dtype=np.int32), SPLIT.train)
 
     shared = trained()
     keeping = Graph.__setattr__
     with pytest.MonkeyPatch.context() as patch:
-        # What is kept is lost again: the guidance then propagates by itself.
-        patch.setattr(Graph, "__setattr__", lambda self, name, to: keeping(self, name, None if name == "kept" else to))
+        # What the main term propagated is lost: the guidance then propagates by itself.
+        patch.setattr(Graph, "__setattr__", lambda self, name, to: keeping(self, name, None if name == "last" else to))
         apart = trained()
     np.testing.assert_allclose(shared, apart, rtol=1e-4, atol=1e-5)
 

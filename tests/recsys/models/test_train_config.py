@@ -17,7 +17,7 @@ from recloop.settings import checked
         ({"seeds": [True]}, "seeds.0 is a number, not true or false"),
         ({"models": []}, "models: write a list of models"),
         ({"models": [5]}, "5 is not a model"),
-        ({"models": ["os:getcwd"]}, "is no recommender"),
+        ({"models": ["os:getcwd"]}, "cannot be used: it is not a class"),
         ({"models": [":BPR"]}, "cannot be imported"),
         ({"models": [{"bpr": {"epochs": True}}]}, "epochs is a number, not true or false"),
         ({"models": [{"guided": {"settings": {"epochs": True}}}]}, "epochs is a number, not true or false"),

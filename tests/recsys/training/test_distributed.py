@@ -52,7 +52,7 @@ def apart(name, settings, out, *kept):
 
 
 def alike(told, learner):
-    epochs = np.array([(e.loss, e.judged) for e in learner.log.epochs])
+    epochs = np.array([(e.loss, e.validation) for e in learner.log.epochs])
     np.testing.assert_allclose(np.array(told["epochs"]), epochs, rtol=2e-4, atol=1e-6)
     assert told["best"] == learner.log.best_epoch
     for name, value in state(learner.network).items():
@@ -104,7 +104,7 @@ def test_a_training_of_two_processes_that_was_cut_off_goes_on(tmp_path):
     for told in both:
         alike(told, whole)
     again = fitted("gru4rec", settings, kept, Processes())
-    assert [(e.loss, e.judged) for e in again.log.epochs] == [tuple(e) for e in both[0]["epochs"]]
+    assert [(e.loss, e.validation) for e in again.log.epochs] == [tuple(e) for e in both[0]["epochs"]]
 
 
 @pytest.mark.slow

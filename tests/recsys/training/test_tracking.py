@@ -25,8 +25,8 @@ def test_tensorboard_gets_the_losses_and_what_validation_was_worth(tmp_path):
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     losses = [(e.step, e.value) for e in events.Scalars("training/loss")]
     assert losses == [(e.epoch, pytest.approx(e.loss, rel=1e-5)) for e in log.epochs]
-    judged = [(e.step, e.value) for e in events.Scalars("training/judged")]
-    assert judged == [(e.epoch, pytest.approx(e.judged, rel=1e-5)) for e in log.epochs[1:]]
+    figures = [(e.step, e.value) for e in events.Scalars("training/validation")]
+    assert figures == [(e.epoch, pytest.approx(e.validation, rel=1e-5)) for e in log.epochs[1:]]
 
 
 def test_mlflow_gets_one_run_that_a_resumed_training_goes_on_with(tmp_path, monkeypatch):

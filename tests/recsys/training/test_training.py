@@ -11,9 +11,9 @@ from recloop.recsys.data.dataset import PAIR_COLUMNS, Dataset, together
 from recloop.recsys.models import FitContext, model
 from recloop.recsys.models.contract import two_tastes
 from recloop.recsys.training import loop as training
-from recloop.recsys.training import validation as judging
 from recloop.recsys.training.batches import shuffled
 from recloop.recsys.training.loop import Term, TrainingConfig
+from recloop.recsys.training.validation import validation_users
 from torch import nn
 
 
@@ -111,7 +111,7 @@ def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best_we
     learner.steps = -(-len(split.train) // 16)
     network, log = training.fit(learner, split.train, split.valid)
     assert (len(log.epochs), log.best_epoch) == (7, 4)
-    np.testing.assert_allclose([e.judged for e in log.epochs], quality[:7], atol=0.05)
+    np.testing.assert_allclose([e.validation for e in log.epochs], quality[:7], atol=0.05)
     four, _ = training.fit(Regression(epochs=4), split.train)
     np.testing.assert_array_equal(weights_of(network), weights_of(four))
 
@@ -119,13 +119,13 @@ def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best_we
 def test_without_a_validation_side_the_last_epoch_counts(split):
     _, log = training.fit(Regression(epochs=4), split.train)
     assert (len(log.epochs), log.best_epoch, log.refitted) == (4, 4, False)
-    assert all(np.isnan(e.judged) for e in log.epochs)
+    assert all(np.isnan(e.validation) for e in log.epochs)
     assert log.epochs[-1].loss < log.epochs[0].loss
 
 
 def test_evaluations_can_be_spaced_and_the_last_epoch_is_always_judged(split):
     _, log = training.fit(Regression(epochs=7, evaluate_every=3), split.train, split.valid)
-    assert [e.epoch for e in log.epochs if not np.isnan(e.judged)] == [3, 6, 7]
+    assert [e.epoch for e in log.epochs if not np.isnan(e.validation)] == [3, 6, 7]
 
 
 def test_dropout_is_on_in_training_and_off_while_the_validation_side_is_ranked(split):
@@ -193,7 +193,7 @@ def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(split, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         training.fit(learner(breaks_at=4), split.train, split.valid, kept)
     resumed, again = training.fit(learner(), split.train, split.valid, kept)
-    assert [(e.loss, e.judged) for e in again.epochs] == [(e.loss, e.judged) for e in log.epochs]
+    assert [(e.loss, e.validation) for e in again.epochs] == [(e.loss, e.validation) for e in log.epochs]
     for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
@@ -241,7 +241,7 @@ def test_threads_are_set_inside_and_put_back():
 
 
 def test_a_large_validation_side_is_sampled_by_the_seed(split):
-    users = [judging.judges(split.valid, 7, seed) for seed in (0, 0, 1)]
+    users = [validation_users(split.valid, 7, seed) for seed in (0, 0, 1)]
     assert [len(u) for u in users] == [7, 7, 7]
     assert (users[0] == users[1]).all()
     assert (users[0] != users[2]).any()

@@ -36,7 +36,7 @@ def main():
     name, settings, out, kept = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]
     with started_by_torchrun() as (processes, device):
         learner = fitted(name, settings, Path(kept[0]) if kept else None, processes, device)
-        epochs = [(e.loss, e.judged) for e in learner.log.epochs]
+        epochs = [(e.loss, e.validation) for e in learner.log.epochs]
         weights = {key: value.tolist() for key, value in state(learner.network).items()}
         told = {"count": processes.count, "epochs": epochs, "best": learner.log.best_epoch, "weights": weights}
     (out / f"{processes.rank}.json").write_text(json.dumps(told | {"threads_left": gloo_threads()}))
