@@ -34,7 +34,7 @@ VERBS = {
     "cache_prune": "simulators.inspection.cache",
     "prompts_list": "simulators.inspection.prompts",
     "prompts_show": "simulators.inspection.prompts",
-    "prompts_render": "simulators.inspection.prompts",
+    "prompts_render": "simulators.inspection.prompt_rendering",
 }
 """Verb -> the module it lives in; imported when first used, for torch and chromadb take seconds."""
 

@@ -1,10 +1,13 @@
-"""Settings from files and options, checked: an unknown key is refused with the nearest name that exists."""
+"""Settings from files and options: unknown and duplicate keys are refused, with the nearest name that exists.
+
+Top-level keys that begin with `x-` are for the user: YAML anchors can stand there. They are not read.
+"""
 
 from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -16,8 +19,40 @@ from .errors import ConfigError
 Model = TypeVar("Model", bound=BaseModel)
 
 
+OWN_KEYS = "x-"
+"""What the top-level keys that recloop does not read begin with."""
+
+
+class DuplicateKey(yaml.YAMLError):
+    """A key stands twice in one mapping; the message names the key and its lines."""
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a key that stands twice in one mapping is an error and not the last value's.
+
+    Keys that come through a merge (`<<: *anchor`) may be overridden, as YAML defines it.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line = key.start_mark.line + 1
+            if (first := lines.get((key.tag, key.value))) is not None:
+                where = f"line {line}" if first == line else f"lines {first} and {line}"
+                raise DuplicateKey(f"key {key.value!r} stands twice, on {where}; keep one of them")
+            lines[key.tag, key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(text: str) -> Any:
+    """The value of a YAML text. Raises yaml.YAMLError, also for a key that stands twice."""
+    return yaml.load(text, Loader=UniqueKeyLoader)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping. Raises ConfigError that names file and line."""
+    """A YAML file's mapping, without its `x-` keys. Raises ConfigError that names file and line."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -25,14 +60,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     try:
-        values = yaml.safe_load(text)
+        values = load_yaml(text)
+    except DuplicateKey as error:
+        raise ConfigError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {type(values).__name__}, expected keys and values such as `name: my-study`")
-    return values
+    return own_keys_dropped(values)
+
+
+def own_keys_dropped(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` without the user's own `x-` keys."""
+    return {key: value for key, value in values.items() if not str(key).startswith(OWN_KEYS)}
 
 
 def with_settings(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
@@ -57,7 +99,9 @@ def with_settings(values: Mapping[str, Any], assignments: Sequence[str]) -> dict
             else:
                 raise ConfigError(f"--set {assignment}: {'.'.join(parents[: depth + 1])} is not in the settings")
         try:
-            value = yaml.safe_load(text)
+            value = load_yaml(text)
+        except DuplicateKey as error:
+            raise ConfigError(f"--set {assignment}: {error}") from None
         except yaml.YAMLError:
             raise ConfigError(f"--set {assignment}: {text!r} is not a YAML value") from None
         if isinstance(place, dict):

@@ -22,11 +22,11 @@ def prompts_list(prompts: Wordings = None, as_json: Json = False) -> None:
     """Every prompt with its version and what it is for."""
     from ..simulators.inspection import prompts as wordings
 
-    found = wordings.prompts_list(prompts)
+    entries = wordings.prompts_list(prompts)
     if as_json:
-        return print_json(found)
+        return print_json(entries)
     table = Table("prompt", "digest", "notes")
-    for entry in found:
+    for entry in entries:
         table.add_row(entry["name"], entry["digest"], entry["notes"].lstrip("# "))
     Console().print(table)
 
@@ -40,8 +40,8 @@ def prompts_show(
     """One prompt as its file has it."""
     from ..simulators.inspection import prompts as wordings
 
-    shown = wordings.prompts_show(name, prompts)
-    print_json(shown) if as_json else print(f"{shown['text'].rstrip()}\n\n(digest {shown['digest']})")
+    prompt = wordings.prompts_show(name, prompts)
+    print_json(prompt) if as_json else print(f"{prompt['text'].rstrip()}\n\n(digest {prompt['digest']})")
 
 
 @app.command("render", epilog=example("recloop prompts render setwise/assess examples/bazaar.yaml"))
@@ -53,11 +53,11 @@ def prompts_render(
     as_json: Json = False,
 ) -> None:
     """A prompt with a real user's facts filled in. No model is called."""
-    from ..simulators.inspection import prompts as wordings
+    from ..simulators.inspection import prompt_rendering
 
-    shown = wordings.prompts_render(name, study, user, settings or [])
+    rendered = prompt_rendering.prompts_render(name, study, user, settings or [])
     if as_json:
-        return print_json(shown)
-    for message in shown["messages"]:
+        return print_json(rendered)
+    for message in rendered["messages"]:
         print(f"--- {message['role']}\n{message['content']}")
-    print(f"--- ({shown['name']}@{shown['digest']}, {shown['task']})")
+    print(f"--- ({rendered['name']}@{rendered['digest']}, {rendered['task']})")

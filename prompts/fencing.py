@@ -32,7 +32,7 @@ def clean(text: str, limit: int = 2000) -> str:
     if not _ORDINARY.fullmatch(text):
         text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n")
         if not text.replace("\n", " ").isprintable():
-            text = "".join(_shown(character) for character in text)
+            text = "".join(_printable(character) for character in text)
         text = _TEMPLATE.sub(lambda match: f"{match[0]} " if match[0] != ">" else " >", text)
         text = _BLANK_LINES.sub("\n\n", text)
     text = _BLANK.sub(" ", text).strip()
@@ -51,13 +51,13 @@ def inline(text: str, limit: int = 200) -> str:
 
 def fence(text: str, limit: int = 2000) -> str:
     """`text` cleaned, between two lines of backticks, one more than any run inside it: the text cannot close them."""
-    shown = clean(text, limit)
-    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    cleaned = clean(text, limit)
+    longest = max((len(run) for run in re.findall(r"`+", cleaned)), default=0)
     ticks = "`" * max(3, longest + 1)
-    return f"{ticks}\n{shown}\n{ticks}"
+    return f"{ticks}\n{cleaned}\n{ticks}"
 
 
-def _shown(character: str) -> str:
+def _printable(character: str) -> str:
     if character in "\n\t" or character in _KEPT_FORMAT:
         return character
     match unicodedata.category(character):

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from recloop.errors import ConfigError
 from recloop.settings import checked, read_yaml, with_settings
+from recloop.simulators.refining.config import read_config
 from recloop.simulators.studies.study import read_study
 
 
@@ -196,3 +197,95 @@ def test_an_assignment_reaches_the_study(tmp_path: Path) -> None:
     assert study.train.epochs == 3
     assert study.steps[0]["setwise"]["rounds"] == 1
     assert study.folder == Path("elsewhere/a")
+
+
+# --- duplicate keys, keys of the user's own, numbers ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: a\ndata: {}\nname: b\n", "key 'name' stands twice, on lines 1 and 3"),
+        ("name: a\nbudget: {calls: 5, calls: 500000}\n", "key 'calls' stands twice, on line 2"),
+        ("steps:\n- setwise:\n    rounds: 1\n    rounds: 2\n", "key 'rounds' stands twice, on lines 3 and 4"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_lines(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        read_yaml(file)
+
+
+def test_a_key_that_stands_twice_in_an_assignment_is_refused() -> None:
+    with pytest.raises(ConfigError, match="key 'a' stands twice"):
+        with_settings({}, ["train={a: 1, a: 2}"])
+
+
+def test_anchors_may_stand_under_keys_of_the_users_own(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "x-model: &model {provider: offline, concurrency: 3}\nname: a\ndata: {}\nllm: {<<: *model, concurrency: 4}\n",
+        encoding="utf-8",
+    )
+    assert read_study(file).llm.concurrency == 4
+    with pytest.raises(ConfigError, match=r"unknown key 'data.x-own'"):
+        read_study(file, ["data.x-own=1"])
+
+
+def test_a_boolean_is_no_number_in_any_section_of_a_study(tmp_path: Path) -> None:
+    for section, key in (("train", "epochs"), ("llm", "concurrency"), ("evaluate", "draws"), ("run", "shards")):
+        values = {"name": "a", "data": {}, section: {key: True}}
+        with pytest.raises(ConfigError, match=f"study: {section}.{key} is a number, not true or false"):
+            read_study(values)
+
+
+# --- studies as dicts, wordings ---------------------------------------------------------------------------------------
+
+
+def test_a_study_is_read_from_a_dict_and_settings_are_made_on_it() -> None:
+    study = read_study({"name": "a", "data": {"source": "bazaar"}, "x-note": "mine"}, ["train.epochs=3"])
+    assert (study.name, study.train.epochs) == ("a", 3)
+    with pytest.raises(ConfigError, match="study: unknown key 'trian'; did you mean 'train'"):
+        read_study({"name": "a", "data": {}, "trian": {}})
+
+
+def test_a_folder_of_wordings_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="prompts: nowhere is not a folder"):
+        read_study({"name": "a", "data": {}, "prompts": "nowhere"})
+    with pytest.raises(ConfigError, match="prompts: nowhere is not a folder"):
+        read_config({"prompts": "nowhere"}, None, [])
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("setwise/asess.md", "no step reads a prompt 'setwise/asess'; did you mean 'setwise/assess'"),
+        ("setwise/other.md", "no step reads a prompt 'setwise/other'"),
+        ("pieces/itm.md", "no step reads a prompt 'pieces/itm'"),
+        ("setwise/assess.txt", "holds no Markdown file"),
+    ],
+)
+def test_a_wording_that_no_step_would_read_is_refused_with_the_nearest_name(
+    tmp_path: Path, file: str, message: str
+) -> None:
+    path = tmp_path / "wordings" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("notes\n## System\na\n## User\nb\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        read_study({"name": "a", "data": {}, "prompts": str(tmp_path / "wordings")})
+    with pytest.raises(ConfigError, match=message):
+        read_config({"prompts": str(tmp_path / "wordings")}, None, [])
+
+
+def test_wordings_of_shipped_prompts_own_pieces_and_notes_are_accepted(tmp_path: Path) -> None:
+    for name, text in {
+        "setwise/assess": "## System\n{% include 'pieces/mine.md' %}\n## User\nb\n",
+        "pieces/mine": "a piece",
+        "README": "what these are",
+        "my_agent/judge": "## System\na\n## User\nb\n",
+    }.items():
+        path = tmp_path / f"{name}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert read_study({"name": "a", "data": {}, "prompts": str(tmp_path)}).prompts == tmp_path

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ...errors import ConfigError
+from ...settings import load_yaml
 from .types import Usage
 
 
@@ -40,7 +41,7 @@ _PRICES = TypeAdapter(dict[str, Price])
 def read_prices(path: Path) -> Prices:
     """The price table in a YAML or JSON file. Raises ConfigError naming file and entry."""
     try:
-        table: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table: Any = load_yaml(path.read_text(encoding="utf-8"))
         return _PRICES.validate_python(table or {})
     except OSError as error:
         raise ConfigError(f"price file {path}: {error.strerror}") from None

@@ -26,6 +26,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
 
 from ...errors import ConfigError, RecloopError
+from ...settings import load_yaml
 from ..data.sources import DataConfig, load_split
 from ..evaluation.ranking import evaluate
 from ..models.capabilities import log_of
@@ -65,7 +66,7 @@ class TrainingFile(BaseModel):
 def read(path: Path) -> TrainingFile:
     """The file's contents; ConfigError names the key that is wrong."""
     try:
-        return TrainingFile(**(yaml.safe_load(path.read_text(encoding="utf-8")) or {}))
+        return TrainingFile(**(load_yaml(path.read_text(encoding="utf-8")) or {}))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a training file") from error
     except (yaml.YAMLError, TypeError) as error:

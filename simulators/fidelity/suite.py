@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 from ...atomic import write_text
-from ...errors import RunError
 from ...recsys.data import Split, together
 from ...recsys.data.sources import load_split
 from ..batch.event_loop import run_async
 from ..batch.progress import Silent, Watcher
 from ..studies.agent_runner import open_runner
 from ..studies.run import STUDY, study_text
-from ..studies.study import Study, read_study
+from ..studies.study import AnyStudy, Study, study_of
 from .agentcf import agentcf
 from .bench import Bench
 from .canaries import canaries
@@ -42,7 +40,7 @@ PROTOCOLS: dict[str, Callable[[Bench], Awaitable[Outcome]]] = {
 
 
 def fidelity(
-    study: Study | Path | str,
+    study: AnyStudy,
     settings: Sequence[str] = (),
     *,
     plots: bool = True,
@@ -58,10 +56,7 @@ def fidelity(
     A spent budget or a refused key ends the run early: `Report.stopped` says why, the protocols before it are
     reported, and the same call resumes. Raises ConfigError, DataError and RunError for what the caller has to mend.
     """
-    if not isinstance(study, Study):
-        study = read_study(study, settings)
-    elif settings:
-        raise RunError("settings change a study file's values; give the path, or make a changed Study")
+    study = study_of(study, settings)
     split = load_split(study.data)
     watch = progress if progress is not None else Silent()
     study.folder.mkdir(parents=True, exist_ok=True)

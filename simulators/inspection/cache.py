@@ -28,7 +28,7 @@ from ..batch.event_loop import run_async
 from ..batch.records import read_records
 from ..studies.agent_runner import CACHE, folder_of
 from ..studies.steps import AgentContext, make_agent
-from ..studies.study import Study, read_study
+from ..studies.study import AnyStudy, Study, study_of
 
 DAY = 86_400.0
 
@@ -41,7 +41,7 @@ def cache_stats(out: Path | str = "runs") -> dict[str, Any]:
 
 
 def cache_explain(
-    study: Study | Path | str, task: str | None = None, settings: Sequence[str] = (), *, step: int = 0
+    study: AnyStudy, task: str | None = None, settings: Sequence[str] = (), *, step: int = 0
 ) -> dict[str, Any]:
     """Why a task would call the model: the first of its questions that the cache does not hold, and what differs.
 
@@ -50,7 +50,7 @@ def cache_explain(
     empty where all were there) and `differs`: where it parts from the nearest entry, one line a part of the key.
     Raises ConfigError for an unknown task, DataError where an earlier step, whose records it rests on, is not finished.
     """
-    study = study if isinstance(study, Study) else read_study(study, settings)
+    study = study_of(study, settings)
     if not 0 <= step < len(study.steps):
         raise ConfigError(f"step {step}: the study has {len(study.steps)} step(s), counted from 0")
     train = load_split(study.data).train

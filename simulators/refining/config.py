@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, f
 from ...agents.chat.config import LLMConfig
 from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
+from ...prompts import check_folder
 from ...recsys.data.assemble import Twice
-from ...settings import checked, read_yaml, with_settings
+from ...settings import checked, own_keys_dropped, read_yaml, with_settings
 from ..studies.steps import AGENTS, check_step, step_of
 
 
@@ -93,7 +94,7 @@ class RefineConfig(BaseModel):
 
 
 def read_config(
-    config: RefineConfig | Path | str | None, steps: Sequence[str] | None, settings: Sequence[str]
+    config: RefineConfig | Mapping[str, Any] | Path | str | None, steps: Sequence[str] | None, settings: Sequence[str]
 ) -> RefineConfig:
     """The settings of a file (or the defaults), with `key=value` settings made on them, and of `steps` those named.
 
@@ -102,6 +103,8 @@ def read_config(
     if isinstance(config, RefineConfig):
         values = config.model_dump(mode="json")
         where = "refine"
+    elif isinstance(config, Mapping):
+        values, where = own_keys_dropped(config), "refine"
     else:
         values = read_yaml(Path(config)) if config is not None else {}
         where = str(config) if config is not None else "refine"
@@ -109,9 +112,11 @@ def read_config(
         # What `steps.0.generate.users=9` changes, where no file has steps.
         values = {"steps": [{name: {}} for name in steps or ("generate", "discriminate")]} | values
     values = with_settings(values, settings)
-    if config is not None and not isinstance(config, RefineConfig):
+    if isinstance(config, Path | str):
         values = _beside(values, Path(config).parent)
     config = checked(RefineConfig, values, where)
+    if config.prompts is not None:
+        check_folder(config.prompts, [name for step in config.steps for kind in step for name in step_of(kind).prompts])
     if steps is None:
         return config
     known: dict[str, list[dict[str, Any]]] = {}

@@ -94,7 +94,7 @@ class Refined:
 def refine(
     source: Path | str,
     out: Path | str,
-    config: RefineConfig | Path | str | None = None,
+    config: RefineConfig | Mapping[str, Any] | Path | str | None = None,
     *,
     steps: Sequence[str] | None = None,
     settings: Sequence[str] = (),

@@ -11,7 +11,6 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from ..batch.summary import Asked
 from ..batch.task import Halt, reason
 from .agent_runner import folder_of, open_runner
 from .steps import AgentContext, make_agent
-from .study import Study, read_study
+from .study import AnyStudy, Study, study_of
 
 SAMPLE = 5
 BYTES_A_TOKEN = 4
@@ -45,7 +44,7 @@ SUMMED = ("calls", "prompt_tokens", "completion_tokens", "usd")
 
 
 def estimate(
-    study: Study | Path | str, settings: Sequence[str] = (), *, tasks: int = SAMPLE, dry: bool = False
+    study: AnyStudy, settings: Sequence[str] = (), *, tasks: int = SAMPLE, dry: bool = False
 ) -> dict[str, Any]:
     """What the tasks that have no record yet will come to, step by step and in all.
 
@@ -55,7 +54,7 @@ def estimate(
     Raises ConfigError where the model's price is not known, and RunError where the budget is spent or the server
     refuses every call.
     """
-    study = study if isinstance(study, Study) else read_study(study, settings)
+    study = study_of(study, settings)
     if tasks < 2:
         raise ConfigError(f"{tasks} task(s) give no interval: estimate from 2 or more")
     price = _price(study.llm)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,6 @@ from ...agents.agent import Reporting
 from ...agents.catalogue import item_texts
 from ...agents.memory.embeddings import embedder
 from ...atomic import write_text
-from ...errors import RunError
 from ...recsys.data import Dataset, Split
 from ...recsys.data.dataset import Floats
 from ...recsys.data.sources import load_split
@@ -27,7 +25,7 @@ from ..batch.usage import usage
 from .agent_runner import open_runner
 from .grid import train_all
 from .report import Verdict, defined, markdown
-from .study import Study, read_study
+from .study import AnyStudy, Study, study_of
 from .variants import size_of, variants
 
 STUDY, REPORT, TABLE = "study.yaml", "report.md", "table.csv"
@@ -36,7 +34,7 @@ TOLD = "report.json"
 
 
 def run(
-    study: Study | Path | str,
+    study: AnyStudy,
     settings: Sequence[str] = (),
     *,
     retry_failed: bool = False,
@@ -44,17 +42,15 @@ def run(
 ) -> Verdict:
     """Answer a study: its agents' tasks, the fold, the trainings, the comparison; resumes what is there.
 
-    study: a Study or the path of its YAML file, on which `settings` (`train.epochs=3`) are made first. Everything lands
-    in `study.folder`: `agents/` (records by step), `values/` (per user), `report.md`, `table.csv`, `study.yaml`. A
-    second run repeats nothing that is finished. `retry_failed` asks failed tasks again.
+    study: a Study, its keys and values as a dict, or the path of its YAML file; on the last two, `settings`
+    (`train.epochs=3`) are made first. Everything lands in `study.folder`: `agents/` (records by step), `values/` (per
+    user), `report.md`, `table.csv`, `study.yaml`. A second run repeats nothing that is finished. `retry_failed` asks
+    failed tasks again.
 
     A spent budget or a refused key ends the run before training: `Verdict.stopped` says why and the same call resumes.
     Raises ConfigError, DataError and RunError for what the caller has to mend.
     """
-    if not isinstance(study, Study):
-        study = read_study(study, settings)
-    elif settings:
-        raise RunError("settings change a study file's values; give the path, or make a changed Study")
+    study = study_of(study, settings)
     watch = progress if progress is not None else Silent()
     study.train.check()
     split = load_split(study.data)

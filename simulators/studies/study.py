@@ -12,13 +12,14 @@ from ...agents.chat.config import LLMConfig
 from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
 from ...identity import Transport
+from ...prompts import check_folder
 from ...recsys.data.groups import ColdConfig, HeadConfig
 from ...recsys.data.sources import DataConfig, beside
 from ...recsys.evaluation import parse
 from ...recsys.models.train_config import TrainConfig
-from ...settings import checked, read_yaml, with_settings
+from ...settings import checked, own_keys_dropped, read_yaml, with_settings
 from ..fidelity.config import FidelityConfig
-from .steps import check_step
+from .steps import check_step, step_of
 
 Control = Literal["random_edit", "popularity_edit", "facts_only"]
 
@@ -151,15 +152,35 @@ class Study(BaseModel):
         return self.out / self.name
 
 
-def read_study(path: Path | str, assignments: Sequence[str] = ()) -> Study:
-    """The study in a YAML file, with `key=value` assignments made on it.
+AnyStudy = Study | Path | str | Mapping[str, Any]
+"""What verbs take: a Study, the path of a study file, or its keys and values as a dict."""
 
-    Paths in the file are relative to the folder it lies in, `out` to the working folder. Raises ConfigError naming the
-    file, the key and the nearest key that exists.
+
+def read_study(source: Path | str | Mapping[str, Any], assignments: Sequence[str] = ()) -> Study:
+    """The study in a YAML file, or in a mapping of the same keys, with `key=value` assignments made on it.
+
+    Paths in a file are relative to the folder it lies in, `out` and all paths of a mapping to the working folder.
+    Raises ConfigError naming the file, the key and the nearest key that exists.
     """
-    path = Path(path)
-    values = with_settings(read_yaml(path), assignments)
-    return checked(Study, _beside(values, path.parent), str(path))
+    if isinstance(source, Mapping):
+        values, where = own_keys_dropped(source), "study"
+    else:
+        path = Path(source)
+        values, where = read_yaml(path), str(path)
+    values = with_settings(values, assignments)
+    study = checked(Study, values if isinstance(source, Mapping) else _beside(values, path.parent), where)
+    if study.prompts is not None:
+        check_folder(study.prompts, [name for step in study.steps for kind in step for name in step_of(kind).prompts])
+    return study
+
+
+def study_of(study: AnyStudy, settings: Sequence[str] = ()) -> Study:
+    """The study that a verb was given. Raises ConfigError for `settings` on a Study, which is complete."""
+    if not isinstance(study, Study):
+        return read_study(study, settings)
+    if settings:
+        raise ConfigError("settings change a study file's values; give the path or a dict, or make a changed Study")
+    return study
 
 
 def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
