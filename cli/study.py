@@ -42,7 +42,7 @@ def run(
         show(verdict, console(240))
         print(f"\nRun folder: {verdict.folder} (the whole report: {Path(verdict.folder) / REPORT})")
     if not verdict.complete:
-        failed = sum(summary.failed for summary in verdict.asked.values())
+        failed = sum(summary.failed for summary in verdict.summaries.values())
         if failed:
             print(f"{failed} task(s) failed; `recloop run {study} --retry-failed` asks them again", file=sys.stderr)
         raise typer.Exit(1)

@@ -34,8 +34,8 @@ class Verdict:
     """Of the data: users, items, interactions of each side, fingerprint."""
     edits: Mapping[str, int]
     """How many edits the agents made, by kind."""
-    asked: Mapping[str, Summary]
-    """Step -> what it asked."""
+    summaries: Mapping[str, Summary]
+    """Step -> counts, calls and tokens of its tasks."""
     table: pd.DataFrame
     """`recsys.evaluation.compare`'s rows; empty where the run stopped early."""
     cells: pd.DataFrame
@@ -44,13 +44,13 @@ class Verdict:
     stopped: str = ""
     usage: Mapping[str, Spent] = field(default_factory=dict)
     """Agent -> what all runs of this study have paid for it so far, failed attempts included."""
-    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Step -> what its agent reports of its records, where it does."""
 
     @property
     def complete(self) -> bool:
         """Every task has a record that is not a failure, and the table is there."""
-        return not self.stopped and all(summary.complete for summary in self.asked.values())
+        return not self.stopped and all(summary.complete for summary in self.summaries.values())
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; undefined figures are null."""
@@ -62,9 +62,9 @@ class Verdict:
             "offline_is_no_llm": self.llm.startswith("offline"),
             "data": dict(self.facts),
             "edits": dict(self.edits),
-            "steps": {step: summary.as_json() for step, summary in self.asked.items()},
+            "steps": {step: summary.as_json() for step, summary in self.summaries.items()},
             "usage": {agent: asdict(spent) for agent, spent in self.usage.items()},
-            "said": {step: defined(told) for step, told in self.said.items()},
+            "reports": {step: defined(report) for step, report in self.reports.items()},
             "metric": self.metric,
             "conclusions": conclusions(self.table, self.metric),
             "table": rows.to_dict("records"),
@@ -107,9 +107,9 @@ def markdown(verdict: Verdict, settings: str) -> str:
         lines += [f"**{NO_LLM}**", ""]
     lines += [f"Model asked: {verdict.llm}", ""]
     lines += [f"- {key}: {value}" for key, value in verdict.facts.items()]
-    lines += ["", "## Asked of the model", "", *_asked(verdict.asked), ""]
-    for step, told in verdict.said.items():
-        lines += [f"## What {step} says", "", *facts_of(told), ""]
+    lines += ["", "## Asked of the model", "", *_asked(verdict.summaries), ""]
+    for step, report in verdict.reports.items():
+        lines += [f"## What {step} says", "", *facts_of(report), ""]
     if verdict.edits:
         lines += ["## Edits, refined against raw", "", *(f"- {kind}: {n}" for kind, n in verdict.edits.items()), ""]
     lines += ["## Conclusions", "", f"{verdict.metric}, all users, full ranking with seen items masked.", ""]
@@ -146,7 +146,7 @@ def show(verdict: Verdict, console: Console) -> None:
     console.print(table)
     for sentence in conclusions(verdict.table, verdict.metric):
         console.print(f"  {sentence}", highlight=False, markup=False)
-    for line in _asked(verdict.asked):
+    for line in _asked(verdict.summaries):
         console.print(f"  {line.lstrip('- ')}", highlight=False, markup=False)
     if verdict.usage:
         console.print(paid(verdict.usage))

@@ -58,14 +58,14 @@ def run(
     folder = study.folder
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / STUDY, study_text(study))
-    said: dict[str, dict[str, Any]] = {}
-    refined, asked, stopped = run_async(_ask(study, split.train, retry_failed, watch, said))
+    reports: dict[str, dict[str, Any]] = {}
+    refined, summaries, stopped = run_async(_ask(study, split.train, retry_failed, watch, reports))
     facts, llm = _facts(split), f"{study.llm.provider} {study.llm.model}".strip()
     metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
     if stopped or (refined is None and study.steps):
         nothing = pd.DataFrame(columns=["metric", "variant", "against", "group", "model"])
         paid = usage(folder)
-        return Verdict(study.name, str(folder), llm, facts, {}, asked, nothing, pd.DataFrame(), metric, stopped, paid)
+        return Verdict(study.name, str(folder), llm, facts, {}, summaries, nothing, pd.DataFrame(), metric, stopped, paid)
     trained = variants(split.train, refined, study.evaluate.controls, study.seed, _facts_vectors(study, split.train))
     grid = train_all(study, split, trained, folder / "values", watch.say)
     table = compare(
@@ -76,7 +76,7 @@ def run(
     )
     edits = size_of(split.train, refined) if refined is not None else {}
     paid = usage(folder)
-    verdict = Verdict(study.name, str(folder), llm, facts, edits, asked, table, grid.cells, metric, "", paid, said)
+    verdict = Verdict(study.name, str(folder), llm, facts, edits, summaries, table, grid.cells, metric, "", paid, reports)
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))
     return verdict
@@ -90,11 +90,11 @@ def study_text(study: Study) -> str:
 
 
 async def _ask(
-    study: Study, train: Dataset, retry_failed: bool, watch: Watcher, said: dict[str, dict[str, Any]]
+    study: Study, train: Dataset, retry_failed: bool, watch: Watcher, reports: dict[str, dict[str, Any]]
 ) -> tuple[Dataset | None, dict[str, Summary], str]:
     """The refined train side (None where no agent ran to its end), what each step asked, and why it stopped.
 
-    What agents report of their records goes into `said`, by the name of the step's folder.
+    What agents report of their records goes into `reports`, by the name of the step's folder.
     """
     if not study.steps:
         return None, {}, ""
@@ -107,8 +107,8 @@ async def _ask(
                 return None, opened.totals, opened.totals[folder.name].stopped
             records = read_records(folder)
             if isinstance(agent, Reporting):
-                said[folder.name] = defined(agent.report(data, records))
-                write_text(folder / TOLD, json.dumps(said[folder.name], indent=2) + "\n")
+                reports[folder.name] = defined(agent.report(data, records))
+                write_text(folder / TOLD, json.dumps(reports[folder.name], indent=2) + "\n")
             data = agent.fold(data, records)
     return data, opened.totals, ""
 

@@ -33,7 +33,7 @@ def test_a_replay_file_runs_the_whole_study_again_without_the_server(served, tmp
         asked = served.study(server.url, tmp_path / "asked")
         first = run(asked)
     told = cache_export(tmp_path / "asked", tmp_path / "replay.jsonl")
-    assert told["entries"] == first.asked[next(iter(first.asked))].calls > 0
+    assert told["entries"] == first.summaries[next(iter(first.summaries))].calls > 0
     replayed = asked.model_copy(
         update={
             "llm": type(asked.llm)(provider="replay", replay=tmp_path / "replay.jsonl"),
@@ -83,7 +83,7 @@ def test_an_estimate_holds_what_the_run_then_comes_to_and_its_replies_are_found(
         paid = server.counts["requests"]
         verdict = run(asked)
         requests = server.counts["requests"]
-    [summary] = verdict.asked.values()
+    [summary] = verdict.summaries.values()
     for name, true in {"calls": summary.calls, "usd": summary.cost, "prompt_tokens": summary.prompt_tokens}.items():
         assert told["total"][name]["low"] * 0.8 <= true <= told["total"][name]["high"] * 1.2
     assert told["total"]["seconds"]["mean"] > 0

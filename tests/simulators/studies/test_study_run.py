@@ -58,7 +58,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes(whole):
     before = {name: (whole / name).read_bytes() for name in ("table.csv", "report.md")}
     usage = json.loads((whole / "usage.json").read_text())
     verdict = package.run(study_file(whole.parent), [f"out={whole.parent}"])
-    assert [summary.paid for summary in verdict.asked.values()] == [0]
+    assert [summary.paid for summary in verdict.summaries.values()] == [0]
     assert json.loads((whole / "usage.json").read_text())["agents"] == usage["agents"]
     assert before == {name: (whole / name).read_bytes() for name in before}
 
@@ -74,7 +74,7 @@ def test_runs_show_holds_what_was_paid_by_agent_and_the_rates(whole):
 def test_another_fold_of_the_same_records_asks_nothing(whole):
     settings = [f"out={whole.parent}", "name=refolded", "steps.0.setwise.fold={pairs: false}"]
     verdict = package.run(study_file(whole.parent), settings)
-    assert [summary.paid for summary in verdict.asked.values()] == [0]
+    assert [summary.paid for summary in verdict.summaries.values()] == [0]
     assert "pairs" not in verdict.edits
 
 
@@ -100,14 +100,14 @@ def test_the_same_study_runs_against_an_openai_compatible_server(server, tmp_pat
     llm = {"provider": "openai", "model": "loopback", "base_url": server, "concurrency": 16}
     study = study_file(tmp_path, llm=llm, steps=[{"setwise": {"users": 12, "walk": 2}}])
     verdict = package.run(study, [f"out={tmp_path}"])
-    (summary,) = verdict.asked.values()
+    (summary,) = verdict.summaries.values()
     assert verdict.complete
     assert summary.ok == 12
     assert summary.paid > 12 * 10
     assert summary.cost is None, "the price of an unknown model is unknown, not zero"
     assert not verdict.as_json()["offline_is_no_llm"]
     again = package.run(study, [f"out={tmp_path}"])
-    assert [summary.paid for summary in again.asked.values()] == [0]
+    assert [summary.paid for summary in again.summaries.values()] == [0]
 
 
 def test_a_spent_budget_stops_the_run_before_training_and_a_larger_one_resumes_it(tmp_path):
