@@ -76,7 +76,8 @@ def run(
     )
     edits = size_of(split.train, refined) if refined is not None else {}
     paid = usage(folder)
-    verdict = Verdict(study.name, str(folder), llm, facts, edits, summaries, table, grid.cells, metric, "", paid, reports)
+    parts = (facts, edits, summaries, table, grid.cells, metric, "", paid, reports)
+    verdict = Verdict(study.name, str(folder), llm, *parts)
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))
     return verdict
