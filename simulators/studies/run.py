@@ -65,7 +65,8 @@ def run(
     if stopped or (refined is None and study.steps):
         nothing = pd.DataFrame(columns=["metric", "variant", "against", "group", "model"])
         paid = usage(folder)
-        return Verdict(study.name, str(folder), llm, facts, {}, summaries, nothing, pd.DataFrame(), metric, stopped, paid)
+        parts = (facts, {}, summaries, nothing, pd.DataFrame(), metric, stopped, paid)
+        return Verdict(study.name, str(folder), llm, *parts)
     trained = variants(split.train, refined, study.evaluate.controls, study.seed, _facts_vectors(study, split.train))
     grid = train_all(study, split, trained, folder / "values", watch.say)
     table = compare(
