@@ -29,7 +29,7 @@ def write_result(worth: ItemStudyResult, folder: Path, title: str, metric: str) 
 def markdown(worth: ItemStudyResult, title: str, metric: str) -> str:
     """Facts, what the agents say, the tables of `metric`, RealPair, both curves as tables, and the warnings."""
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in worth.facts.items()), ""]
-    for step, told in worth.refined.reports.items():
+    for step, told in worth.refined.said.items():
         lines += [f"## What {step} says", "", *facts_of(told), ""]
     lines += ["## Stop rule", "", *(worth.warnings or ["no model's head items or warm users fall below raw"]), ""]
     lines += ["## RealPair", "", *realpair_lines(worth.realpair), ""]

@@ -64,9 +64,10 @@ def run(
     metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
     if stopped or (refined is None and study.steps):
         nothing = pd.DataFrame(columns=["metric", "variant", "against", "group", "model"])
-        paid = usage(folder)
-        parts = (facts, {}, summaries, nothing, pd.DataFrame(), metric, stopped, paid)
-        return Verdict(study.name, str(folder), llm, *parts)
+        none = pd.DataFrame()
+        return Verdict(
+            study.name, str(folder), llm, facts, {}, summaries, nothing, none, metric, stopped, usage(folder)
+        )
     trained = variants(split.train, refined, study.evaluate.controls, study.seed, _facts_vectors(study, split.train))
     grid = train_all(study, split, trained, folder / "values", watch.say)
     table = compare(
@@ -76,9 +77,8 @@ def run(
         draws=study.evaluate.draws,
     )
     edits = size_of(split.train, refined) if refined is not None else {}
-    paid = usage(folder)
-    parts = (facts, edits, summaries, table, grid.cells, metric, "", paid, reports)
-    verdict = Verdict(study.name, str(folder), llm, *parts)
+    paid, cells = usage(folder), grid.cells
+    verdict = Verdict(study.name, str(folder), llm, facts, edits, summaries, table, cells, metric, "", paid, reports)
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))
     return verdict

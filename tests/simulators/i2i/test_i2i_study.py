@@ -88,7 +88,7 @@ def test_a_second_call_trains_and_asks_nothing(worth, monkeypatch):
     assert files == {p: p.stat().st_mtime_ns for p in folder.glob("small/values/*")}
     pd.testing.assert_frame_equal(again.table, found.table)
     pd.testing.assert_frame_equal(again.curve, found.curve)
-    assert all(summary.paid == 0 for summary in again.refined.summaries.values())
+    assert all(summary.paid == 0 for summary in again.refined.asked.values())
 
 
 def forbidden(config):
