@@ -4,6 +4,6 @@ from ..registry import CLICK_MODELS
 from .evaluation import judge_clicks
 from .fields import FeatureTable
 from .model import ClickConfig, ClickModel
-from .splits import random_rows
+from .rows import random_rows
 
 __all__ = ["CLICK_MODELS", "ClickConfig", "ClickModel", "FeatureTable", "judge_clicks", "random_rows"]

@@ -24,7 +24,7 @@ from ..models.recommender import FitContext
 from ..models.table import Storable, load, save
 
 
-class Clicks(Storable, Protocol):
+class ClickRecommender(Storable, Protocol):
     """A recommender that also says how likely a click is."""
 
     def predict(self, rows: Dataset, history: Dataset) -> Floats:
@@ -73,7 +73,7 @@ class ClickContract(RecommenderContract):
     """False for models that are sums of weights."""
 
     @abstractmethod
-    def make(self, **hyperparameters: object) -> Clicks:
+    def make(self, **hyperparameters: object) -> ClickRecommender:
         """A fresh model with these hyperparameters."""
 
     def test_it_gives_every_row_a_chance_of_a_click(self) -> None:
@@ -112,7 +112,7 @@ class ClickContract(RecommenderContract):
         split = checkerboard()
         model = self._clicks(split)
         save(model, tmp_path / "model")
-        again: Clicks = load(tmp_path / "model")  # type: ignore[assignment]
+        again: ClickRecommender = load(tmp_path / "model")  # type: ignore[assignment]
         np.testing.assert_array_equal(again.predict(split.test, split.train), model.predict(split.test, split.train))
 
     def test_predicting_before_fitting_is_refused(self) -> None:
@@ -151,7 +151,7 @@ class ClickContract(RecommenderContract):
             vectors = np.random.default_rng(n).normal(size=(n, 12)).astype(np.float32)
             self._matters(hook, train, train.with_(**{hook: vectors}))
 
-    def _clicks(self, split: Split) -> Clicks:
+    def _clicks(self, split: Split) -> ClickRecommender:
         model = self.make()
         model.fit(split.train, split.valid, FitContext())
         return model

@@ -46,9 +46,9 @@ class Interest(nn.Module):
         """item (n, w); history (r, w), the r real places of `real` (n, length), row by row. To (n, w)."""
         row = real.nonzero()[:, 0]
         # The unit sees e, v, e - v and e * v side by side. Taken apart, what is of v alone is computed once a row.
-        liked, asked, difference, product = self.first.weight.chunk(4, 1)
+        liked, target, difference, product = self.first.weight.chunk(4, 1)
         hidden = F.linear(history, liked + difference) + F.linear(history * item[row], product)
-        hidden = hidden + F.linear(item, asked - difference, self.first.bias)[row]
+        hidden = hidden + F.linear(item, target - difference, self.first.bias)[row]
         weight = self.out(self.activation(hidden))
         return item.new_zeros(item.shape).index_add(0, row, (weight * history).to(item.dtype))
 

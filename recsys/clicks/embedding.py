@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
-from ..models.initial import start_together
+from ..models.initial_vectors import start_together
 from ..training.checkpoints import Arrays
 from .fields import FeatureTable
 

@@ -50,23 +50,23 @@ def judge_clicks(
     if unit not in ("user", "row"):
         raise ConfigError(f"unit: {unit!r}; write 'user' or 'row'")
     tables = {name: _table(name, values, len(rows)) for name, values in chances.items()}
-    drawn = _drawn(truth, tables, rows.user if unit == "user" else np.arange(len(rows)), seed, draws)
+    resampled = _resampled(truth, tables, rows.user if unit == "user" else np.arange(len(rows)), seed, draws)
     users, user = np.unique(rows.user, return_inverse=True)
     by_user = {name: _over(table, lambda s: user_auc(user, truth, s, len(users))) for name, table in tables.items()}
-    found = []
+    rows_of_table = []
     for name, table in tables.items():
         for place, (metric, measure) in enumerate((("auc", auc), ("logloss", logloss))):
             for other in ("", *(o for o in against if o != name)):
-                figure, spread = _over(table, partial(measure, truth)), drawn[name][place]
+                figure, spread = _over(table, partial(measure, truth)), resampled[name][place]
                 if other:
                     figure = figure - _over(tables[other], partial(measure, truth))
-                    spread = spread - drawn[other][place]
-                found.append(_row(name, metric, other, summarised(float(figure), spread, len(rows))))
+                    spread = spread - resampled[other][place]
+                rows_of_table.append(_row(name, metric, other, summarised(float(figure), spread, len(rows))))
         for other in ("", *(o for o in against if o != name)):
             rng = np.random.default_rng([seed, len(users)])
             reference = by_user[other] if other else np.zeros(len(users))
-            found.append(_row(name, "user_auc", other, paired(by_user[name], reference, rng, draws)))
-    return pd.DataFrame(found, columns=list(COLUMNS))
+            rows_of_table.append(_row(name, "user_auc", other, paired(by_user[name], reference, rng, draws)))
+    return pd.DataFrame(rows_of_table, columns=list(COLUMNS))
 
 
 def resampled_auc(label: Values, score: Values, weights: Values) -> Values:
@@ -88,7 +88,7 @@ def _table(name: str, values: npt.ArrayLike, n: int) -> Values:
     return table
 
 
-def _drawn(
+def _resampled(
     truth: Values, tables: Mapping[str, Values], cluster: npt.NDArray[np.integer], seed: int, draws: int
 ) -> dict[str, Values]:
     """(2, draws) AUC and logloss of each model under the same draws of clusters of rows."""
@@ -102,7 +102,7 @@ def _drawn(
         for name, table in tables.items():
             areas = np.mean([resampled_auc(truth, scores, weights) for scores in table], 0)
             parts[name].append(np.stack([areas, weights @ _losses(truth, table) / weights.sum(1)]))
-    return {name: np.concatenate(drawn, 1) for name, drawn in parts.items()}
+    return {name: np.concatenate(resampled, 1) for name, resampled in parts.items()}
 
 
 def _over(table: Values, measure: Callable[[Values], npt.ArrayLike]) -> Values:
@@ -116,6 +116,6 @@ def _losses(truth: Values, table: Values) -> Values:
     return -np.mean(truth * np.log(chance) + (1 - truth) * np.log1p(-chance), 0)
 
 
-def _row(model: str, metric: str, against: str, shown: Interval) -> dict[str, object]:
-    p = shown.p if against else float("nan")
-    return dict(zip(COLUMNS, (model, metric, against, shown.mean, shown.low, shown.high, shown.n, p), strict=True))
+def _row(model: str, metric: str, against: str, figure: Interval) -> dict[str, object]:
+    p = figure.p if against else float("nan")
+    return dict(zip(COLUMNS, (model, metric, against, figure.mean, figure.low, figure.high, figure.n, p), strict=True))

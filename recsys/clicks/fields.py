@@ -52,21 +52,21 @@ class FeatureTable:
         an agent wrote a vector for them, which says something about them without any interaction. Raises ConfigError
         for a column that neither table has.
         """
-        asked = USUAL if columns is None else tuple(columns)
+        columns_read = USUAL if columns is None else tuple(columns)
         if columns is not None:
-            check_columns(train, asked)
+            check_columns(train, columns_read)
         seen_users, seen_items = train.user_counts > 0, train.item_counts > 0
         users = {"user": _ids(seen_users, train.user_vectors)}
-        users |= {name: _codes(train.users[name], seen_users) for name in asked if name in train.users}
+        users |= {name: _codes(train.users[name], seen_users) for name in columns_read if name in train.users}
         items = {"item": _ids(seen_items, train.item_vectors)}
         items |= {
             name: _codes(train.items[name], seen_items)
-            for name in asked
+            for name in columns_read
             if name in train.items and name not in users and name not in LISTS
         }
         lists = {
             name: _list_codes(train.items[name], seen_items)
-            for name in asked
+            for name in columns_read
             if name in LISTS and name in train.items and train.items[name].astype(bool).any()
         }
         sizes = [size for _, size in (*users.values(), *items.values(), *lists.values())]
@@ -86,9 +86,9 @@ def context_codes(names: Sequence[str], timestamp: Longs) -> Ints:
     return np.stack(values, 1).astype(np.int32) if values else np.empty((len(timestamp), 0), np.int32)
 
 
-def check_columns(train: Dataset, asked: Sequence[str]) -> None:
+def check_columns(train: Dataset, columns_read: Sequence[str]) -> None:
     """Raises ConfigError for a column that neither the items nor the users of `train` have."""
-    for name in asked:
+    for name in columns_read:
         if name not in train.users and name not in train.items:
             has = [c for c in (*train.items.columns, *train.users.columns) if c not in ("item_id", "user_id", "title")]
             raise ConfigError(

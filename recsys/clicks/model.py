@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Floats, Ints
 from ..evaluation.clicks import auc, logloss
-from ..models.network import NetworkModel, PairScorer, steps_of
+from ..models.network import NetworkModel, PairScoring, steps_of
 from ..models.recommender import fitted, with_positive_weight
 from ..training import losses
 from ..training.batches import Batch, Negatives, shuffled
@@ -147,8 +147,8 @@ class ClickModel(NetworkModel[ClickNetwork, Settings]):
         odds = row_scores(network, valid, likes_of(network, train, self.config.threshold))
         return auc(truth, odds) if figure == "auc" else -logloss(truth, _chances(odds))
 
-    def pair_scorer(self, network: ClickNetwork, train: Dataset) -> PairScorer:
-        return ClickScorer(network, likes_of(network, train, self.config.threshold))
+    def pair_scorer(self, network: ClickNetwork, train: Dataset) -> PairScoring:
+        return ClickScoring(network, likes_of(network, train, self.config.threshold))
 
     def steps_an_epoch(self, network: ClickNetwork, train: Dataset) -> int:
         rows = float(len(train))
@@ -157,7 +157,7 @@ class ClickModel(NetworkModel[ClickNetwork, Settings]):
         return steps_of(rows, self.config.batch_size)
 
 
-class ClickScorer:
+class ClickScoring:
     """Pair scores of a click network: log-odds at an unknown moment after the train history."""
 
     def __init__(self, network: ClickNetwork, likes: Likes) -> None:

@@ -1,14 +1,15 @@
-"""What a row of click prediction is: its label, and what its user had liked before it, never later."""
+"""Rows of click prediction: labels, what a row's user had liked before it, and the random split of rows."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import DataError
-from ..data.dataset import Dataset, Floats, Ints, Longs
+from ...errors import ConfigError, DataError
+from ..data.dataset import Dataset, Floats, Ints, Longs, Split
 
 
 def liked(data: Dataset, threshold: float) -> npt.NDArray[np.bool_]:
@@ -49,11 +50,11 @@ class Likes:
     @classmethod
     def of(cls, data: Dataset, threshold: float | None) -> Likes:
         """The rows whose value reaches the threshold; every row where it is None."""
-        kept = np.ones(len(data), bool) if threshold is None else liked(data, threshold)
-        user, moment = data.user[kept].astype(np.int64), data.timestamp[kept]
+        counts = np.ones(len(data), bool) if threshold is None else liked(data, threshold)
+        user, moment = data.user[counts].astype(np.int64), data.timestamp[counts]
         moments, rank = np.unique(moment, return_inverse=True)
         first = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=data.n_users))]).astype(np.int64)
-        return cls(data.item[kept], first, moments, user * (len(moments) + 1) + rank)
+        return cls(data.item[counts], first, moments, user * (len(moments) + 1) + rank)
 
     def before(self, users: Ints, timestamp: Longs) -> Longs:
         """(n,) where each user's history at a moment ends: the rows of that very second are not in it."""
@@ -73,3 +74,19 @@ class Likes:
         inside = place < ends[:, None]
         known = self.items if len(self.items) else np.full(1, pad, np.int32)
         return np.where(inside, known[np.where(inside, place, 0)], pad).astype(np.int32)
+
+
+def random_rows(data: Dataset, valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
+    """floor(n * valid) rows to validation, floor(n * test) to test, the rest to train, drawn by `seed`.
+
+    Train then holds rows later than those of test: use it to compare with published figures, `global_time` for what a
+    service would meet. Raises ConfigError for shares that leave nothing to train on.
+    """
+    if valid < 0 or test < 0 or valid + test >= 1:
+        raise ConfigError(f"valid={valid:g} and test={test:g}; give shares from 0 up whose sum is below 1")
+    n_valid, n_test = (math.floor(len(data) * share + 1e-9) for share in (valid, test))
+    if not n_test or len(data) == n_valid + n_test:
+        raise DataError(f"dataset {data.name!r}: {len(data)} rows are too few for shares {valid:g} and {test:g}")
+    place = np.random.default_rng([seed, len(data)]).permutation(len(data))
+    to_test, to_valid = place < n_test, (place >= n_test) & (place < n_test + n_valid)
+    return Split(data.rows(~(to_test | to_valid)), data.rows(to_valid), data.rows(to_test))

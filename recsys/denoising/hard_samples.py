@@ -54,18 +54,18 @@ def candidates(losses: Losses, high: float = 0.2, vary: float = 0.5, last: int =
 
 def losses_by_epoch(train: Dataset, epochs: int, config: LightGCNConfig = LightGCNConfig(), seed: int = 0) -> Losses:
     """(epochs, n) -log p(item | user) of every row, over the whole catalogue, after each epoch of LightGCN."""
-    found = np.empty((epochs, len(train)))
+    losses = np.empty((epochs, len(train)))
     with tempfile.TemporaryDirectory() as folder:
         for epoch in range(epochs):
             # A training that finds its checkpoint goes on: each call here adds one epoch to the last.
             model = LightGCN(config.model_copy(update={"epochs": epoch + 1}))
             model.fit(train, None, FitContext(seed=seed, folder=Path(folder)))
-            found[epoch] = _row_losses(model, train)
-    return found
+            losses[epoch] = _row_losses(model, train)
+    return losses
 
 
 def _row_losses(model: LightGCN, train: Dataset) -> Doubts:
-    found = np.empty(len(train))
+    losses = np.empty(len(train))
     for first in range(0, train.n_users, _BLOCK):
         users = np.arange(first, min(first + _BLOCK, train.n_users), dtype=np.int32)
         scores = model.score(users, train).astype(np.float64)
@@ -73,8 +73,8 @@ def _row_losses(model: LightGCN, train: Dataset) -> Doubts:
         whole = np.log(np.exp(scores - top[:, None]).sum(1)) + top
         rows = slice(int(train.indptr[first]), int(train.indptr[users[-1] + 1]))
         at = train.user[rows] - first
-        found[rows] = whole[at] - scores[at, train.item[rows]]
-    return found
+        losses[rows] = whole[at] - scores[at, train.item[rows]]
+    return losses
 
 
 def _largest(values: Doubts, among: npt.NDArray[np.int64], share: float) -> Bools:

@@ -60,7 +60,7 @@ def one_sequence_each(data: Dataset, rows: Bools | None = None) -> Dataset:
 
 
 def cross_fitted(
-    data: Dataset, doubt: Callable[[Bools, Bools], Doubts], folds: int, seed: int, judged: Bools | None = None
+    data: Dataset, doubt: Callable[[Bools, Bools], Doubts], folds: int, seed: int, scored: Bools | None = None
 ) -> Doubts:
     """(n,) doubts of rows by detectors that have not seen their owner; NaN where `judged` (n,) is false.
 
@@ -68,9 +68,9 @@ def cross_fitted(
     """
     owner = owners(data)
     lot = np.random.default_rng([seed, 17]).permutation(int(owner.max(initial=-1)) + 1)[owner][data.user] % folds
-    found = np.full(len(data), np.nan)
+    doubts = np.full(len(data), np.nan)
     for fold in range(folds):
-        here = (lot == fold) & (True if judged is None else judged)
+        here = (lot == fold) & (True if scored is None else scored)
         if here.any():
-            found[here] = doubt(lot != fold, here)[here]
-    return found
+            doubts[here] = doubt(lot != fold, here)[here]
+    return doubts

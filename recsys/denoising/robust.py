@@ -84,25 +84,25 @@ def robust(
     first, *others = terms
     step = 0
 
-    def loss(users: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor, drawn: Tensor) -> Tensor:
+    def loss(users: Tensor, inputs: Tensor, targets: Tensor, weights: Tensor, sampled: Tensor) -> Tensor:
         nonlocal step
         with torch.no_grad():
-            own = target_losses(network, network(users, inputs), inputs != pad, targets, drawn)
-        counted = weights * trust(own, config.rule, dropped(config.drop, step, config.drop_steps), config.beta)
+            own = target_losses(network, network(users, inputs), inputs != pad, targets, sampled)
+        trusted_weights = weights * trust(own, config.rule, dropped(config.drop, step, config.drop_steps), config.beta)
         step += 1
-        return first.loss(users, inputs, targets, counted, drawn)
+        return first.loss(users, inputs, targets, trusted_weights, sampled)
 
     return [replace(first, loss=loss), *others]
 
 
-def target_losses(network: Sequence, states: Tensor, real: Tensor, targets: Tensor, drawn: Tensor) -> Tensor:
+def target_losses(network: Sequence, states: Tensor, real: Tensor, targets: Tensor, sampled: Tensor) -> Tensor:
     """(n,) cross-entropy of each target among the catalogue, or among the items `drawn` (batch, k) for its window.
 
     states (n, size) and targets (n,) are those of the places where `real` (batch, time) is true; k = 0: the catalogue.
     """
-    if not drawn.shape[1]:
+    if not sampled.shape[1]:
         return cross_entropy(states @ network.items.T, targets, reduction="none")
-    others = (spread(states, real) @ network.items[drawn].transpose(1, 2))[real]
+    others = (spread(states, real) @ network.items[sampled].transpose(1, 2))[real]
     positive = (states * network.items[targets]).sum(1)
     return torch.logsumexp(torch.cat([positive[:, None], others], 1), 1) - positive
 
@@ -113,11 +113,11 @@ def trust(losses: Tensor, rule: Rule, drop: float, beta: float) -> Tensor:
     truncate: 0 for the floor(drop * n) largest, 1 for the others. reweight: p^beta over the batch's mean of it.
     """
     if rule == "truncate":
-        kept = torch.ones_like(losses)
+        trusted = torch.ones_like(losses)
         count = int(drop * len(losses))
         if count:
-            kept[losses.topk(count).indices] = 0
-        return kept
+            trusted[losses.topk(count).indices] = 0
+        return trusted
     share = (-beta * (losses - losses.min())).exp()
     return share / share.mean()
 

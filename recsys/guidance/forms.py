@@ -17,18 +17,18 @@ def logistic(difference: Tensor, margin: float) -> Tensor:
     return -F.logsigmoid(difference - margin)
 
 
-def pointwise(score: Tensor, told: Tensor) -> Tensor:
+def pointwise(score: Tensor, target: Tensor) -> Tensor:
     """(sigmoid(s_ui) - LLM score)^2, (n,): asks for the LLM's numbers, not only for their order."""
-    return (torch.sigmoid(score) - told).square()
+    return (torch.sigmoid(score) - target).square()
 
 
-def distilled(score: Tensor, told: Tensor, group: Tensor, groups: int, temperature: float) -> Tensor:
+def distilled(score: Tensor, target: Tensor, group: Tensor, groups: int, temperature: float) -> Tensor:
     """(groups,) KL divergences from softmax(LLM score / T) to softmax(s_u) over each user's scored items.
 
     Soft labels after Hinton, Vinyals & Dean 2015. score, told, group: (n,). T sharpens the LLM's scores, which lie in
     [0, 1] and would make nearly uniform labels; the recommender's own scores are logits already.
     """
-    teacher = _log_softmax(told / temperature, group, groups)
+    teacher = _log_softmax(target / temperature, group, groups)
     each = teacher.exp() * (teacher - _log_softmax(score, group, groups))
     return score.new_zeros(groups).index_add(0, group, each)
 

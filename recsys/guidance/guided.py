@@ -13,7 +13,7 @@ from ..models.recommender import FitContext
 from ..models.wrapper import WrapperConfig
 from ..training.checkpoints import Arrays
 from ..training.loop import fit
-from ..training.resume import TrainingLog
+from ..training.progress import TrainingLog
 from ..training.space import Range, Space
 from .gates import Gate
 from .loss_term import GuidanceConfig, GuidanceTerm

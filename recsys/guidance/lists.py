@@ -71,7 +71,7 @@ class Lists:
         place = np.repeat(np.arange(len(order)), np.diff(row_ends))
         start = np.repeat(row_ends[:-1], np.diff(pair_ends))
         better, worse = self.better[pairs] + start, self.worse[pairs] + start
-        items, told = self.scores.item[rows].astype(np.int64), self.scores.score[rows]
+        items, llm_score = self.scores.item[rows].astype(np.int64), self.scores.score[rows]
         for first in range(0, len(order), size):
             last = min(first + size, len(order))
             r, p = slice(row_ends[first], row_ends[last]), slice(pair_ends[first], pair_ends[last])
@@ -80,7 +80,7 @@ class Lists:
                 place[r] - first,
                 items[r],
                 rows[r],
-                told[r],
+                llm_score[r],
                 better[p] - r.start,
                 worse[p] - r.start,
             )
@@ -95,12 +95,12 @@ def nothing() -> Batch:
 def part_of_lists(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
     """A stretch of a step's lists with all that is theirs, and its share of what the loss is a mean over: its pairs,
     or its rows where there are none."""
-    users, place, items, rows, told, better, worse = batch
+    users, place, items, rows, llm_score, better, worse = batch
     mine = stretch(len(users), which, parts)
     first, last = np.searchsorted(place, [mine.start, mine.stop])
     inside = (better >= first) & (better < last)
-    kept = (array[first:last] for array in (items, rows, told))
-    part = (users[mine], place[first:last] - mine.start, *kept, better[inside] - first, worse[inside] - first)
+    columns = (array[first:last] for array in (items, rows, llm_score))
+    part = (users[mine], place[first:last] - mine.start, *columns, better[inside] - first, worse[inside] - first)
     whole = len(better) or len(rows)
     return part, (inside.sum() if len(better) else last - first) / max(whole, 1)
 

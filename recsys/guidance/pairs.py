@@ -55,8 +55,8 @@ def _widest(
     order = np.argsort(-width, kind="stable")
     one, other = one[order], other[order]
     if per_item is not None:
-        kept = _sparing(one, other, len(score), most, per_item)
-        one, other = one[kept], other[kept]
+        places = _sparing(one, other, len(score), most, per_item)
+        one, other = one[places], other[places]
     return one[:most], other[:most]
 
 
@@ -64,12 +64,12 @@ def _sparing(
     one: npt.NDArray[np.int64], other: npt.NDArray[np.int64], n: int, most: int | None, per_item: int
 ) -> list[int]:
     """Places of the first pairs in which no item stands more than `per_item` times."""
-    used, kept = np.zeros(n, np.int64), []
+    used, places = np.zeros(n, np.int64), []
     for place, (a, b) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
         if used[a] < per_item and used[b] < per_item:
             used[a] += 1
             used[b] += 1
-            kept.append(place)
-            if len(kept) == most:
+            places.append(place)
+            if len(places) == most:
                 break
-    return kept
+    return places

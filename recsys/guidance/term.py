@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from ...errors import DataError
 from ..data.dataset import Dataset, Longs
-from ..models.network import NetworkModel, PairScorer
+from ..models.network import NetworkModel, PairScoring
 from ..training.batches import Batch
 from ..training.terms import Term
 from . import forms
-from .fitting import fitted_gate
-from .gates import Gate
+from .gates import Gate, fitted_gate
 from .inputs import PASSES as DROPOUT_PASSES
 from .inputs import check_dropout, fixed_inputs, uncertainty
 from .lists import Lists, nothing, part_of_lists
@@ -49,8 +48,8 @@ class Guidance:
         """Pairs of what the user has not taken in train. DataError where `held_out` has nothing to be fitted to."""
         wanted = ~_taken(scores, train)
         rows = np.flatnonzero(wanted)
-        found = widest_pairs(scores.rows(wanted), train.n_users, config.pairs, config.least_gap, config.per_item)
-        pairs = ScoredPairs(rows[found.better], rows[found.worse], found.gap)
+        widest = widest_pairs(scores.rows(wanted), train.n_users, config.pairs, config.least_gap, config.per_item)
+        pairs = ScoredPairs(rows[widest.better], rows[widest.worse], widest.gap)
         nothing_held = truth if truth is not None else train.rows(np.zeros(len(train), bool))
         known = truth_pairs(scores, train, nothing_held, config.least_gap, config.threshold)
         if config.gate == "held_out" and not len(known):
@@ -70,7 +69,7 @@ class Guidance:
         lists = Lists.of(self.scores, self.pairs if config.form in OF_PAIRS else None)
         if config.gate == "closed" or config.weight == 0 or not len(lists):
             return []
-        score: PairScorer = learner.pair_scorer(network, train)
+        score: PairScoring = learner.pair_scorer(network, train)
         if "uncertainty" in config.seen and config.uncertainty == "dropout":
             check_dropout(network, learner.name)
         whole: int = learner.steps_an_epoch(network, train)
@@ -93,17 +92,17 @@ class Guidance:
                         yield nothing()
 
         def loss(
-            users: Tensor, place: Tensor, items: Tensor, rows: Tensor, told: Tensor, better: Tensor, worse: Tensor
+            users: Tensor, place: Tensor, items: Tensor, rows: Tensor, llm_score: Tensor, better: Tensor, worse: Tensor
         ) -> Tensor:
             if not len(rows):
                 return gate.bias.new_zeros(())
             x, alpha = score(users, place, items), gate(rows)
             if config.form == "pointwise":
-                heard, wrong = gate.heard(alpha), forms.pointwise(x, told)
+                heard, wrong = gate.heard(alpha), forms.pointwise(x, llm_score)
             elif config.form == "distilled":
                 count = len(users)
                 mean = alpha.new_zeros(count).index_add(0, place, alpha) / torch.bincount(place, minlength=count)
-                heard, wrong = gate.heard(mean), forms.distilled(x, told, place, count, config.temperature)
+                heard, wrong = gate.heard(mean), forms.distilled(x, llm_score, place, count, config.temperature)
             else:
                 form = forms.hinge if config.form == "hinge" else forms.logistic
                 heard = gate.heard((alpha.index_select(0, better) + alpha.index_select(0, worse)) / 2)
@@ -111,13 +110,13 @@ class Guidance:
             return config.weight * every * (heard * wrong).mean()
 
         # What a whole step is scaled by, or what each process would draw for itself, cannot be parted.
-        drawn = "uncertainty" in config.seen and config.uncertainty == "dropout"
-        together = config.gate == "normalised" or config.form == "distilled" or drawn
+        dropout = "uncertainty" in config.seen and config.uncertainty == "dropout"
+        together = config.gate == "normalised" or config.form == "distilled" or dropout
         return [Term(batches, loss, None if together else part_of_lists)]
 
     @torch.no_grad()
     def begin(
-        self, network: nn.Module, gate: Gate, score: PairScorer, lists: Lists, met: Longs, rng: np.random.Generator
+        self, network: nn.Module, gate: Gate, score: PairScoring, lists: Lists, met: Longs, rng: np.random.Generator
     ) -> None:
         """What an epoch begins with: the recommender's uncertainty about what the epoch meets, the fit of the gate, a
         line of its trace. met: the lists of the epoch."""
@@ -150,12 +149,12 @@ class Guidance:
 
     def end(self, learner: NetworkModel[Any, Any], network: nn.Module, gate: Gate, train: Dataset) -> None:
         """Lets the gate see every scored row as the trained network does; nothing of the training is kept alive."""
-        score: PairScorer = learner.pair_scorer(network, train)
+        score: PairScoring = learner.pair_scorer(network, train)
         self.look(network, gate, score, np.arange(len(self.scores)))
         score.release()
 
     @torch.no_grad()
-    def look(self, network: nn.Module, gate: Gate, score: PairScorer, rows: Longs) -> None:
+    def look(self, network: nn.Module, gate: Gate, score: PairScoring, rows: Longs) -> None:
         """Takes the uncertainty about these rows of the table anew, where the gate sees it. rows: ascending."""
         if "uncertainty" not in self.config.seen or not len(rows):
             return
@@ -170,9 +169,9 @@ class Guidance:
                 user = self.scores.user[part].astype(np.int64)
                 begins = np.diff(user, prepend=-1) != 0
                 codes = user[begins], np.cumsum(begins) - 1, self.scores.item[part].astype(np.int64)
-                asked = [torch.as_tensor(array, device=device) for array in codes]
-                drawn = [score.chances(*asked) for _ in range(DROPOUT_PASSES if dropout else 1)]
-                q = uncertainty(torch.stack(drawn) if dropout else drawn[0], self.config.uncertainty)
+                tensors = [torch.as_tensor(array, device=device) for array in codes]
+                chances = [score.chances(*tensors) for _ in range(DROPOUT_PASSES if dropout else 1)]
+                q = uncertainty(torch.stack(chances) if dropout else chances[0], self.config.uncertainty)
                 gate.inputs[torch.as_tensor(part, device=device), column] = q
         network.train(training)
 

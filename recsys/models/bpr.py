@@ -22,7 +22,7 @@ from ..training.checkpoints import Arrays
 from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
 from ..training.terms import Term, pairs
-from .initial import start_together
+from .initial_vectors import start_together
 from .network import EmbeddingModel
 from .recommender import fitted
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from ..data.dataset import Dataset, Floats, Ints
-from ..training.resume import TrainingLog
+from ..training.progress import TrainingLog
 
 
 @runtime_checkable

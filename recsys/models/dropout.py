@@ -20,5 +20,5 @@ class Dropout(nn.Module):
         if not self.training or self.dropped == 0:
             return x
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
-        return x * kept * (256 / (256 - self.dropped))
+        mask = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
+        return x * mask * (256 / (256 - self.dropped))

@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints, no_pairs
 from ..training.checkpoints import Arrays
-from ..training.resume import TrainingLog
+from ..training.progress import TrainingLog
 from ..training.space import Among, Range, Space
 from .capabilities import log_of
 from .neighbours import InvertedIndex, index_of, queries
@@ -82,8 +82,8 @@ class ItemToItem:
 
     def score(self, users: Ints, history: Dataset) -> Floats:
         index = fitted(self.name, self.index)
-        asked = queries(users, with_positive_weight(history), self.config.last, self.config.decay)
-        return np.asarray((asked @ index.matrix).toarray(), np.float32)
+        requests = queries(users, with_positive_weight(history), self.config.last, self.config.decay)
+        return np.asarray((requests @ index.matrix).toarray(), np.float32)
 
     def state(self) -> Arrays:
         index = fitted(self.name, self.index)

@@ -21,8 +21,8 @@ from ..training.config import TrainingConfig
 from ..training.space import Range, Space
 from ..training.terms import Term
 from .bpr import TripleConfig, margins, squared_norm, triple_terms
-from .initial import start_together
-from .network import EmbeddingModel, PairScorer, ProductScorer, Representations
+from .initial_vectors import start_together
+from .network import EmbeddingModel, PairScoring, ProductScoring, Representations
 from .recommender import fitted, interactions_matrix
 
 
@@ -127,8 +127,8 @@ class LightGCN(EmbeddingModel[Graph, LightGCNConfig]):
         all_users, all_items = last if last is not None and torch.is_grad_enabled() else network.propagated()
         return Representations(F.embedding(users, all_users), all_items, None)
 
-    def pair_scorer(self, network: Graph, train: Dataset) -> PairScorer:
-        return _GraphScorer(self, network, train)
+    def pair_scorer(self, network: Graph, train: Dataset) -> PairScoring:
+        return _GraphScoring(self, network, train)
 
     def state(self) -> Arrays:
         """The propagated vectors: all that scoring needs."""
@@ -141,7 +141,7 @@ class LightGCN(EmbeddingModel[Graph, LightGCNConfig]):
         return Graph(len(users), len(items), users.shape[1], layers=0, graph=None)
 
 
-class _GraphScorer(ProductScorer):
+class _GraphScoring(ProductScoring):
     """Keeps what the main term of a step has propagated for the pairs of the same step."""
 
     network: Graph

@@ -143,10 +143,10 @@ def _best(blocks: Iterator[Floats], n_items: int, k: int) -> InvertedIndex:
         score = block[row, item]
         order = np.lexsort((item, -score, row))
         row, item, score = row[order], item[order], score[order]
-        kept = np.arange(len(row)) - np.searchsorted(row, row) < k
-        sizes.append(np.bincount(row[kept], minlength=len(block)).astype(np.int64))
-        items.append(item[kept].astype(np.int32))
-        scores.append(score[kept])
+        best = np.arange(len(row)) - np.searchsorted(row, row) < k
+        sizes.append(np.bincount(row[best], minlength=len(block)).astype(np.int64))
+        items.append(item[best].astype(np.int32))
+        scores.append(score[best])
         first += len(block)
     indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([np.empty(0, np.int64), *sizes]))])
     return InvertedIndex(

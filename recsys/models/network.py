@@ -21,7 +21,7 @@ from ..training import loop
 from ..training.checkpoints import Arrays
 from ..training.config import TrainingConfig, loss_term
 from ..training.loss_term import LossTerm
-from ..training.resume import TrainingLog
+from ..training.progress import TrainingLog
 from ..training.terms import Term
 from .recommender import FitContext, fitted, with_positive_weight
 
@@ -34,7 +34,7 @@ REFERENCES = 64
 """Items whose mean score is subtracted where scores of a ranking model are read as chances."""
 
 
-class PairScorer(Protocol):
+class PairScoring(Protocol):
     """Scores of single (user, item) pairs by a network in training, with gradient.
 
     users (m,) codes, no one twice; place (n,), whose of them a row is; items (n,) codes.
@@ -88,7 +88,7 @@ class NetworkModel(ABC, Generic[Network, Settings]):
         """(len(users), n_items), as `score`, of a network in evaluation mode."""
 
     @abstractmethod
-    def pair_scorer(self, network: Network, train: Dataset) -> PairScorer:
+    def pair_scorer(self, network: Network, train: Dataset) -> PairScoring:
         """How `network`, which was built for `train`, scores single pairs in training."""
 
     def steps_an_epoch(self, network: Network, train: Dataset) -> int:
@@ -140,8 +140,8 @@ class EmbeddingModel(NetworkModel[Network, Settings]):
         """All that scores of users (m,) are made of, from one pass where the network shares one."""
         return Representations(self.user_states(network, users, history), self.item_table(network), self.bias(network))
 
-    def pair_scorer(self, network: Network, train: Dataset) -> PairScorer:
-        return ProductScorer(self, network, train)
+    def pair_scorer(self, network: Network, train: Dataset) -> PairScoring:
+        return ProductScoring(self, network, train)
 
     @torch.no_grad()
     def item_vectors(self) -> Floats:
@@ -164,7 +164,7 @@ class EmbeddingModel(NetworkModel[Network, Settings]):
         return BLOCK_USERS
 
 
-class ProductScorer:
+class ProductScoring:
     """Pair scores of an `EmbeddingModel`: state of u . vector of i + bias of i."""
 
     def __init__(self, model: EmbeddingModel[Any, Any], network: nn.Module, train: Dataset) -> None:

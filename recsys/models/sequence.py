@@ -25,7 +25,7 @@ from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
 from ..training.terms import Term, pairs
 from .dropout import Dropout
-from .initial import Axes, start_from
+from .initial_vectors import Axes, start_from
 from .network import EmbeddingModel, steps_of
 
 STATE_SCORES = 4_000_000

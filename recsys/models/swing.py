@@ -103,8 +103,8 @@ def swings(chosen: csr_matrix, config: SwingConfig, seed: int = 0) -> csr_matrix
     interactions with games), and the matrix is made some of them at a time.
     """
     lively = np.maximum(np.asarray(chosen.sum(1)).ravel(), np.finfo(float).tiny) ** -config.beta
-    compared = _drawn(chosen, config.max_users, seed)
-    found = csr_matrix((chosen.shape[1],) * 2)
+    compared = _sampled_users(chosen, config.max_users, seed)
+    similarities = csr_matrix((chosen.shape[1],) * 2)
     for first, second in _pairs(chosen, compared):
         shared = chosen[first].multiply(chosen[second]).tocsr()
         share = lively[first] * lively[second] / (config.alpha + np.asarray(shared.sum(1)).ravel())
@@ -112,12 +112,12 @@ def swings(chosen: csr_matrix, config: SwingConfig, seed: int = 0) -> csr_matrix
         weighed = csr_matrix(
             (of_item.data * np.repeat(share, np.diff(of_item.indptr)), of_item.indices, of_item.indptr), of_item.shape
         )
-        found = found + weighed.T @ shared
-    found.setdiag(0)
-    return _best(csr_matrix(found), config.neighbours)
+        similarities = similarities + weighed.T @ shared
+    similarities.setdiag(0)
+    return _best(csr_matrix(similarities), config.neighbours)
 
 
-def _drawn(chosen: csr_matrix, most: int | None, seed: int) -> csr_matrix:
+def _sampled_users(chosen: csr_matrix, most: int | None, seed: int) -> csr_matrix:
     """Whose choice of an item is compared, 1 where it is: `chosen` itself where no item has more than `most` users."""
     by_item = chosen.tocsc()
     crowded: list[int] = []
@@ -129,8 +129,8 @@ def _drawn(chosen: csr_matrix, most: int | None, seed: int) -> csr_matrix:
     by_item.data[:] = 1
     for item in crowded:
         rows = np.arange(by_item.indptr[item], by_item.indptr[item + 1])
-        kept = np.random.default_rng([seed, item]).choice(rows, most, replace=False)
-        by_item.data[np.setdiff1d(rows, kept)] = 0
+        best_entries = np.random.default_rng([seed, item]).choice(rows, most, replace=False)
+        by_item.data[np.setdiff1d(rows, best_entries)] = 0
     by_item.eliminate_zeros()
     return by_item.tocsr()
 
@@ -145,17 +145,17 @@ def _pairs(chosen: csr_matrix, compared: csr_matrix) -> Iterator[tuple[Indices, 
     for start, stop in itertools.pairwise(edges):
         met = (marks[start:stop] @ marks.T).tocoo()
         first = met.row.astype(np.int64) + start
-        kept = np.flatnonzero((met.col > first) & (met.data >= least))
-        for part in np.array_split(kept, max(1, -(-len(kept) // ROWS))):
+        best_entries = np.flatnonzero((met.col > first) & (met.data >= least))
+        for part in np.array_split(best_entries, max(1, -(-len(best_entries) // ROWS))):
             yield first[part], met.col[part]
 
 
-def _best(found: csr_matrix, count: int) -> csr_matrix:
+def _best(similarities: csr_matrix, count: int) -> csr_matrix:
     """The `count` highest positive entries of every row, best first; of equals the lower item."""
-    row = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))
-    order = np.lexsort((found.indices, -found.data, row))
-    place = np.arange(len(order)) - found.indptr[row]
-    order = order[(place < count) & (found.data[order] > 0)]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[order], minlength=found.shape[0]))])
-    kept = found.data[order].astype(np.float32), found.indices[order].astype(np.int32), indptr
-    return csr_matrix(kept, shape=found.shape)
+    row = np.repeat(np.arange(similarities.shape[0]), np.diff(similarities.indptr))
+    order = np.lexsort((similarities.indices, -similarities.data, row))
+    place = np.arange(len(order)) - similarities.indptr[row]
+    order = order[(place < count) & (similarities.data[order] > 0)]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[order], minlength=similarities.shape[0]))])
+    best_entries = similarities.data[order].astype(np.float32), similarities.indices[order].astype(np.int32), indptr
+    return csr_matrix(best_entries, shape=similarities.shape)

@@ -27,7 +27,7 @@ from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
 from ..training.terms import Term, pairs
 from .dropout import Dropout
-from .initial import Axes, start_from
+from .initial_vectors import Axes, start_from
 from .network import BLOCK_USERS, EmbeddingModel, blocks_of
 from .sequence import user_features
 

@@ -20,13 +20,13 @@ from ..evaluation import evaluate as rank
 from ..evaluation.groups import GROUPS
 from ..evaluation.heldout import Side
 from .folder import Trained, open_folder
-from .known import check_untouched, data_config, split_of
+from .history import check_untouched, data_config, split_of
 
 COLUMNS = ("ranking", "group", "metric", "n", "mean", "low", "high", "difference", "d_low", "d_high", "p", "p_holm")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RankingReport:
     """table: `COLUMNS`, a row a ranking x group x metric. `low`, `high`: 95 % bootstrap interval of the mean.
 
     Where there is an `against`: mean paired difference with its interval, Wilcoxon's p, and that corrected (Holm) over
@@ -46,8 +46,8 @@ class Verdict:
             "side": self.side,
             "against": self.against,
             "table": self.table.to_dict("records"),
-            "lists": {name: dict(told) for name, told in self.lists.items()},
-            "protocols": {name: dict(told) for name, told in self.protocols.items()},
+            "lists": {name: dict(evaluations) for name, evaluations in self.lists.items()},
+            "protocols": {name: dict(evaluations) for name, evaluations in self.protocols.items()},
         }
 
 
@@ -65,7 +65,7 @@ def evaluate(
     overwrite: bool = False,
     seed: int = 0,
     draws: int = 2000,
-) -> Verdict:
+) -> RankingReport:
     """Scores rankings on the split that `data` names, by user group and item group, beside `against` where it is given.
 
     rankings, against: files (`.csv`, `.tsv`, `.parquet`) with user_id, item_id and rank or score, the data's own ids
@@ -88,24 +88,24 @@ def evaluate(
     lender = next(iter(opened.values()), None)
     sides = split_of(data_config(data, lender, settings), lender)
     masks = group_masks(groups, sides.train)
-    told: dict[str, Evaluation] = {}
+    evaluations: dict[str, Evaluation] = {}
     for path, name in zip(everything, names, strict=True):
-        told[name] = _judged(path, opened.get(path), sides, metrics, side, mask_seen, masks)
+        evaluations[name] = _evaluation(path, opened.get(path), sides, metrics, side, mask_seen, masks)
     other = names[-1] if against is not None else None
-    per_user = _per_user(told, sides)
+    per_user = _per_user(evaluations, sides)
     if values is not None:
         write_output(Path(values), lambda file: per_user.to_parquet(file, index=False), overwrite=overwrite)
-    return Verdict(
+    return RankingReport(
         side,
         other,
-        _table(told, other, seed, draws),
-        {name: dict(one.beyond) for name, one in told.items()},
-        {name: dict(one.protocol) for name, one in told.items()},
+        _table(evaluations, other, seed, draws),
+        {name: dict(one.beyond) for name, one in evaluations.items()},
+        {name: dict(one.protocol) for name, one in evaluations.items()},
         per_user,
     )
 
 
-def _judged(
+def _evaluation(
     path: Path, trained: Trained | None, sides: Split, metrics: Sequence[str], side: Side, mask_seen: bool, masks: Any
 ) -> Evaluation:
     item_groups, user_groups = masks
@@ -116,27 +116,27 @@ def _judged(
     return rank(trained.model, sides, metrics=metrics, side=side, mask_seen=mask_seen, **how)
 
 
-def _table(told: Mapping[str, Evaluation], against: str | None, seed: int, draws: int) -> pd.DataFrame:
+def _table(evaluations: Mapping[str, Evaluation], against: str | None, seed: int, draws: int) -> pd.DataFrame:
     rows = []
-    for name, one in told.items():
+    for name, one in evaluations.items():
         for group in one.groups:
             for metric in one.metrics:
                 spread = interval(one.values(metric, group), _rng(seed, group), draws)
                 rows.append((name, group, metric, spread.n, spread.mean, spread.low, spread.high))
     table = pd.DataFrame(rows, columns=list(COLUMNS[:7]))
     compared = pd.DataFrame(columns=["ranking", "group", "metric", *COLUMNS[7:]])
-    if against is not None and len(told) > 1:
-        tidy = pd.concat([one.tidy().assign(model="", variant=name, seed=0) for name, one in told.items()])
-        found = compare(tidy, baseline=against, seed=seed, draws=draws)
-        found = found[found["against"] == against]
-        compared = found.rename(columns={"variant": "ranking", "low": "d_low", "high": "d_high"})[compared.columns]
+    if against is not None and len(evaluations) > 1:
+        tidy = pd.concat([one.tidy().assign(model="", variant=name, seed=0) for name, one in evaluations.items()])
+        comparison = compare(tidy, baseline=against, seed=seed, draws=draws)
+        comparison = comparison[comparison["against"] == against]
+        compared = comparison.rename(columns={"variant": "ranking", "low": "d_low", "high": "d_high"})[compared.columns]
     return table.merge(compared, how="left", on=["ranking", "group", "metric"])[list(COLUMNS)]
 
 
-def _per_user(told: Mapping[str, Evaluation], sides: Split) -> pd.DataFrame:
+def _per_user(evaluations: Mapping[str, Evaluation], sides: Split) -> pd.DataFrame:
     parts = []
     ids = sides.train.users["user_id"].astype(str).to_numpy(object)
-    for name, one in told.items():
+    for name, one in evaluations.items():
         tidy = one.tidy()
         tidy.insert(0, "ranking", name)
         tidy.insert(1, "user_id", ids[tidy["user"].to_numpy()])

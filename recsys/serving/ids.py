@@ -20,19 +20,19 @@ def codes_of(wanted: Sequence[object], table: pd.DataFrame, column: str) -> Ints
     table: `column` holds the ids by code; a column `title` is searched for near names too. Raises DataError for an id
     that is not there, naming near ones, or that is asked for twice.
     """
-    asked = pd.Index([str(ident) for ident in wanted])
-    codes = pd.Index(table[column]).get_indexer(asked)
+    ids_wanted = pd.Index([str(ident) for ident in wanted])
+    codes = pd.Index(table[column]).get_indexer(ids_wanted)
     if (codes < 0).any():
-        missing = asked[int(np.flatnonzero(codes < 0)[0])]
+        missing = ids_wanted[int(np.flatnonzero(codes < 0)[0])]
         raise DataError(f"{column} {missing!r} is not known to the model; near: {near(missing, table, column)}")
-    if asked.has_duplicates:
-        raise DataError(f"{column} {asked[asked.duplicated()][0]!r} is asked for twice; name it once")
+    if ids_wanted.has_duplicates:
+        raise DataError(f"{column} {ids_wanted[ids_wanted.duplicated()][0]!r} is asked for twice; name it once")
     return codes.astype(np.int32)
 
 
 def near(missing: str, table: pd.DataFrame, column: str) -> str:
     """The ids nearest in writing, and for items those whose title is."""
-    ids = [str(found[0]) for found in process.extract(missing, table[column], limit=NEAR)]
+    ids = [str(match[0]) for match in process.extract(missing, table[column], limit=NEAR)]
     titled = table[table["title"] != ""] if "title" in table else table.iloc[:0]
     matches = process.extract(missing, titled["title"], limit=NEAR, score_cutoff=75) if len(titled) else []
     named = [f"{titled[column][place]} ({title})" for title, _, place in matches]

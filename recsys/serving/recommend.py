@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from ...atomic import check_output, write_output
 from ...errors import ConfigError
 from .folder import Trained, open_folder
+from .history import At, Data, known
 from .ids import codes_of
-from .known import At, Data, known
 from .lists import lists
 
 COLUMNS = ("user_id", "item_id", "rank", "score", "title")

@@ -29,12 +29,12 @@ def similar(model: Trained | Path | str, items: Sequence[object], k: int = 10) -
     codes = codes_of(items, trained.items, "item_id")
     ids, titles = trained.items["item_id"].to_numpy(object), trained.items["title"].to_numpy(object)
     parts = []
-    for asked, found, scores in nearest(trained.model, codes, k):
-        row, rank = np.nonzero(found >= 0)
-        other = found[row, rank]
+    for block_items, neighbours, scores in nearest(trained.model, codes, k):
+        row, rank = np.nonzero(neighbours >= 0)
+        other = neighbours[row, rank]
         columns = (
-            ids[asked[row]],
-            titles[asked[row]],
+            ids[block_items[row]],
+            titles[block_items[row]],
             rank + 1,
             ids[other],
             titles[other],
@@ -75,8 +75,12 @@ def nearest(model: Any, items: Ints, k: int = 10, *, block: int | None = None) -
             weights = model.item_weights(here)
             scores = np.where(weights > 0, weights, -np.inf).astype(np.float32)
         scores[np.arange(len(here)), here] = -np.inf
-        found = place(scores, nothing, nothing, min(k, n_items), model.name)[2]
-        yield here, found, np.where(found >= 0, np.take_along_axis(scores, np.maximum(found, 0), axis=1), np.nan)
+        neighbours = place(scores, nothing, nothing, min(k, n_items), model.name)[2]
+        yield (
+            here,
+            neighbours,
+            np.where(neighbours >= 0, np.take_along_axis(scores, np.maximum(neighbours, 0), axis=1), np.nan),
+        )
 
 
 def _unit(vectors: Floats) -> Floats:

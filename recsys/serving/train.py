@@ -74,8 +74,8 @@ def train(
         "recloop": version("recloop"),
     }
     if len(sides.valid) and not learnt_valid:
-        judged = evaluate(made, sides, metrics=METRICS, side="valid")
-        facts["validation"] = {metric: judged.mean(metric) for metric in METRICS}
+        validation = evaluate(made, sides, metrics=METRICS, side="valid")
+        facts["validation"] = {metric: validation.mean(metric) for metric in METRICS}
     keep(made, sides.train, out, facts, overwrite=overwrite)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return {"folder": str(out), **facts}
@@ -86,8 +86,8 @@ def _chosen(where: TrainConfig, model: str | None, file: str) -> tuple[str, dict
     if model is None and len(named) == 1:
         model = next(iter(named))
     if model not in named:
-        said = f"{model!r} is not among" if model is not None else "say which of"
-        raise ConfigError(f"{file}: {said} train.models: {', '.join(named)} (--model)")
+        complaint = f"{model!r} is not among" if model is not None else "say which of"
+        raise ConfigError(f"{file}: {complaint} train.models: {', '.join(named)} (--model)")
     return model, where.hyperparameters(model, named[model])
 
 

@@ -17,7 +17,7 @@ from ...errors import ConfigError
 from ..data.dataset import Dataset, Floats, Ints
 from ..models.capabilities import Biased, Embedding
 from .folder import Trained, check_free, open_folder
-from .known import At, Data, known
+from .history import At, Data, known
 
 BLOCK_USERS = 50_000
 """Users whose vectors are made together."""

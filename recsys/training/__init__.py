@@ -4,7 +4,7 @@ from .batches import Batch
 from .config import TrainingConfig
 from .context import FitContext
 from .loop import Learner, fit
-from .resume import TrainingLog
+from .progress import TrainingLog
 from .terms import Term
 
 __all__ = ["Batch", "FitContext", "Learner", "Term", "TrainingConfig", "TrainingLog", "fit"]

@@ -27,9 +27,9 @@ Settings = TypeVar("Settings", bound="Config")
 
 
 class Config(BaseModel):
-    """Frozen settings; an unknown key is refused."""
+    """Frozen settings; an unknown key is refused, and so are numbers that are infinite or NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(Config):

@@ -76,18 +76,18 @@ def read(path: Path) -> TrainingFile:
         raise ConfigError(f"{path}: {wrong}") from error
 
 
-def train(asked: TrainingFile, folder: Path, processes: Processes, device: str) -> dict[str, Any]:
+def train(file: TrainingFile, folder: Path, processes: Processes, device: str) -> dict[str, Any]:
     """Fits and, in the first process, evaluates and saves; gives the figures, which are empty in the others."""
-    ((name, settings),) = asked.model.items()
+    ((name, settings),) = file.model.items()
     learner = model(name, **settings)
     if not learner.config.in_epochs:
         raise ConfigError(f"model: {name} trains no network; fit it in one process, with `recloop run` or in Python")
-    split = load_split(asked.data)
-    context = FitContext(asked.seed, device, asked.threads, folder, asked.track, processes)
+    split = load_split(file.data)
+    context = FitContext(file.seed, device, file.threads, folder, file.track, processes)
     learner.fit(split.train, split.valid, context)
     if not processes.first:
         return {}
-    evaluation, log = evaluate(learner, split, metrics=asked.metrics), log_of(learner)
+    evaluation, log = evaluate(learner, split, metrics=file.metrics), log_of(learner)
     assert log is not None
     figures = {
         "model": name,
@@ -108,9 +108,9 @@ def main() -> None:
     options.add_argument("--folder", type=Path, required=True, help="where checkpoints, model and figures go")
     chosen = options.parse_args()
     try:
-        asked = read(chosen.file)
-        with started_by_torchrun(asked.device) as (processes, device):
-            figures = train(asked, chosen.folder, processes, device)
+        file = read(chosen.file)
+        with started_by_torchrun(file.device) as (processes, device):
+            figures = train(file, chosen.folder, processes, device)
     except RecloopError as error:
         sys.exit(f"error: {error}")
     if figures:

@@ -23,7 +23,7 @@ from .context import FitContext, check_context
 from .lazy_adam import LazyAdam
 from .loss_term import LossTerm, WithTerms
 from .processes import Processes
-from .resume import EpochLog, Network, TrainingLog, TrainingProgress
+from .progress import EpochLog, Network, TrainingLog, TrainingProgress
 from .terms import Term, pairs
 from .tracking import Tracker, trackers
 from .validation import NetworkScorer, validation_figure, validation_users

@@ -71,16 +71,16 @@ class Processes:
         """What `make` gives in the first process, for all; its RecloopError is raised in all."""
         if self.alone:
             return make()
-        told: list[Any] = [None, None]
+        shared: list[Any] = [None, None]
         if self.first:
             try:
-                told[0] = make()
+                shared[0] = make()
             except RecloopError as error:
-                told[1] = error
-        dist.broadcast_object_list(told, 0)
-        if told[1] is not None:
-            raise told[1]
-        made: Made = told[0]
+                shared[1] = error
+        dist.broadcast_object_list(shared, 0)
+        if shared[1] is not None:
+            raise shared[1]
+        made: Made = shared[0]
         return made
 
 

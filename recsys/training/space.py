@@ -58,10 +58,10 @@ def space_of(config: type[Any]) -> dict[str, Range | Among]:
 
     Raises ConfigError for a field that the Config does not have.
     """
-    found: dict[str, Range | Among] = {}
+    searched: dict[str, Range | Among] = {}
     for kind in reversed(config.__mro__):
-        found |= vars(kind).get("space", {})
-    for name in found:
+        searched |= vars(kind).get("space", {})
+    for name in searched:
         if name not in config.model_fields:
             raise ConfigError(f"{config.__name__}.space: there is no field {name!r} to search")
-    return found
+    return searched

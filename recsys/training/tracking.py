@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import ConfigError
-from .resume import EpochLog
+from .progress import EpochLog
 
 
 class Tracker(Protocol):
@@ -50,8 +50,8 @@ def _tracker(name: str, model: str, config: Mapping[str, Any], folder: Path | No
 
 def figures(epoch: EpochLog) -> dict[str, float]:
     """Figures of an epoch by name; `validation` only where that side was evaluated."""
-    shown = {"loss": epoch.loss, "seconds": epoch.seconds}
-    return shown if math.isnan(epoch.validation) else shown | {"validation": epoch.validation}
+    values = {"loss": epoch.loss, "seconds": epoch.seconds}
+    return values if math.isnan(epoch.validation) else values | {"validation": epoch.validation}
 
 
 class TensorBoard:
@@ -83,16 +83,16 @@ class MLflow:
 
         folder.mkdir(parents=True, exist_ok=True)
         uri = os.environ.get("MLFLOW_TRACKING_URI") or (folder / "mlruns").resolve().as_uri()
-        self.client, kept = MlflowClient(uri), folder / "mlflow_run"
-        if kept.exists():
-            self.run = kept.read_text(encoding="utf-8")
+        self.client, run_file = MlflowClient(uri), folder / "mlflow_run"
+        if run_file.exists():
+            self.run = run_file.read_text(encoding="utf-8")
             return
         experiment = self.client.get_experiment_by_name("recloop")
         ident = experiment.experiment_id if experiment else self.client.create_experiment("recloop")
         self.run = self.client.create_run(ident, run_name=model).info.run_id
         for key, value in {"model": model, **config}.items():
             self.client.log_param(self.run, key, value)
-        kept.write_text(self.run, encoding="utf-8")
+        run_file.write_text(self.run, encoding="utf-8")
 
     def epoch(self, stem: str, epoch: EpochLog) -> None:
         for name, value in figures(epoch).items():

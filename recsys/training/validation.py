@@ -13,7 +13,7 @@ from torch import nn
 from ..data.dataset import Dataset, Floats, Ints, Split
 from ..evaluation.ranking import evaluate
 from .processes import Processes
-from .resume import Network
+from .progress import Network
 
 Evaluated = TypeVar("Evaluated", bound=nn.Module, contravariant=True)
 

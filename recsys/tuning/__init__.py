@@ -1,7 +1,7 @@
 """Tuning: hyperparameters searched with Optuna on the validation side, every trial kept."""
 
 from .config import TuneConfig, Tuning, read_tuning
-from .report import Tuned
+from .report import SearchResult
 from .tune import tune, tune_on
 
-__all__ = ["TuneConfig", "Tuned", "Tuning", "read_tuning", "tune", "tune_on"]
+__all__ = ["SearchResult", "TuneConfig", "Tuning", "read_tuning", "tune", "tune_on"]

@@ -36,7 +36,7 @@ def _listed(value: Any) -> Any:
 class TuneConfig(BaseModel):
     """How hyperparameters are searched (Optuna's TPE; the first trial is always the defaults)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     trials: PositiveInt | None = 30
     """Trials of each model, failed ones included; null: as many as `minutes` allow."""
@@ -140,13 +140,13 @@ class Tuning(BaseModel):
                 raise ConfigError(
                     f"tune.space.{name}: no hyperparameter {field!r}; known are {', '.join(config.model_fields)}"
                 )
-        found = {field: where for field, where in searched.items() if field not in fixed}
-        if not found:
+        searched = {field: where for field, where in searched.items() if field not in fixed}
+        if not searched:
             raise ConfigError(
                 f"train.models: there is nothing to search in {name!r}; leave it out, fix less of it, "
                 f"or say where to search under tune.space.{name}"
             )
-        return found
+        return searched
 
 
 def read_tuning(path: Path | str, settings: Sequence[str] = ()) -> Tuning:

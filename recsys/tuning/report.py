@@ -17,8 +17,8 @@ from ...atomic import write_text, write_whole
 from ..data.dataset import Dataset
 from ..data.sources import PATHS
 from .config import Tuning
-from .judging import ranked_users
-from .storage import TOLD
+from .storage import TRIAL_FACTS
+from .trial import ranked_users, trial_settings
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -30,7 +30,7 @@ COLUMNS = ("model", "trial", "state", "value", "figures", "epochs", "seconds", "
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class SearchResult:
     """What a search has found. table: `COLUMNS`, a row a trial. best: model -> its best trial, as `as_json` has it."""
 
     folder: str
@@ -50,19 +50,19 @@ class Tuned:
 
 def written(
     tuning: Tuning, searches: Mapping[str, Study], train: Dataset, valid: Dataset, best: Path | None = None
-) -> Tuned:
+) -> SearchResult:
     """Writes the table, and `best.yaml` once there is a best trial of any model, as the trials now stand."""
     rows = [row for name, search in searches.items() for row in trials_of(name, search)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     write_whole(tuning.folder / f"{TABLE}.parquet", lambda file: table.to_parquet(file, index=False))
     write_whole(tuning.folder / f"{TABLE}.csv", lambda file: table.to_csv(file, index=False, float_format="%.6f"))
-    found = {name: told for name in searches if (told := _best(table[table["model"] == name], tuning))}
-    if found:
+    best_trials = {name: chosen for name in searches if (chosen := _best(table[table["model"] == name], tuning))}
+    if best_trials:
         for file in filter(None, (tuning.folder / BEST, best)):
             file.parent.mkdir(parents=True, exist_ok=True)
-            text = study_text(tuning, found, train, valid, file.parent)
+            text = study_text(tuning, best_trials, train, valid, file.parent)
             write_text(file, text)
-    return Tuned(str(tuning.folder), tuning.tune.metric, "validation", table, found)
+    return SearchResult(str(tuning.folder), tuning.tune.metric, "validation", table, best_trials)
 
 
 def trials_of(name: str, search: Study) -> list[dict[str, Any]]:
@@ -89,23 +89,23 @@ def study_text(tuning: Tuning, best: Mapping[str, dict[str, Any]], train: Datase
         "name": tuning.name,
         "data": _data(tuning, folder),
         "train": tuning.train.model_dump(mode="json", exclude_defaults=True)
-        | {"models": [{name: {**told["hyperparameters"], **_limit(tuning, name)}} for name, told in best.items()]},
+        | {"models": [{name: _hyperparameters(tuning, name, chosen)} for name, chosen in best.items()]},
     }
     return "\n".join(lines) + "\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def _row(name: str, trial: FrozenTrial) -> dict[str, Any]:
-    told = trial.user_attrs[TOLD]
+    facts = trial.user_attrs[TRIAL_FACTS]
     return {
         "model": name,
         "trial": trial.number,
         "state": "ok" if trial.state.name == "COMPLETE" else "failed",
         "value": trial.value if trial.value is not None else np.nan,
-        "figures": json.dumps(told.get("figures", [])),
-        "epochs": json.dumps(told.get("epochs", [])),
-        "seconds": round(told.get("seconds", 0.0), 3),
-        "hyperparameters": json.dumps(told.get("settings", {})),
-        "error": told.get("error", ""),
+        "figures": json.dumps(facts.get("figures", [])),
+        "epochs": json.dumps(facts.get("epochs", [])),
+        "seconds": round(facts.get("seconds", 0.0), 3),
+        "hyperparameters": json.dumps(facts.get("settings", {})),
+        "error": facts.get("error", ""),
     }
 
 
@@ -128,19 +128,18 @@ def _best(trials: pd.DataFrame, tuning: Tuning) -> dict[str, Any] | None:
     }
 
 
-def _limit(tuning: Tuning, name: str) -> dict[str, int]:
-    """The limit of a trial's epochs as a hyperparameter, where there was one and the file has no lower number."""
+def _hyperparameters(tuning: Tuning, name: str, trial: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's hyperparameters, with the number of epochs that it was limited to where there was a limit."""
     if name not in tuning.tune.epochs:
-        return {}
-    own = dict(tuning.models)[name].get("epochs", tuning.train.epochs)
-    return {"epochs": min(tuning.tune.epochs[name], own or tuning.tune.epochs[name])}
+        return dict(trial["hyperparameters"])
+    return trial_settings(name, trial["hyperparameters"], tuning.train, tuning.tune)
 
 
 def _lines(best: Mapping[str, dict[str, Any]], metric: str) -> list[str]:
     return [
-        f"{name}: {metric} {told['value']:.4f} (trial {told['trial']} of 0-{told['trials'] - 1}; "
-        f"defaults {_figure(told['defaults'])}); {told['failed']} failed; {told['seconds']:.0f} s of training"
-        for name, told in best.items()
+        f"{name}: {metric} {trial['value']:.4f} (trial {trial['trial']} of 0-{trial['trials'] - 1}; "
+        f"defaults {_figure(trial['defaults'])}); {trial['failed']} failed; {trial['seconds']:.0f} s of training"
+        for name, trial in best.items()
     ]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TRIALS = "trials.db"
 IDENTITY = "identity"
-TOLD = "told"
+TRIAL_FACTS = "told"
 """The attribute of a trial that says its settings, and its figures, epochs and seconds, or its error."""
 FIRST_DRAWN = 8
 """Trials drawn at random before the search follows what it has seen; Optuna's 10 would be most of a small budget."""

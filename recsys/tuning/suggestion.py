@@ -36,8 +36,8 @@ def _value(trial: Trial, name: str, where: Range | Among) -> Any:
         return where.values[place]
     if where.whole:
         return trial.suggest_int(name, int(where.low), int(where.high), log=where.log)
-    drawn = trial.suggest_float(name, where.low, where.high, log=where.log)
-    return min(max(float(f"{drawn:.{DIGITS}g}"), float(where.low)), float(where.high))
+    suggestion = trial.suggest_float(name, where.low, where.high, log=where.log)
+    return min(max(float(f"{suggestion:.{DIGITS}g}"), float(where.low)), float(where.high))
 
 
 def _placed(where: Range | Among, value: Any) -> Any:

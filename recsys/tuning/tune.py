@@ -15,10 +15,10 @@ from ..data.dataset import Dataset
 from ..data.sources import load_split
 from ..models.table import model_class
 from .config import Tuning, read_tuning
-from .judging import Judged, judged
-from .report import Tuned, written
-from .storage import TOLD, alone, finished, following, import_optuna, opened
+from .report import SearchResult, written
+from .storage import TRIAL_FACTS, alone, finished, following, import_optuna, opened
 from .suggestion import start, suggested
+from .trial import TrialResult, run_trial
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -32,7 +32,7 @@ def tune(
     *,
     best: Path | str | None = None,
     progress: Say | None = None,
-) -> Tuned:
+) -> SearchResult:
     """Search the hyperparameters of every model in `train.models`; resumes what is there.
 
     tuning: a Tuning or the path of its YAML file, on which `settings` (`tune.trials=10`) are made first. Everything
@@ -54,23 +54,23 @@ def tune(
     return tune_on(tuning, sides.train, sides.valid, best=Path(best) if best else None, say=progress or _silent)
 
 
-def tune_on(tuning: Tuning, train: Dataset, valid: Dataset, *, best: Path | None = None, say: Say) -> Tuned:
+def tune_on(tuning: Tuning, train: Dataset, valid: Dataset, *, best: Path | None = None, say: Say) -> SearchResult:
     """`tune` on sides that are loaded already; there is no test side among them."""
     with alone(tuning.folder):
         searches: dict[str, Study] = {}
         for name, fixed in tuning.models:
             identity = _identity(tuning, name, fixed, train, valid)
             searches[name] = opened(tuning.folder, name, tuning.tune.direction, identity)
-        told = written(tuning, searches, train, valid, best)
+        result = written(tuning, searches, train, valid, best)
         for name, fixed in tuning.models:
             known = {**model_class(name).Config().model_dump(), **fixed}
             if not searches[name].get_trials(deepcopy=False):
                 searches[name].enqueue_trial(start(tuning.space(name), known))
             while not _spent(tuning, name, searches[name]):
-                said = _one_trial(tuning, name, fixed, known, searches[name], train, valid)
-                told = written(tuning, searches, train, valid, best)
-                say(f"{name} {said}; {told.standing(name)}")
-        return told
+                line = _one_trial(tuning, name, fixed, known, searches[name], train, valid)
+                result = written(tuning, searches, train, valid, best)
+                say(f"{name} {line}; {result.standing(name)}")
+        return result
 
 
 def _one_trial(
@@ -91,33 +91,33 @@ def _one_trial(
     done = f"{trial.number + 1}/{tuning.tune.trials}" if tuning.tune.trials else f"{trial.number + 1}"
     of = f"trial {trial.number} ({done}): {tuning.tune.metric}"
     try:
-        found = _again(search, settings) or judged(name, settings, train, valid, tuning.train, tuning.tune)
-        if found.value != found.value:
+        outcome = _again(search, settings) or run_trial(name, settings, train, valid, tuning.train, tuning.tune)
+        if outcome.value != outcome.value:
             raise RunError(f"{tuning.tune.metric} is undefined on this validation side; take another metric or split")
     except RecloopError as error:
-        told = {"settings": settings, "error": str(error), "seconds": time.monotonic() - began}
-        trial.set_user_attr(TOLD, told)
+        result = {"settings": settings, "error": str(error), "seconds": time.monotonic() - began}
+        trial.set_user_attr(TRIAL_FACTS, result)
         search.tell(trial, state=failed)
-        if not any(kept.state.name == "COMPLETE" for kept in finished(search)) and trial.number >= 2:
+        if not any(earlier.state.name == "COMPLETE" for earlier in finished(search)) and trial.number >= 2:
             raise  # the first three failed: it is not the hyperparameters
         return f"{of} failed: {error}"
-    trial.set_user_attr(TOLD, {"settings": settings, **asdict(found)})
-    search.tell(trial, found.value)
-    return f"{of} {found.value:.4f}, {found.seconds:.1f} s"
+    trial.set_user_attr(TRIAL_FACTS, {"settings": settings, **asdict(outcome)})
+    search.tell(trial, outcome.value)
+    return f"{of} {outcome.value:.4f}, {outcome.seconds:.1f} s"
 
 
-def _again(search: Study, settings: dict[str, Any]) -> Judged | None:
+def _again(search: Study, settings: dict[str, Any]) -> TrialResult | None:
     """The outcome of an earlier trial with the same hyperparameters: a training is decided by them and its seed."""
-    for kept in finished(search):
-        told = kept.user_attrs[TOLD]
-        if kept.state.name == "COMPLETE" and told["settings"] == settings:
-            return Judged(tuple(told["figures"]), tuple(told["epochs"]), 0.0)
+    for earlier in finished(search):
+        result = earlier.user_attrs[TRIAL_FACTS]
+        if earlier.state.name == "COMPLETE" and result["settings"] == settings:
+            return TrialResult(tuple(result["figures"]), tuple(result["epochs"]), 0.0)
     return None
 
 
 def _spent(tuning: Tuning, name: str, search: Study) -> bool:
     done, budget = finished(search), tuning.tune
-    seconds = sum(trial.user_attrs[TOLD]["seconds"] for trial in done)
+    seconds = sum(trial.user_attrs[TRIAL_FACTS]["seconds"] for trial in done)
     return (budget.trials is not None and len(done) >= budget.trials) or seconds >= budget.seconds(name)
 
 

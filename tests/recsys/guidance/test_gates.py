@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recloop.recsys.data.dataset import Dataset
 from recloop.recsys.guidance import PairScores
-from recloop.recsys.guidance.fitting import fitted_gate
 from recloop.recsys.guidance.forms import distilled, hinge, logistic, pointwise
-from recloop.recsys.guidance.gates import Gate
+from recloop.recsys.guidance.gates import Gate, fitted_gate
 from recloop.recsys.guidance.inputs import standardised, uncertainty
 from recloop.recsys.guidance.truth import apart, truth_pairs
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from recloop.errors import DataError
-from recloop.recsys.models.initial import Axes, start_from
+from recloop.recsys.models.initial_vectors import Axes, start_from
 
 
 def test_axes_are_the_directions_of_largest_variance():

@@ -21,6 +21,8 @@ from recloop.settings import checked
         ({"models": [":BPR"]}, "cannot be imported"),
         ({"models": [{"bpr": {"epochs": True}}]}, "epochs is a number, not true or false"),
         ({"models": [{"guided": {"settings": {"epochs": True}}}]}, "epochs is a number, not true or false"),
+        ({"models": [{"bpr": {"learning_rate": float("inf")}}]}, "learning_rate: Input should be a finite number"),
+        ({"models": [{"guided": {"margin": float("nan")}}]}, "margin: Input should be a finite number"),
         ({"device": "potato"}, "device: 'potato' is no device"),
         ({"threads": 100_000}, "threads: Input should be less than or equal to 1024"),
         ({"threads": 0}, "threads: Input should be greater than 0"),

@@ -3,7 +3,7 @@
 import sys
 
 from recloop.recsys.data import DataConfig
-from recloop.recsys.tuning import Tuned, Tuning
+from recloop.recsys.tuning import SearchResult, Tuning
 
 BPR = {"bpr": {"epochs": 2, "batch_size": 256}}
 
@@ -15,7 +15,7 @@ def search(out, *, data=None, models=("itemknn",), seeds=(0,), name="small", **h
     return Tuning(name=name, data=DataConfig(**data), train=train, tune={"trials": 3, **how}, out=out)
 
 
-def outcome(found: Tuned) -> list[tuple]:
+def outcome(found: SearchResult) -> list[tuple]:
     """Every trial, but for the seconds it took."""
     return found.table.drop(columns="seconds").to_records(index=False).tolist()
 

@@ -54,8 +54,8 @@ def test_a_search_that_makes_no_sense_is_refused_before_anything_is_read(tmp_pat
 
 
 def test_two_of_the_same_hyperparameters_are_trained_once(tmp_path, monkeypatch):
-    real, calls = module("tune").judged, []
-    monkeypatch.setattr(module("tune"), "judged", lambda *a: calls.append(a) or real(*a))
+    real, calls = module("tune").run_trial, []
+    monkeypatch.setattr(module("tune"), "run_trial", lambda *a: calls.append(a) or real(*a))
     found = tune(search(tmp_path, models=["ease"], space={"ease": {"l2": [10.0, 100.0]}}, trials=8))
     assert len(found.table) == 8
     assert len(calls) == found.table["hyperparameters"].nunique() < 8

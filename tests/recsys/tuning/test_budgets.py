@@ -13,7 +13,7 @@ from tests.recsys.tuning.searches import module, outcome, search
 def test_a_search_that_is_killed_in_a_trial_makes_the_trials_that_it_would_have_made(tmp_path, monkeypatch):
     how = {"trials": 10}
     whole = tune(search(tmp_path / "whole", **how))
-    real, calls = module("tune").judged, []
+    real, calls = module("tune").run_trial, []
 
     def killed(*arguments):
         calls.append(arguments)
@@ -21,7 +21,7 @@ def test_a_search_that_is_killed_in_a_trial_makes_the_trials_that_it_would_have_
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(module("tune"), "judged", killed)
+    monkeypatch.setattr(module("tune"), "run_trial", killed)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             tune(search(tmp_path / "killed", **how))
@@ -37,13 +37,13 @@ def test_a_larger_budget_goes_on_from_the_trials_there_are(tmp_path):
 
 
 def test_minutes_end_a_search_after_the_trial_that_passes_them(tmp_path, monkeypatch):
-    real = module("tune").judged
+    real = module("tune").run_trial
 
     def slow(*arguments):
         found = real(*arguments)
         return type(found)(found.figures, found.epochs, 25.0)
 
-    monkeypatch.setattr(module("tune"), "judged", slow)
+    monkeypatch.setattr(module("tune"), "run_trial", slow)
     how = {"models": ["ease"], "trials": None, "minutes": 1.0}
     assert len(tune(search(tmp_path, **how)).table) == 3
     assert len(tune(search(tmp_path, **how)).table) == 3, "the minutes of a resumed search count"

@@ -21,7 +21,7 @@ from .config import CLICK_METRICS, TuneConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class TrialResult:
     """One trial's outcome: the figure of each seed, the best epoch of each where there are epochs, and the seconds."""
 
     figures: tuple[float, ...]
@@ -33,9 +33,9 @@ class Judged:
         return float(np.mean(self.figures))
 
 
-def judged(
+def run_trial(
     name: str, settings: Mapping[str, Any], train: Dataset, valid: Dataset, where: TrainConfig, how: TuneConfig
-) -> Judged:
+) -> TrialResult:
     """Fits the model once a seed (once, if it has no randomness) and measures each fit on `valid`.
 
     Raises ConfigError where a training diverges, or where the metric is not one of this model.
@@ -44,12 +44,12 @@ def judged(
     figures, epochs = [], []
     hyperparameters = trial_settings(name, settings, where, how)
     for seed in where.seeds_for(model(name, **hyperparameters).config):
-        fresh = model(name, **hyperparameters)
-        fresh.fit(train, valid, FitContext(seed, where.device, where.threads))
-        figures.append(figure(fresh, train, valid, how))
-        if (log := log_of(fresh)) is not None:
+        unfitted = model(name, **hyperparameters)
+        unfitted.fit(train, valid, FitContext(seed, where.device, where.threads))
+        figures.append(figure(unfitted, train, valid, how))
+        if (log := log_of(unfitted)) is not None:
             epochs.append(log.best_epoch)
-    return Judged(tuple(figures), tuple(epochs), time.monotonic() - began)
+    return TrialResult(tuple(figures), tuple(epochs), time.monotonic() - began)
 
 
 def figure(fitted: Storable, train: Dataset, valid: Dataset, how: TuneConfig) -> float:
