@@ -13,9 +13,10 @@ from recloop.agents.catalogue import item_texts
 from recloop.agents.chat.offline import offline_chat
 from recloop.agents.denoiser import Denoise, Denoiser
 from recloop.agents.denoiser.config import Guards, Vote
-from recloop.agents.denoiser.fold import payloads
+from recloop.agents.denoiser.doubts import NAME
 from recloop.agents.denoiser.guards import guarded
 from recloop.agents.memory import ListMemory, tfidf_svd
+from recloop.agents.payloads import read_payloads
 from recloop.recsys.denoising.owners import Bools, Doubts
 from recloop.simulators.batch.records import read_records
 from recloop.simulators.batch.runner import run_batch
@@ -62,7 +63,7 @@ def judged_by_agent(toys: Toys, out: Path) -> Judged:
         places = {ident: code for code, ident in enumerate(ids)}
         doubt, score, vote = np.zeros(len(data)), np.zeros(len(data)), np.zeros(len(data))
         cold, near = np.zeros(len(data), bool), np.zeros((len(data), int(data.user_counts.max())))
-        for _, told in payloads(read_records(folder)):
+        for _, told in read_payloads(read_records(folder), NAME):
             first = int(data.indptr[places[told["user"]]])
             for row in told["rows"]:
                 doubt[first + row["at"]], score[first + row["at"]] = row["doubt"], row["score"]

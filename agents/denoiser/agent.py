@@ -21,6 +21,7 @@ from ..chat.likelihood import Likelihood
 from ..chat.types import Sampling
 from ..fusion import Bools, is_generated, plain
 from ..memory.memory import Embedder
+from ..payloads import catalogue_digest
 from ..user_sample import sample_users, users_with_ids
 from .config import Denoise
 from .doubts import NAME, DenoiserSetup
@@ -147,6 +148,7 @@ class Denoiser:
         items_of_task = {*items.tolist(), *(item for offered in offers.values() for item in offered)}
         state = DenoiserState(
             user=ident,
+            catalogue=shared.catalogue,
             items=items.tolist(),
             weights=[float(weight) for weight in data.weight[rows]],
             windows=windows,
@@ -170,6 +172,10 @@ class _Shared:
     @cached_property
     def generated(self) -> Bools:
         return is_generated(self._data)
+
+    @cached_property
+    def catalogue(self) -> str:
+        return catalogue_digest(self._data)
 
     @cached_property
     def texts(self) -> Mapping[int, str]:

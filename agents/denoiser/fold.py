@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -13,18 +12,21 @@ from ...errors import DataError
 from ...recsys.data import Dataset
 from ..agent import Records
 from ..fusion import REMOVED, REPLACED, REWEIGHTED, is_generated, plain, with_provenance
+from ..payloads import has_valid, payloads_for, read_payloads
 from .config import Denoise
 from .doubts import NAME
 
 
 def fold(data: Dataset, records: Records, config: Denoise) -> Dataset:
-    """A new Dataset; `data` itself is not touched, and rows that no ok record judges stay as they are.
+    """A new Dataset; `data` itself is not touched, and returned as it is where there is no ok record.
 
-    A removed row keeps its place with weight 0 and origin `removed`; a replaced one has another item, the code of the
-    old one in the column `was` (-1 elsewhere) and origin `replaced`; a down-weighted one has origin `reweighted`. All
-    say with what confidence (the score) and by which record.
+    Rows that no ok record judges stay as they are. A removed row keeps its place with weight 0 and origin `removed`; a
+    replaced one has another item, the code of the old one in the column `was` (-1 elsewhere) and origin `replaced`; a
+    down-weighted one has origin `reweighted`. `confidence` is the score, `record` the key of the record.
     Profiles of mode hard_samples become the users' column `profile`. DataError for records of other data.
     """
+    if not has_valid(records, NAME):
+        return data
     frame = with_provenance(data.interactions)
     columns = {name: frame[name].to_numpy(copy=True) for name in ("item", "weight", "confidence")}
     if config.action == "replace":
@@ -61,7 +63,7 @@ def reasons_of(records: Records) -> dict[tuple[str, int], str]:
     """(record, item code) -> the model's reason, for every row that was edited."""
     return {
         (key, row["item"]): row["reason"]
-        for key, payload in payloads(records)
+        for key, payload in read_payloads(records, NAME)
         for row in payload["rows"]
         if row.get("reason")
     }
@@ -72,7 +74,7 @@ def report(records: Records) -> dict[str, Any]:
     verdicts: Counter[str] = Counter()
     spared: Counter[str] = Counter()
     n_rows = rolled_back = 0
-    for _, payload in payloads(records):
+    for _, payload in read_payloads(records, NAME):
         n_rows += len(payload["rows"])
         for row in payload["rows"]:
             verdicts[row["verdict"]] += 1
@@ -89,18 +91,11 @@ def report(records: Records) -> dict[str, Any]:
     }
 
 
-def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and payload of the denoiser's ok records, by key."""
-    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
-    for key, payload in zip(ok["key"], ok["payload"], strict=True):
-        yield key, json.loads(payload)
-
-
 def _judged_rows(data: Dataset, records: Records) -> Iterator[tuple[str, int, dict[str, Any], list[int]]]:
     """Key, user code, payload, and the row of each place that the payload counts."""
     codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
     real = ~is_generated(data)
-    for key, payload in payloads(records):
+    for key, payload in payloads_for(data, records, NAME):
         user = codes.get(payload["user"])
         if user is None:
             continue

@@ -45,6 +45,8 @@ class Substitute(TypedDict):
 class DenoiserState(TypedDict, total=False):
     user: int | str
     """The data's own id."""
+    catalogue: str
+    """Digest of the item ids that the codes stand for."""
     items: list[int]
     """The sequence, oldest first."""
     weights: list[float]
@@ -204,7 +206,7 @@ async def record(setup: DenoiserSetup, state: DenoiserState) -> DenoiserState:
                     row |= {"new": trial["item"], "fit": round(trial["fit"], 6), "after": round(trial["after"], 6)}
                 row["rolled_back"] = not taken
         rows.append(row)
-    payload = {"user": state["user"], "mode": setup.config.mode, "rows": rows}
+    payload = {"user": state["user"], "catalogue": state["catalogue"], "mode": setup.config.mode, "rows": rows}
     if "profile" in state:
         payload["profile"] = state["profile"]
     return {"payload": payload}

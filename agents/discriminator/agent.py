@@ -22,6 +22,7 @@ from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, is_generated, plain
 from ..generator.evidence import stable_seed
+from ..payloads import catalogue_digest
 from ..user_sample import sample_users, users_with_ids
 from .calibration import Bools, Calibration, calibration_of
 from .config import Discriminate
@@ -82,7 +83,8 @@ class Discriminator:
 
     def fold(self, data: Dataset, records: Records) -> Dataset:
         """The data without the generated rows that do not convince, real noise down-weighted, within `fuse`."""
-        return fused(self.adopted(data, records), self.config.fuse)
+        adopted = self.adopted(data, records)
+        return data if adopted is data else fused(adopted, self.config.fuse)
 
     def adopted(self, data: Dataset, records: Records) -> Dataset:
         """The same, whatever quota and share allow."""
@@ -188,7 +190,7 @@ class Discriminator:
         items = {item for one in row_sets for item in one["history"]}
         items |= {row["item"] for one in row_sets for row in one["rows"]}
         facts = {item: texts[item] for item in sorted(items)}
-        return {"user": ident, "purpose": purpose, "sets": row_sets, "facts": facts}
+        return {"user": ident, "catalogue": texts.catalogue, "purpose": purpose, "sets": row_sets, "facts": facts}
 
 
 class _Texts:
@@ -197,6 +199,10 @@ class _Texts:
     def __init__(self, data: Dataset) -> None:
         self._data = data
         self._made: dict[int, str] | None = None
+
+    @cached_property
+    def catalogue(self) -> str:
+        return catalogue_digest(self._data)
 
     def __getitem__(self, item: int) -> str:
         if self._made is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import pandas as pd
 from ...recsys.data import Dataset
 from ..agent import Records
 from ..fusion import GENERATED, REMOVED, REWEIGHTED, is_generated, plain, with_provenance
+from ..payloads import has_valid, payloads_for
 from .calibration import Calibration
 from .config import Discriminate
 from .machine import NAME
@@ -22,6 +21,8 @@ from .machine import NAME
 def fold(data: Dataset, records: Records, calibration: Calibration, config: Discriminate) -> Dataset:
     """A new Dataset; `data` itself is not touched. Rows that no ok record judges stay, save generated ones: without a
     word for it a generated row goes, too, where generated rows were to be judged."""
+    if not has_valid(records, NAME) and not is_generated(data).any():
+        return data
     frame = with_provenance(data.interactions)
     given, key, is_judged = confidences(data, records)
     generated = (frame["origin"] == GENERATED).to_numpy()
@@ -49,7 +50,7 @@ def confidences(
     codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
     rows = [
         (codes[payload["user"]], row["item"], row["role"] == "generated", row["confidence"], key)
-        for key, payload in payloads(records)
+        for key, payload in payloads_for(data, records, NAME)
         if payload["purpose"] == "judge" and payload["user"] in codes
         for row in payload["rows"]
     ]
@@ -74,7 +75,7 @@ def report(
     generated = is_generated(data)
     accepted = np.where(generated, calibration.keeps(given), ~calibration.doubts(given)) & is_judged
     ways: Counter[str] = Counter()
-    for _, payload in payloads(records):
+    for _, payload in payloads_for(data, records, NAME):
         ways.update(row["by"] for row in payload["rows"])
     rates = {}
     for name, mask in (("real", ~generated), ("generated", generated)):
@@ -86,10 +87,3 @@ def report(
                 "rate": float(accepted[here].mean()) if here.any() else float("nan"),
             }
     return {"calibration": calibration.report(), "acceptance": rates, "confidence_by": dict(sorted(ways.items()))}
-
-
-def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and payload of the discriminator's ok records, by key."""
-    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
-    for key, payload in zip(ok["key"], ok["payload"], strict=True):
-        yield key, json.loads(payload)

@@ -51,6 +51,8 @@ class RowSet(TypedDict):
 class DiscriminatorState(TypedDict, total=False):
     user: int | str
     """The data's own id."""
+    catalogue: str
+    """Digest of the item ids that the codes stand for."""
     purpose: Literal["judge", "calibrate"]
     sets: list[RowSet]
     facts: dict[int, str]
@@ -76,7 +78,9 @@ async def record(state: DiscriminatorState) -> DiscriminatorState:
         for row_set, (way, confidences) in zip(state["sets"], state["answers"], strict=True)
         for row, sure in zip(row_set["rows"], confidences, strict=True)
     ]  # fmt: skip
-    return {"payload": {"user": state["user"], "purpose": state["purpose"], "rows": rows}}
+    return {
+        "payload": {"user": state["user"], "catalogue": state["catalogue"], "purpose": state["purpose"], "rows": rows}
+    }
 
 
 # --- one set ----------------------------------------------------------------------------------------------------------

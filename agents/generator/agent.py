@@ -22,6 +22,7 @@ from ..chat.types import Sampling
 from ..fusion import fused, plain, real_rows
 from ..grounding import Grounder
 from ..memory.memory import Embedder
+from ..payloads import catalogue_digest, has_valid
 from ..user_sample import sample_users, users_with_ids
 from .audience import Audience
 from .config import Generate
@@ -50,22 +51,27 @@ class Generator:
     def tasks(self, data: Dataset) -> Iterator[Task]:
         """One task a user in order of user code; for cold_item one a tail item, the least known first."""
         known = _once(lambda: self._known(data))
+        catalogue = _once(lambda: catalogue_digest(data))
         if self.config.mode == "cold_item":
             ids = data.items["item_id"].tolist()
             audience = _once(lambda: Audience.of(data, known()[0], self.config))
             for item in self._targets(data):
-                yield Task(f"item:{ids[item]}", LazyState(partial(self._item_state, data, item, known, audience)))
+                yield Task(
+                    f"item:{ids[item]}", LazyState(partial(self._item_state, data, item, known, audience, catalogue))
+                )
             return
         titles = _once(lambda: self._titles(data, known()[0]))
         for user in self._users(data):
             ident = plain(data.users["user_id"].iat[user])
-            yield Task(f"user:{ident}", LazyState(partial(self._user_state, data, user, known, titles)))
+            yield Task(f"user:{ident}", LazyState(partial(self._user_state, data, user, known, titles, catalogue)))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine
 
     def fold(self, data: Dataset, records: Records) -> Dataset:
         """The data with generated rows, within `fuse`, or with preference pairs."""
+        if not has_valid(records, NAME):
+            return data
         return fused(self.adopted(data, records), self.config.fuse)
 
     def adopted(self, data: Dataset, records: Records) -> Dataset:
@@ -145,6 +151,7 @@ class Generator:
         user: int,
         known: Callable[[], tuple[ItemEvidence, dict[int, str]]],
         titles: Callable[[], Grounder],
+        catalogue: Callable[[], str],
     ) -> GeneratorState:
         (evidence, texts), config = known(), self.config
         ident = plain(data.users["user_id"].iat[user])
@@ -152,6 +159,7 @@ class Generator:
         seen = np.unique(data.history(user))
         state: GeneratorState = {
             "user": ident,
+            "catalogue": catalogue(),
             "draw": stable_seed(f"{self.seed}:{ident}"),
             "recent": recent.tolist(),
             "seen": seen.tolist(),
@@ -159,7 +167,7 @@ class Generator:
         if config.free:
             tail = np.flatnonzero(evidence.tail & evidence.known)
             facts = {int(item): texts[int(item)] for item in recent}
-            return {**state, "pool": [], "tail": tail.tolist(), "catalogue": titles(), "facts": facts}
+            return {**state, "pool": [], "tail": tail.tolist(), "grounder": titles(), "facts": facts}
         pool = pool_of(evidence, recent, seen, config)
         items_of_task = {*recent.tolist(), *(one["item"] for one in pool)}
         return {**state, "pool": pool, "facts": {item: texts[item] for item in sorted(items_of_task)}}
@@ -170,11 +178,17 @@ class Generator:
         item: int,
         known: Callable[[], tuple[ItemEvidence, dict[int, str]]],
         audience: Callable[[], Audience],
+        catalogue: Callable[[], str],
     ) -> GeneratorState:
         texts = known()[1]
         people = audience().likeliest(item, self.config.shown)
         items_of_task = {item, *(i for person in people for i in person["recent"])}
-        return {"item": item, "people": people, "facts": {i: texts[i] for i in sorted(items_of_task)}}
+        return {
+            "item": item,
+            "catalogue": catalogue(),
+            "people": people,
+            "facts": {i: texts[i] for i in sorted(items_of_task)},
+        }
 
 
 def pool_of(

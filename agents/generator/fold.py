@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from ...recsys.data import Dataset
 from ..agent import Records
 from ..blockwise import sum_figures
 from ..fusion import added, is_generated, plain
+from ..payloads import payloads_for
 from .machine import NAME
 
 Bools = npt.NDArray[np.bool_]
@@ -29,7 +29,7 @@ def fold(data: Dataset, records: Records) -> Dataset:
     codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
     rows: list[tuple[int, int, float, str]] = []
     pairs: list[tuple[int, int, int, float, str, str]] = []
-    for key, payload in payloads(records):
+    for key, payload in payloads_for(data, records, NAME):
         mine = [row for row in payload["rows"] if row["user"] in codes]
         rows += [(codes[row["user"]], row["item"], row["score"], key) for row in mine]
         if payload.get("user") in codes:
@@ -52,7 +52,7 @@ def report(data: Dataset, records: Records, tail: npt.NDArray[np.bool_]) -> dict
     matched: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     pairs = 0
-    for _, payload in payloads(records):
+    for _, payload in payloads_for(data, records, NAME):
         matched.update(payload["matched"])
         dropped.update(payload["dropped"])
         pairs += len(payload.get("pairs", ()))
@@ -98,10 +98,3 @@ def total_report(tail: Bools, reports: Sequence[dict[str, Any]], *, shared: bool
         "tail_items": int(tail.sum()),
         "tail_items_with_new_rows": int(new[tail].sum()),
     }
-
-
-def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and payload of the generator's ok records, by key."""
-    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
-    for key, payload in zip(ok["key"], ok["payload"], strict=True):
-        yield key, json.loads(payload)

@@ -66,6 +66,8 @@ class GeneratorState(TypedDict, total=False):
     """What the nodes pass on. `user` is the data's own id; items are codes."""
 
     user: int | str
+    catalogue: str
+    """Digest of the item ids that the codes stand for."""
     item: int
     """cold_item: the target."""
     draw: int
@@ -78,7 +80,7 @@ class GeneratorState(TypedDict, total=False):
     """cold_item: the most plausible users, the best first."""
     tail: list[int]
     """free: items that a title may be grounded to and that are tail."""
-    catalogue: Grounder
+    grounder: Grounder
     """free: where titles are looked up."""
     facts: dict[int, str]
     slate: list[int]
@@ -179,7 +181,7 @@ async def ground(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState
             matched["handle"] += 1
             grounded.append({"target": state["slate"][proposal["place"]], "score": proposal["score"]})
             continue
-        match = state["catalogue"](proposal["title"])
+        match = state["grounder"](proposal["title"])
         matched[match.how] += 1
         if match.item is None:
             unmatched.append(match.title)
@@ -212,6 +214,7 @@ async def record(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState
     """The payload."""
     payload: dict[str, Any] = {
         "mode": setup.config.mode,
+        "catalogue": state["catalogue"],
         "shown": len(state["slate"]),
         "matched": state["matched"],
         "dropped": state["dropped"],

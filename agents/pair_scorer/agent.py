@@ -15,6 +15,8 @@ from ...recsys.data import Dataset
 from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
+from ..fusion import plain
+from ..payloads import catalogue_digest
 from .candidates import covered
 from .config import ScorePairs
 from .machine import NAME, PairScorerSetup, PairScorerState, machine
@@ -34,10 +36,10 @@ class PairScorer:
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
         """One task a covered user, in order of user code."""
-        texts = item_texts(data)
+        texts, catalogue = item_texts(data), catalogue_digest(data)
         ids = data.users["user_id"].tolist()
         for user, items in covered(data, self.config.coverage, self.seed).items():
-            yield Task(f"user:{ids[user]}", LazyState(partial(self._state, data, user, items, texts)))
+            yield Task(f"user:{ids[user]}", LazyState(partial(self._state, data, user, items, texts, catalogue)))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine
@@ -54,10 +56,20 @@ class PairScorer:
     def _machine(self) -> CompiledStateGraph[PairScorerState, Tools, PairScorerState, PairScorerState]:
         return machine(PairScorerSetup(self.config, self.sampling, self.wording, self.seed))
 
-    def _state(self, data: Dataset, user: int, items: list[int], texts: Mapping[int, str]) -> PairScorerState:
+    def _state(
+        self, data: Dataset, user: int, items: list[int], texts: Mapping[int, str], catalogue: str
+    ) -> PairScorerState:
         history = [int(item) for item in data.history(user)][-self.config.history :]
         shuffled = np.random.default_rng([self.seed, 4, user]).permutation(items)
         count = -(-len(items) // self.config.list_size)
         lists = [[int(item) for item in part] for part in np.array_split(shuffled, count)]
         facts = {item: texts[item] for item in sorted({*history, *items})}
-        return {"user": user, "history": history, "lists": lists, "facts": facts}
+        ident = plain(data.users["user_id"].iat[user])
+        return {
+            "user": user,
+            "user_id": ident,
+            "catalogue": catalogue,
+            "history": history,
+            "lists": lists,
+            "facts": facts,
+        }

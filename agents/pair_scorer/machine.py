@@ -36,6 +36,10 @@ PairScorerSetup = AgentSetup[ScorePairs]
 
 class PairScorerState(TypedDict, total=False):
     user: int
+    """User code: random streams are named by it."""
+    user_id: int | str
+    catalogue: str
+    """Digest of the item ids that the codes stand for."""
     history: list[int]
     """Last items, oldest first."""
     lists: list[list[int]]
@@ -91,6 +95,8 @@ def record(state: PairScorerState) -> PairScorerState:
     return {
         "payload": {
             "user": state["user"],
+            "user_id": state["user_id"],
+            "catalogue": state["catalogue"],
             "items": items,
             "scores": [round(float(mean), 6) for mean in table.mean(0)],
             "spread": [round(float(s), 6) for s in table.std(0)] if several else None,

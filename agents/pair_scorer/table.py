@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ...errors import DataError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PAIR_COLUMNS, SCORE_COLUMNS
 from ...recsys.guidance import PairScores
 from ...recsys.guidance.pairs import widest_pairs
 from ..agent import Records
+from ..fusion import plain
+from ..payloads import payloads_for, read_payloads
 from .config import ScorePairs
 from .machine import NAME
 
 
-def scored_rows(records: Records) -> pd.DataFrame:
-    """One row a scored pair of the ok records, `SCORE_COLUMNS`; `spread` is NaN where one draw was taken."""
+def scored_rows(payloads: Iterable[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
+    """One row a scored pair of the payloads, `SCORE_COLUMNS`; `spread` is NaN where one draw was taken."""
     parts = [
         pd.DataFrame({name: payload[name] for name in ("user", "items", "scores")}).assign(
             spread=payload["spread"] if payload["spread"] is not None else np.nan, agent=NAME, record=key
         )
-        for key, payload in payloads(records)
+        for key, payload in payloads
     ]
     if not parts:
         return pd.DataFrame({name: np.empty(0) for name in SCORE_COLUMNS})
@@ -35,12 +37,21 @@ def scored_rows(records: Records) -> pd.DataFrame:
 
 def pair_scores(records: Records) -> PairScores:
     """The table of all ok records; `write_scores` keeps it as Parquet."""
-    return PairScores.of(scored_rows(records))
+    return PairScores.of(scored_rows(read_payloads(records, NAME)))
 
 
 def fold(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
     """`data` with the scores, and with the widest gaps as preference pairs, which weigh as much as they are wide."""
-    rows = scored_rows(records)
+    codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
+    mapped = []
+    for key, payload in payloads_for(data, records, NAME):
+        if payload["user_id"] not in codes:
+            raise DataError(
+                f"record {key!r} of {NAME} is about a user that {data.name!r} does not have; fold it into the data "
+                "that was asked about"
+            )
+        mapped.append((key, {**payload, "user": codes[payload["user_id"]]}))
+    rows = scored_rows(mapped)
     if rows.empty:
         return data
     table = PairScores.of(rows)
@@ -68,7 +79,7 @@ def fold(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
 
 def report(records: Records) -> dict[str, Any]:
     """Figures of the records: pairs, draws a user, how well draws agree, how the scores spread."""
-    every = [payload for _, payload in payloads(records)]
+    every = [payload for _, payload in read_payloads(records, NAME)]
     agreed = [payload["agreement"] for payload in every if payload["agreement"] is not None]
     scores = np.concatenate([payload["scores"] for payload in every]) if every else np.empty(0)
     return {
@@ -79,10 +90,3 @@ def report(records: Records) -> dict[str, Any]:
         "score_mean": float(scores.mean()) if len(scores) else float("nan"),
         "score_deviation": float(scores.std()) if len(scores) else float("nan"),
     }
-
-
-def payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and payload of the pair scorer's ok records, by key."""
-    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
-    for key, payload in zip(ok["key"], ok["payload"], strict=True):
-        yield key, json.loads(payload)

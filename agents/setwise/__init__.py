@@ -3,6 +3,6 @@
 from .agent import SetwiseAgent
 from .config import Setwise
 from .fold import Fold
-from .ranking import Question, SetwiseRanking
+from .ranking import RankingQuery, SetwiseRanking
 
-__all__ = ["Fold", "Question", "Setwise", "SetwiseAgent", "SetwiseRanking"]
+__all__ = ["Fold", "RankingQuery", "Setwise", "SetwiseAgent", "SetwiseRanking"]

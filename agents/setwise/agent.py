@@ -1,4 +1,4 @@
-"""The set-wise user agent: which walks to ask for, the machine that walks them, and what comes of it."""
+"""The set-wise user agent: its tasks, its graph, and the fold of its records."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from ...recsys.data import Dataset
 from ..agent import LazyState, Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
+from ..fusion import plain
 from ..memory.memory import Embedder
-from .config import Setwise
+from ..payloads import catalogue_digest
+from .config import Setwise, SetwiseSetup
 from .fold import Fold, fold
+from .judgement import NAME
 from .machine import machine
-from .state import NAME, Setup, State, Step
+from .state import SetwiseState, WalkStep
 
 
 @dataclass(frozen=True)
 class SetwiseAgent:
-    """Walks each user through the end of the train history, one candidate list an interaction.
+    """Walks each user through the last train interactions, one candidate list an interaction.
 
     A task is a user; its key is `user:<user_id>`. Users with fewer than two train interactions are not asked about.
     """
@@ -45,9 +48,11 @@ class SetwiseAgent:
         texts = item_texts(data)
         popular = np.argsort(-data.item_counts, kind="stable")
         popular = popular[data.item_counts[popular] > 0]
-        ids = data.users["user_id"].tolist()
+        catalogue = catalogue_digest(data)
+        ids = data.users["user_id"]
         for user in self._users(data):
-            yield Task(f"user:{ids[user]}", LazyState(partial(self._state, data, user, texts, popular)))
+            make = partial(self._state, data, user, texts, popular, catalogue)
+            yield Task(f"user:{plain(ids.iat[user])}", LazyState(make))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine
@@ -57,22 +62,26 @@ class SetwiseAgent:
         return fold(data, records, self.fold_config, self.embed, item_texts(data))
 
     @cached_property
-    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        return machine(Setup(self.config, self.sampling, self.wording, self.seed))
+    def _machine(self) -> CompiledStateGraph[SetwiseState, Tools, SetwiseState, SetwiseState]:
+        return machine(SetwiseSetup(self.config, self.sampling, self.wording, self.seed))
 
-    def _state(self, data: Dataset, user: int, texts: Mapping[int, str], popular: np.ndarray) -> State:
+    def _state(
+        self, data: Dataset, user: int, texts: Mapping[int, str], popular: np.ndarray, catalogue: str
+    ) -> SetwiseState:
         history = [int(item) for item in data.history(user)]
         walked = min(self.config.walk, len(history) - 1)
         seed_history = history[: len(history) - walked][-self.config.seed_items :]
         steps = [
             self._step(user, history, position, popular) for position in range(len(history) - walked, len(history))
         ]
-        shown = {*seed_history, *(item for step in steps for item in step["candidates"])}
+        items = {*seed_history, *(item for step in steps for item in (*step["candidates"], *step["held_back"]))}
         return {
             "user": user,
+            "user_id": plain(data.users["user_id"].iat[user]),
+            "catalogue": catalogue,
             "seed_history": seed_history,
             "steps": steps,
-            "facts": {item: texts[item] for item in sorted(shown)},
+            "facts": {item: texts[item] for item in sorted(items)},
         }
 
     def _users(self, data: Dataset) -> list[int]:
@@ -81,8 +90,8 @@ class SetwiseAgent:
             able = np.sort(np.random.default_rng([self.seed, 0]).choice(able, self.config.users, replace=False))
         return [int(user) for user in able]
 
-    def _step(self, user: int, history: list[int], position: int, popular: np.ndarray) -> Step:
-        """The true next item and others that the user never took on the train side, shuffled."""
+    def _step(self, user: int, history: list[int], position: int, popular: np.ndarray) -> WalkStep:
+        """The true next item and others that the user never took on the train side, shuffled; and more, held back."""
         rng = np.random.default_rng([self.seed, user, position])
         positive = history[position]
         others = negatives(positive, history, popular, self.config.candidates - 1, self.config.negatives, rng)
@@ -92,7 +101,16 @@ class SetwiseAgent:
                 f"{self.config.candidates} needs {self.config.candidates - 1}; set fewer candidates"
             )
         candidates = rng.permutation([positive, *others])
-        return {"positive": int(np.flatnonzero(candidates == positive)[0]), "candidates": [int(c) for c in candidates]}
+        held_back: list[int] = []
+        if self.config.acceptance and self.config.rounds:
+            count = self.config.held_back * max(1, self.config.set_size - 1)
+            seen = [*history, *others]
+            held_back = negatives(positive, seen, popular, count, self.config.negatives, rng)
+        return {
+            "positive": int(np.flatnonzero(candidates == positive)[0]),
+            "candidates": [int(c) for c in candidates],
+            "held_back": held_back,
+        }
 
 
 def negatives(

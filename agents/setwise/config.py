@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..memory.weights import RecallWeights
-from .partition import MergeBy, windows
+from ..prompt_call import AgentSetup
+from .judgement import MergeBy, windows
 
 
 class Setwise(BaseModel):
@@ -25,8 +26,8 @@ class Setwise(BaseModel):
     """Partitions judged, each of a fresh order; two without overlap judge each item twice and link what one leaves
     apart."""
     deal: Literal["same", "fresh"] = "fresh"
-    """Whether a list judged again after a reflection keeps its sets and their order, or is dealt anew: then handles and
-    neighbours differ from round to round, and overlap arises across rounds."""
+    """Whether a list judged again after a reflection keeps its sets and their order, or is partitioned anew: then
+    handles and neighbours differ from round to round, and sets overlap across rounds."""
     merge: MergeBy = "score"
     """rank: sets are merged by mean rank (Borda); score: by graded scores that fall along each set's ranking, which
     link sets that share no item."""
@@ -42,10 +43,17 @@ class Setwise(BaseModel):
     paths: tuple[Literal["user", "item"], ...] = ("user", "item")
     """Which reflections run: the profile's, the items' semantics', both."""
     acceptance: bool = True
-    """Keep a rewrite only if the mismatch did not rise; false keeps every rewrite."""
+    """Keep a rewrite only if it passes the acceptance test; false keeps every rewrite."""
+    held_back: int = Field(5, ge=0, le=20)
+    """Acceptance test: most held-back lists for one rewrite, each the true item among `set_size - 1` items (at least 1)
+    that the reflection was not shown; two calls a list, with the rewrite and without. 0: only the list reflected upon
+    decides, which accepts more than half of all rewrites that have no effect."""
+    wins: int = Field(3, ge=1, le=10)
+    """Held-back lists that a rewrite must improve before it worsens one. A rewrite without effect passes with at most
+    0.5 ** wins."""
     replay: int = Field(0, ge=0)
-    """Earlier steps of the user judged again, in another order, with the rewrite and without: it is kept only if their
-    mean mismatch did not rise either. 0: the list reflected upon is the only test."""
+    """Earlier steps of the user judged again, in reversed order, with the rewrite and without: it is kept only if their
+    mean mismatch did not rise either. 0: none."""
     evidence: bool = True
     """Each claim of a profile cites the choices it rests on, and one that cites nothing shown is dropped; false asks
     for claims alone and keeps them all."""
@@ -55,8 +63,8 @@ class Setwise(BaseModel):
     """Claims weaker than this, in [0, 1], are forgotten before each step; 0 forgets nothing. A claim resting on n
     choices starts at 1 - 0.5 ** n, or higher where a mistake made it."""
     settle: bool = True
-    """An item whose description goes back to one it had before (A, B, A) gets the one nearest to all its versions, for
-    good; false lets it swing."""
+    """An item whose description goes back to one it had before (A, B, A) gets the version nearest to all
+    others for good; false lets it oscillate."""
     negatives: Literal["uniform", "popularity"] = "uniform"
     """The others of a candidate list: any item the user has not had, or one of like popularity as the true item."""
     profile_words: int = Field(180, ge=10)
@@ -71,6 +79,12 @@ class Setwise(BaseModel):
     """Judge only this many users, drawn at random by the seed; None judges everybody with a long enough history."""
 
     @model_validator(mode="after")
-    def _sets_are_fair(self) -> Setwise:
+    def _consistent(self) -> Setwise:
         windows(self.candidates, self.set_size, self.stride)
+        if self.held_back and self.wins > self.held_back:
+            raise ValueError(f"wins ({self.wins}) cannot be more than the {self.held_back} held-back lists")
         return self
+
+
+SetwiseSetup = AgentSetup[Setwise]
+"""`seed`: of partitions and held-back lists."""

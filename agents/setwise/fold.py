@@ -1,31 +1,32 @@
-"""What the set-wise records change in the data: interaction weights, preference pairs, texts and their vectors.
+"""The fold of set-wise records: interaction weights, preference pairs, texts and their vectors.
 
 All three are our own design. Each can be switched off, leaves the raw rows in place, and says which record it rests on.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...errors import DataError
 from ...recsys.data import Dataset
 from ..agent import Records
+from ..fusion import plain
 from ..memory.memory import Embedder
-from .state import NAME
+from ..payloads import payloads_for
+from .judgement import NAME
 
 
 class Fold(BaseModel):
-    """Which of the agent's words act on training, and how strongly."""
+    """Which of the agent's results act on training, and how strongly."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: bool = True
-    """Judged interactions count by how high the agent put them before it was told the truth."""
+    """Judged interactions weigh by the rank that the agent gave them in round 0, before the truth was shown."""
     weight_floor: float = Field(0.5, ge=0, le=1)
     """Weight of an interaction put last; the one put first keeps 1."""
     pairs: bool = True
@@ -39,12 +40,14 @@ class Fold(BaseModel):
 
 
 def fold(data: Dataset, records: Records, config: Fold, embed: Embedder | None, texts: dict[int, str]) -> Dataset:
-    """A new Dataset with what the ok records say; `data` itself is not touched.
+    """A new Dataset; `data` itself is not touched, and returned as it is where there is no ok record.
 
     texts: item code -> its facts as text, for items without new semantics. Records of other agents are passed over.
-    Raises ValueError where vectors are wanted and `embed` is None.
+    Raises ValueError where vectors are wanted and `embed` is None, DataError for records of other data.
     """
-    payloads = list(_payloads(records))
+    payloads = _payloads(data, records)
+    if not payloads:
+        return data
     changes: dict[str, Any] = {}
     if config.weights:
         changes["interactions"] = _weighted(data, payloads, config)
@@ -66,14 +69,24 @@ def fold(data: Dataset, records: Records, config: Fold, embed: Embedder | None, 
     return data.with_(**changes)
 
 
-def _payloads(records: Records) -> Iterator[tuple[str, dict[str, Any]]]:
-    ok = records[(records["status"] == "ok") & (records["agent"] == NAME)].sort_values("key")
-    for key, payload in zip(ok["key"], ok["payload"], strict=True):
-        yield key, json.loads(payload)
+def _payloads(data: Dataset, records: Records) -> list[tuple[str, dict[str, Any]]]:
+    """Key and payload of the ok records; `user` is the code in `data`, where the true items stand in the history."""
+    codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
+    checked = []
+    for key, payload in payloads_for(data, records, NAME):
+        user = codes.get(payload["user_id"])
+        true_items = [step["candidates"][step["positive"]] for step in payload["steps"]]
+        if user is None or not np.isin(true_items, data.history(user)).all():
+            raise DataError(
+                f"record {key!r} of {NAME} walks through choices that {data.name!r} does not have; fold it into the "
+                "data that was asked about"
+            )
+        checked.append((key, {**payload, "user": user}))
+    return checked
 
 
 def _weighted(data: Dataset, payloads: list[tuple[str, dict[str, Any]]], config: Fold) -> pd.DataFrame:
-    """Weights from the first round's merged order: later rounds have been told the truth and prove nothing."""
+    """Weights from round 0's merged order: later rounds have seen the truth."""
     frame = data.interactions.copy()
     weight = frame["weight"].to_numpy(np.float32, copy=True)
     confidence = _present(frame, "confidence", np.full(len(frame), np.nan, np.float32))
@@ -94,25 +107,25 @@ def _weighted(data: Dataset, payloads: list[tuple[str, dict[str, Any]]], config:
 
 
 def _pairs(payloads: list[tuple[str, dict[str, Any]]], config: Fold) -> pd.DataFrame:
-    """Pairs of one candidate list by the scores that were accepted last, widest gap first."""
+    """Pairs of one candidate list by round 0's scores, widest gap first: later rounds have seen the truth."""
     rows = []
     for key, payload in payloads:
         for step in payload["steps"]:
-            scores = [r for r in step["rounds"] if r["kept"]][-1]["scores"]
+            scores = step["rounds"][0]["scores"]
             by_gap = sorted(
                 (
                     (scores[a] - scores[b], -a, -b)
                     for a in range(len(scores))
                     for b in range(len(scores))
-                    # The truth may be preferred, never dispreferred: the user did take it.
+                    # The true item is never the dispreferred one: the user took it.
                     if b != step["positive"] and scores[a] - scores[b] >= config.pair_gap
                 ),
                 reverse=True,
             )
             for gap, a, b in by_gap[: config.pairs_per_step]:
                 rows.append((payload["user"], step["candidates"][-a], step["candidates"][-b], gap, NAME, key))
-    found = pd.DataFrame(rows, columns=["user", "preferred", "other", "weight", "agent", "record"])
-    return found.astype({"user": np.int32, "preferred": np.int32, "other": np.int32, "weight": np.float32})
+    pairs = pd.DataFrame(rows, columns=["user", "preferred", "other", "weight", "agent", "record"])
+    return pairs.astype({"user": np.int32, "preferred": np.int32, "other": np.int32, "weight": np.float32})
 
 
 def _medoids(payloads: list[tuple[str, dict[str, Any]]], embed: Embedder) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""The set-wise agent put to the test: the same partition and merge on lists it has never walked through."""
+"""Ranking of given lists with given profiles, by the same partition and merge as the walk."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from ..agent import Records, Task, Tools
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..memory.memory import Memo
-from .config import Setwise
-from .judging import described, judge
-from .partition import dealt, merge
-from .state import RECALLED, Setup
+from .config import Setwise, SetwiseSetup
+from .judgement import item_text, judge, merge, partitions
+from .state import RECALLED
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class RankingQuery:
     """One list to rank for one user, by what the agent knows of that user. The truth is not in here."""
 
     user: int
@@ -37,16 +36,16 @@ class Question:
     """What was remembered of the user; the notes are recalled from it."""
 
 
-class State(TypedDict, total=False):
+class RankingState(TypedDict, total=False):
     user: int
     candidates: list[int]
     claims: list[str]
-    shown: list[str]
+    texts: list[str]
     memos: list[Memo]
     payload: dict[str, Any]
 
 
-async def rank(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
+async def rank(setup: SetwiseSetup, state: RankingState, runtime: Runtime[Tools]) -> RankingState:
     """Assess every set, merge, and name the items in order."""
     config = setup.config
     memory, k = runtime.context.memory, config.notes
@@ -54,13 +53,13 @@ async def rank(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
     if state["memos"] and k:
         memory.remember(state["memos"])
         now = max(memo.step for memo in state["memos"])
-        owner, about = state["memos"][0].owner, " ".join(state["shown"])
+        owner, about = state["memos"][0].owner, " ".join(state["texts"])
         recalled = memory.recall(owner, about, k, now=now, kinds=RECALLED, weights=config.recall)
         notes = [memo.text for memo in recalled]
     rng = np.random.default_rng([setup.seed, state["user"]]) if config.dealings > 1 else None
-    dealing = dealt(len(state["shown"]), config.set_size, config.stride, config.dealings, rng)
-    sets = await judge(setup, runtime.context, state["claims"], notes, state["shown"], dealing)
-    merged = merge(sets, len(state["shown"]), config.merge)
+    dealing = partitions(len(state["texts"]), config.set_size, config.stride, config.dealings, rng)
+    sets = await judge(setup, runtime.context, state["claims"], notes, state["texts"], dealing)
+    merged = merge(sets, len(state["texts"]), config.merge)
     return {
         "payload": {
             "user": state["user"],
@@ -74,7 +73,7 @@ async def rank(setup: Setup, state: State, runtime: Runtime[Tools]) -> State:
 class SetwiseRanking:
     """Ranks given lists with given profiles; it changes no data."""
 
-    questions: Sequence[Question]
+    questions: Sequence[RankingQuery]
     config: Setwise = Setwise()
     sampling: Sampling = Sampling()
     wording: Path | None = None
@@ -84,12 +83,12 @@ class SetwiseRanking:
     def tasks(self, data: Dataset) -> Iterator[Task]:
         texts = item_texts(data)
         for question in self.questions:
-            shown = [described(item, texts, dict(question.semantics)) for item in question.candidates]
-            state: State = {
+            shown_texts = [item_text(item, texts, dict(question.semantics)) for item in question.candidates]
+            state: RankingState = {
                 "user": question.user,
                 "candidates": list(question.candidates),
                 "claims": list(question.claims),
-                "shown": shown,
+                "texts": shown_texts,
                 "memos": list(question.memos),
             }
             yield Task(f"user:{data.users['user_id'].iat[question.user]}", state)
@@ -101,9 +100,9 @@ class SetwiseRanking:
         return data
 
     @cached_property
-    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        graph = StateGraph(State, context_schema=Tools)
-        graph.add_node("rank", partial(rank, Setup(self.config, self.sampling, self.wording, self.seed)))
+    def _machine(self) -> CompiledStateGraph[RankingState, Tools, RankingState, RankingState]:
+        graph = StateGraph(RankingState, context_schema=Tools)
+        graph.add_node("rank", partial(rank, SetwiseSetup(self.config, self.sampling, self.wording, self.seed)))
         graph.add_edge(START, "rank")
         graph.add_edge("rank", END)
         return graph.compile()

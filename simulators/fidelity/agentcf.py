@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...agents.setwise.trace_records import counts_of
+from ...agents.setwise.state import counts_of
 from ...errors import DataError
 from .bench import Bench
 from .cases import Case, Field, next_item_cases, shuffled
@@ -102,6 +102,7 @@ async def claims_note(bench: Bench, users: list[int]) -> str:
         f"{LOOP}: {told['claims']} claims were written, {told['uncited']} dropped for citing nothing and "
         f"{told['unshown']} for citing what was not shown, {told['forgotten']} forgotten; of {told['rewrites']} "
         f"rewrites {told['kept']} were kept"
+        + (f"; without any effect {told['noop_share']:.0%} would have been" if "noop_share" in told else "")
     )
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ...agents.chat.handles import handles_for
 from ...agents.chat.types import Facts
-from ...agents.setwise.judging import claim_handles
+from ...agents.setwise.judgement import claim_handles
 from ...recsys.data import Dataset
 from .agentcf import nobody
 from .bench import Bench

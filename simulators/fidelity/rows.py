@@ -12,7 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from ...agents.agent import Agent, Records, Task, Tools
 from ...agents.setwise import Setwise
-from ...agents.setwise.partition import windows
+from ...agents.setwise.judgement import windows
 from ...errors import ConfigError
 from ...recsys.data import Dataset
 from .cases import Case

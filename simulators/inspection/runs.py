@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...agents.setwise.trace_records import counts_of
+from ...agents.setwise.state import counts_of
 from ...errors import RunError
 from ..batch.manifest import read_manifest
 from ..batch.records import read_records, totals

@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from ...agents.catalogue import item_texts
-from ...agents.setwise.state import NAME
-from ...agents.setwise.trace_records import counted
+from ...agents.setwise.judgement import NAME
+from ...agents.setwise.state import noop_share, walk_counts
 from ...errors import RunError
 from ...recsys.data.sources import load_split
 from ...settings import checked, read_yaml
@@ -62,11 +62,11 @@ def _told(record: pd.Series, texts: Mapping[int, str]) -> dict[str, Any]:
     if record["status"] != "ok":
         return {"status": record["status"], "text": f"{record['key']}: {record['status']}: {record['error']}"}
     payload = json.loads(record["payload"])
-    told = counted(payload)
+    told = walk_counts(payload)
     lines = [
         f"{record['key']}: {len(payload['steps'])} steps, {record['calls']} calls, "
         f"{record['prompt_tokens'] + record['completion_tokens']:,} tokens, answered by {record['model']}",
-        wrapped(_summed(told), "", "    "),
+        wrapped(_summed(told, payload.get("acceptance", {})), "", "    "),
         "",
         *_legend(),
         "",
@@ -95,13 +95,23 @@ def _told(record: pd.Series, texts: Mapping[int, str]) -> dict[str, Any]:
     return {"status": "ok", "payload": payload, "counts": told, "text": "\n".join(lines)}
 
 
-def _summed(told: Mapping[str, int]) -> str:
+def _summed(told: Mapping[str, int], acceptance: Mapping[str, int]) -> str:
     return (
         f"{told['claims']} claims were written; {told['uncited']} of them were dropped because they cited nothing, "
         f"{told['unshown']} because they cited what was not shown, {told['crowded_out']} had no room; "
         f"{told['forgotten']} were forgotten later. Of {told['rewrites']} rewrites {told['kept']} were kept, "
-        f"{told['rolled_back']} rolled back for the list itself and {told['rolled_back_by_replay']} for earlier lists."
+        f"{told['rolled_back']} rolled back for the list itself, {told['rolled_back_by_test']} for held-back lists and "
+        f"{told['rolled_back_by_replay']} for earlier lists.{_noop(told, acceptance)}"
     )
+
+
+def _noop(counts: Mapping[str, int], acceptance: Mapping[str, int]) -> str:
+    share = noop_share(counts, acceptance.get("wins", 1), acceptance.get("lists", 0))
+    if not counts["rewrites"]:
+        return ""
+    if not acceptance.get("lists"):
+        return " Without held-back lists more than half of all rewrites without effect are kept, too."
+    return f" Had no rewrite any effect, about {share * counts['rewrites']:.1f} would have been kept."
 
 
 def _legend() -> list[str]:

@@ -7,7 +7,7 @@ from textwrap import fill
 from typing import Any
 
 from ...agents.chat.handles import handles_for
-from ...agents.setwise.replaying import rose
+from ...agents.setwise.state import mismatch_rose, outcome_of
 
 WIDTH = 118
 
@@ -116,6 +116,13 @@ def _judged(round_: Mapping[str, Any], step: Mapping[str, Any], claims: Sequence
     yield f"    mismatch {round_['mismatch']:.3f}; the item chosen stands at place {rank} of {len(round_['order'])}"
 
 
+_REJECTED = {
+    "rolled_back": "the mismatch rose",
+    "rolled_back_by_test": "held-back lists did not improve",
+    "rolled_back_by_replay": "earlier lists fared worse",
+}
+
+
 def _verdict(round_: Mapping[str, Any], best: float | None) -> str:
     replayed = round_["replayed"]
     before = f" ({best:.3f} before)" if best is not None else ""
@@ -124,10 +131,13 @@ def _verdict(round_: Mapping[str, Any], best: float | None) -> str:
         n = len(replayed["steps"])
         means = f"{sum(replayed['before']) / n:.3f} before, {sum(replayed['after']) / n:.3f} now"
         tested = f"; of {n} earlier list(s) in another order: {means}"
+    held_back = round_.get("tested")
+    if held_back is not None:
+        pairs = ", ".join(f"{a:.2f} to {b:.2f}" for a, b in zip(held_back["before"], held_back["after"], strict=True))
+        tested += f"; held-back lists: {pairs or 'none judged, nothing was changed'}"
     if not round_["kept"]:
-        by_replay = rose(replayed) and (best is None or round_["mismatch"] <= best)
-        why = "earlier lists fared worse" if by_replay else "the mismatch rose"
+        why = _REJECTED[outcome_of(round_)]
         return f"    => ROLLED BACK, {why}{before}{tested}"
-    if (best is not None and round_["mismatch"] > best) or rose(replayed):
+    if (best is not None and round_["mismatch"] > best) or mismatch_rose(replayed):
         return f"    => KEPT without a test, the acceptance test is off{before}"
     return f"    => KEPT, the mismatch did not rise{before}{tested}"

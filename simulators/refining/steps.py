@@ -19,6 +19,7 @@ from typing import Any
 
 from ...agents.agent import Agent, Records, Reporting
 from ...agents.blockwise import BlockTasks, Blockwise, WholeLog
+from ...agents.payloads import PAYLOAD_FORM
 from ...errors import ConfigError
 from ...identity import code_digest, digest, settings_of
 from ...recsys.data import Dataset
@@ -183,7 +184,7 @@ class Refining:
 
     def _identity(self, name: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "config": dict(recorded),
+            "config": {**recorded, "payloads": PAYLOAD_FORM},
             "prompts": wordings_of(name, self.config.prompts),
             "llm": model_of(self.runner.study),
             "embedder": settings_of(self.config.embedder),

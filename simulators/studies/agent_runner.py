@@ -24,6 +24,7 @@ from ...agents.memory.chroma import ChromaMemory
 from ...agents.memory.embeddings import embedder
 from ...agents.memory.listed import ListMemory
 from ...agents.memory.memory import Embedder
+from ...agents.payloads import PAYLOAD_FORM
 from ...identity import digest, settings_of
 from ...recsys.data import Dataset
 from ..batch.progress import Silent, Watcher
@@ -147,6 +148,7 @@ def identity_of(study: Study, name: str, settings: Mapping[str, Any], data: Data
     return {
         "fingerprint": data.fingerprint,
         "seed": study.seed,
+        "payloads": PAYLOAD_FORM,
         "run": {
             "config": settings_of(step.settings.model_validate(dict(settings)), without=step.fold_only),
             "prompts": wordings_of(name, study.prompts),

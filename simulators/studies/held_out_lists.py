@@ -16,7 +16,7 @@ import pandas as pd
 
 from ...agents.agent import Records
 from ...agents.memory.memory import Memo
-from ...agents.setwise import Question
+from ...agents.setwise import RankingQuery
 from ...agents.setwise.agent import negatives
 from ...recsys.data import Dataset, Split, together
 
@@ -70,7 +70,7 @@ def walked_users(records: Records) -> list[int]:
 
 def questions(
     lists: Iterable[HeldOutList], records: Records, state: Literal["first", "final"] = "final"
-) -> list[Question]:
+) -> list[RankingQuery]:
     """What to ask the agent: each list with the user's first profile, or with the final one and its item semantics.
 
     Users without an ok record are left out.
@@ -85,7 +85,7 @@ def questions(
         semantics = {int(i): text for i, text in payload["semantics"].items()} if final else {}
         claims = [claim["text"] for claim in payload["claims" if final else "first_claims"]]
         memos = tuple(_memo(memo) for memo in payload["memos"]) if final else ()
-        asked.append(Question(one.user, one.candidates, claims, semantics, memos))
+        asked.append(RankingQuery(one.user, one.candidates, claims, semantics, memos))
     return asked
 
 

@@ -21,6 +21,7 @@ from recloop.agents.catalogue import item_texts
 from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.types import Chat
 from recloop.agents.memory import Embedder, ListMemory, tfidf_svd
+from recloop.errors import DataError
 from recloop.recsys.data import Dataset, Split
 from recloop.recsys.data.dataset import INTERACTION_COLUMNS
 from recloop.recsys.data.splits import leave_last_out
@@ -146,6 +147,34 @@ class AgentContract:
         unanswered.loc[unanswered.index[0], ["status", "payload", "error"]] = ["invalid", "", "schema: no"]
         unanswered.loc[unanswered.index[1], ["status", "payload", "error"]] = ["failed", "", "gone"]
         assert agent.fold(split.train, unanswered).fingerprint == agent.fold(split.train, without).fingerprint
+
+    @pytest.mark.parametrize("status", ["invalid", "failed"])
+    def test_without_a_valid_record_the_data_stay_as_they_were(
+        self, agent: Agent, split: Split, records: Records, status: str
+    ) -> None:
+        """No weights, pairs, texts or vectors of nothing: what is trained on them is what raw data give."""
+        nothing = records.assign(status=status, payload="", error="schema: no")
+        for given in (nothing, records.iloc[:0]):
+            folded = agent.fold(split.train, given)
+            assert folded.fingerprint == split.train.fingerprint
+            assert (folded.item_vectors, folded.user_vectors) == (split.train.item_vectors, split.train.user_vectors)
+
+    def test_a_catalogue_of_other_items_of_the_same_number_is_refused(
+        self, agent: Agent, split: Split, records: Records
+    ) -> None:
+        """Payloads hold items as codes: with other items behind the codes they would speak of something else."""
+        items = split.train.items
+        other = split.train.with_(items=items.assign(item_id=np.roll(items["item_id"].to_numpy(), 1)))
+        with pytest.raises(DataError, match="another catalogue"):
+            agent.fold(other, records)
+
+    def test_records_of_an_older_form_are_refused_in_one_line(
+        self, agent: Agent, split: Split, records: Records
+    ) -> None:
+        older = [{k: v for k, v in json.loads(text).items() if k != "catalogue"} for text in records["payload"]]
+        with pytest.raises(DataError, match="an older recloop wrote it") as caught:
+            agent.fold(split.train, records.assign(payload=[json.dumps(payload) for payload in older]))
+        assert "\n" not in str(caught.value)
 
     def test_another_agents_record_is_passed_over(self, agent: Agent, split: Split, records: Records) -> None:
         foreign = records.assign(agent="somebody-else", payload='{"quite": "another form"}')

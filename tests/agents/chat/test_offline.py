@@ -12,7 +12,8 @@ from recloop.agents.chat.offline import offline_chat, offline_version
 from recloop.agents.chat.offline_setwise import AVERSION
 from recloop.agents.chat.structured import valid_reply
 from recloop.agents.chat.types import Facts, Message, Request
-from recloop.agents.setwise.replies import assessment_reply, descriptions_reply, profile_reply, reflection_reply
+from recloop.agents.setwise.judgement import assessment_reply
+from recloop.agents.setwise.reflection import descriptions_reply, profile_reply, reflection_reply
 from recloop.errors import ModelUnavailable
 
 from tests.agents.chat_contract import ChatContract

@@ -16,6 +16,7 @@ from recloop.agents.pair_scorer.candidates import covered
 from recloop.agents.pair_scorer.config import Coverage
 from recloop.agents.pair_scorer.machine import agreement
 from recloop.agents.pair_scorer.planted import Planted
+from recloop.agents.payloads import catalogue_digest
 from recloop.errors import ReplyInvalid
 from recloop.recsys.data.bazaar import world
 from recloop.recsys.data.groups import ColdConfig
@@ -186,7 +187,8 @@ def test_the_calls_of_a_plan_are_those_that_are_made(tmp_path):
 
 def test_scores_and_pairs_are_folded_and_an_earlier_step_keeps_its_own():
     agent = PairScorer(ScorePairs(coverage=FEW, pairs=3, pair_gap=0.1))
-    payload = {"user": 1, "items": [3, 4, 5], "scores": [0.9, 0.2, 0.6], "spread": None, "draws": 1, "agreement": None}
+    payload = {"user_id": TRAIN.users["user_id"].iat[1], "catalogue": catalogue_digest(TRAIN), "items": [3, 4, 5]}
+    payload |= {"scores": [0.9, 0.2, 0.6], "spread": None, "draws": 1, "agreement": None}
     columns = {"key": ["user:x"], "agent": ["score_pairs"], "status": ["ok"], "payload": [json.dumps(payload)]}
     records = pd.DataFrame(columns)
     folded = agent.fold(TRAIN, records)

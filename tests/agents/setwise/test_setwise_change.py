@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from recloop.agents.agent import Tally
-from recloop.agents.setwise.state import State
-from recloop.agents.setwise.trace_records import counted
+from recloop.agents.setwise.state import SetwiseState, walk_counts
 
 from tests.agents.setwise.walks import Person, claim, of, right, start, walk, wrong
 
@@ -18,12 +17,12 @@ from tests.agents.setwise.walks import Person, claim, of, right, start, walk, wr
 KITES, POTS = range(100, 108), range(200, 240)
 
 
-def changing(steps: int) -> State:
+def changing(steps: int) -> SetwiseState:
     """Eight kites, then `steps` lists of one pot, which is taken, and three kites, which are not."""
     walks = [{"positive": 1, "candidates": [300 + 10 * s, 200 + s, 301 + 10 * s, 302 + 10 * s]} for s in range(steps)]
     facts = {item: f"kite {item}" for item in KITES} | {item: f"pot {item}" for item in POTS}
     facts |= {item: f"kite {item}" for one in walks for item in one["candidates"] if item >= 300}  # type: ignore[attr-defined]
-    return {"user": 7, "seed_history": list(KITES), "steps": walks, "facts": facts}  # type: ignore[typeddict-item]
+    return {"user": 7, "user_id": 7, "catalogue": "", "seed_history": list(KITES), "steps": walks, "facts": facts}  # type: ignore[typeddict-item]
 
 
 class ByCount(Person):
@@ -68,7 +67,7 @@ async def test_who_forgets_follows_a_taste_that_changes_and_who_does_not_stays_w
     assert {one["text"] for one in forgetful["forgotten"]} >= {f"a kite {item}" for item in KITES}
     assert sum("kite" in one["text"] for one in faithful["claims"]) == 8
     assert faithful["forgotten"] == []
-    assert counted(forgetful)["forgotten"] >= 8
+    assert walk_counts(forgetful)["forgotten"] >= 8
 
 
 async def test_a_claim_that_later_choices_bear_out_is_not_forgotten() -> None:
@@ -110,7 +109,7 @@ async def test_a_rewrite_that_unlearns_an_earlier_list_is_kept_only_where_that_i
     assert payload["profile"] == ("second profile." if replay == 0 else "first profile.")
     if replay:
         assert round_["replayed"] == {"steps": [0], "before": [0.0], "after": [1.0]}
-        assert counted(payload)["rolled_back_by_replay"] == 1
+        assert walk_counts(payload)["rolled_back_by_replay"] == 1
     # The true item lies in two of the four pairs: two calls with the rewrite, two without.
     assert person.count("assess") == 3 * 4 + (4 if replay else 0)
     assert tally.calls == sum(person.counts.values())

@@ -8,19 +8,23 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from recloop.agents.agent import Tally
 from recloop.agents.chat.schemas import strict_schema
-from recloop.agents.setwise.claims import (
+from recloop.agents.setwise.judgement import assessment_reply
+from recloop.agents.setwise.reflection import (
     Cited,
     Claim,
-    Written,
+    ClaimDraft,
     admitted,
+    claim_drafts,
     credited,
     faded,
+    medoid,
+    profile_reply,
     profile_text,
+    reflection_reply,
+    settle,
     within,
 )
-from recloop.agents.setwise.oscillation import medoid, settle
-from recloop.agents.setwise.replies import assessment_reply, profile_reply, reflection_reply, written
-from recloop.agents.setwise.trace_records import counted
+from recloop.agents.setwise.state import walk_counts
 
 from tests.agents.setwise.walks import Person, claim, of, walk, wrong
 
@@ -36,7 +40,7 @@ SHOWN = {
 
 def test_a_claim_without_evidence_and_one_that_cites_what_was_not_shown_are_dropped_and_told_apart() -> None:
     found, dropped = admitted(
-        [Written("likes kites", ("H1",)), Written("likes pots", ()), Written("likes jars", ("H9", "Z"))], SHOWN
+        [ClaimDraft("likes kites", ("H1",)), ClaimDraft("likes pots", ()), ClaimDraft("likes jars", ("H9", "Z"))], SHOWN
     )
     assert [claim.text for claim in found] == ["likes kites"]
     assert [(one.text, one.why, one.named) for one in dropped] == [
@@ -46,26 +50,26 @@ def test_a_claim_without_evidence_and_one_that_cites_what_was_not_shown_are_drop
 
 
 def test_a_handle_that_was_not_shown_is_taken_off_a_claim_that_has_others() -> None:
-    [found], dropped = admitted([Written("likes kites", ("H9", "H1"))], SHOWN)
+    [found], dropped = admitted([ClaimDraft("likes kites", ("H9", "H1"))], SHOWN)
     assert found.evidence == (OLD,)
     assert dropped == ()
 
 
 def test_a_claim_inherits_the_evidence_of_the_earlier_claim_it_cites_and_stays_as_old_as_that() -> None:
     [kept, mended], _ = admitted(
-        [Written("likes kites, still", ("P1",)), Written("kites and pots", ("P1", "A"))], SHOWN
+        [ClaimDraft("likes kites, still", ("P1",)), ClaimDraft("kites and pots", ("P1", "A"))], SHOWN
     )
     assert (kept.evidence, kept.step, kept.surprise, kept.latest) == ((OLD, MID), -1, 0.5, -1)
     assert (mended.evidence, mended.step, mended.round, mended.surprise) == ((OLD, MID, NEW), 2, 1, 0.8)
 
 
 def test_two_claims_of_one_text_become_one_with_the_evidence_of_both() -> None:
-    [found], _ = admitted([Written("Likes kites", ("H1",)), Written("likes  KITES", ("A",))], SHOWN)
+    [found], _ = admitted([ClaimDraft("Likes kites", ("H1",)), ClaimDraft("likes  KITES", ("A",))], SHOWN)
     assert (found.text, found.evidence) == ("Likes kites", (OLD, NEW))
 
 
 def test_without_evidence_every_claim_is_admitted() -> None:
-    found, dropped = admitted([Written("likes pots", ())], {}, evidence=False, step=3, round=1)
+    found, dropped = admitted([ClaimDraft("likes pots", ())], {}, evidence=False, step=3, round=1)
     assert [(c.text, c.evidence, c.step, c.round) for c in found] == [("likes pots", (), 3, 1)]
     assert dropped == ()
 
@@ -123,7 +127,7 @@ def test_handles_are_enumerated_for_the_server_and_read_leniently() -> None:
     reply = profile_reply(("H1", "H2"))
     assert "'enum': ['H1', 'H2']" in str(strict_schema(reply))
     found = reply.model_validate({"claims": [{"text": " likes kites ", "evidence": ["H7"]}]})
-    assert written(found) == [Written("likes kites", ("H7",))]
+    assert claim_drafts(found) == [ClaimDraft("likes kites", ("H7",))]
     with pytest.raises(ValidationError):
         reply.model_validate({"claims": [{"text": "  ", "evidence": []}]})
     with pytest.raises(ValidationError):
@@ -132,7 +136,7 @@ def test_handles_are_enumerated_for_the_server_and_read_leniently() -> None:
 
 def test_where_no_evidence_is_asked_for_there_is_no_place_for_it() -> None:
     assert "evidence" not in str(strict_schema(profile_reply(())))
-    assert written(profile_reply(()).model_validate({"claims": [{"text": "x"}]})) == [Written("x", ())]
+    assert claim_drafts(profile_reply(()).model_validate({"claims": [{"text": "x"}]})) == [ClaimDraft("x", ())]
     assert "claims" not in str(strict_schema(assessment_reply(("A", "B"), ())))
 
 
@@ -161,7 +165,7 @@ async def test_claims_without_evidence_are_dropped_and_counted_and_nothing_is_re
     assert [one["why"] for one in payload["first_dropped"]] == ["uncited", "unshown"]
     assert payload["steps"][0]["rounds"][1]["dropped"][0]["text"] == "out of thin air"
     assert payload["steps"][0]["rounds"][1]["claims"] is None
-    counts = counted(payload)
+    counts = walk_counts(payload)
     assert (counts["claims"], counts["uncited"], counts["unshown"]) == (4, 2, 1)
     assert (counts["rewrites"], counts["kept"], tally.repairs) == (1, 1, 0)
 
@@ -170,7 +174,7 @@ async def test_with_evidence_switched_off_the_same_claims_stand() -> None:
     payload = await walk(Careless(liking=wrong), of(rounds=1, evidence=False))
     assert payload["first_profile"] == "kites. pots. jars."
     assert payload["profile"] == "out of thin air."
-    assert counted(payload)["uncited"] == 0
+    assert walk_counts(payload)["uncited"] == 0
 
 
 # --- descriptions that swing ------------------------------------------------------------------------------------------
@@ -195,7 +199,7 @@ async def test_a_swinging_description_comes_to_rest() -> None:
             assert texts == ["red kite tail A", "blue pot mouth A", "red kite tail A", None, None]
             assert payload["settled"] == [100, 101, 102, 103][: len(payload["settled"])]
             assert 101 in payload["settled"]
-            assert counted(payload)["settled"] == len(payload["settled"])
+            assert walk_counts(payload)["settled"] == len(payload["settled"])
         else:
             assert texts == [f"{text} A" for text in swing]
             assert payload["settled"] == []

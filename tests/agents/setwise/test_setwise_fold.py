@@ -9,12 +9,17 @@ import pytest
 from pydantic import ValidationError
 from recloop.agents.agent import Records
 from recloop.agents.memory import tfidf_svd
+from recloop.agents.payloads import catalogue_digest
 from recloop.agents.setwise import Fold, SetwiseAgent
 from recloop.agents.setwise.fold import fold
 from recloop.recsys.data import Dataset
 
 TEXTS = {i: f"item text {word}" for i, word in enumerate("ash birch cedar dogwood elm fir".split())}
 EMBED = tfidf_svd([*TEXTS.values(), "ash like", "calm", "loud birch", "quiet"], size=6)
+
+CATALOGUE = catalogue_digest(
+    Dataset.of("six items", pd.DataFrame({"user_id": ["a"] * 6, "item_id": range(6), "timestamp": range(6)}))
+)
 
 
 @pytest.fixture
@@ -38,6 +43,8 @@ def record(user: int, steps: list[dict[str, Any]], **more: Any) -> dict[str, Any
     """A row of Records; `semantics` and `profile` go to the payload."""
     payload = {
         "user": user,
+        "user_id": "ab"[user],
+        "catalogue": CATALOGUE,
         "first_profile": "",
         "profile": more.pop("profile", f"profile of {user}"),
         "semantics": more.pop("semantics", {}),
@@ -139,13 +146,13 @@ def test_so_many_pairs_of_a_list_and_no_more(data: Dataset) -> None:
     assert len(pairs_of(data, judged, judged, pairs_per_step=2)) == 4
 
 
-def test_pairs_rest_on_the_scores_that_were_accepted_last(data: Dataset) -> None:
+def test_pairs_rest_on_the_scores_from_before_the_truth_was_shown(data: Dataset) -> None:
     judged = step(
         0,
         [2, 3],
-        round_([1, 0], [0.2, 0.9]),
         round_([0, 1], [0.9, 0.5]),
-        round_([0, 1], [0.9, 0.1], kept=False),
+        round_([0, 1], [0.9, 0.1]),
+        round_([1, 0], [0.2, 0.9], kept=False),
     )
     assert pairs_of(data, judged) == [(2, 3, 0.4)]
 

@@ -14,13 +14,12 @@ from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Reply, Request, Sampling
 from recloop.agents.memory import ListMemory, Memo
-from recloop.agents.setwise import Question, Setwise, SetwiseAgent, SetwiseRanking
-from recloop.agents.setwise.claims import Cited, Claim
-from recloop.agents.setwise.judging import capped
-from recloop.agents.setwise.machine import assess, begin_step, next_step, validate
-from recloop.agents.setwise.partition import Judged
-from recloop.agents.setwise.reflecting import reflect_items, reflect_profile
-from recloop.agents.setwise.state import Setup, State
+from recloop.agents.setwise import RankingQuery, Setwise, SetwiseAgent, SetwiseRanking
+from recloop.agents.setwise.config import SetwiseSetup
+from recloop.agents.setwise.judgement import RankedSet
+from recloop.agents.setwise.machine import assess, begin_step, next_step, reflect_items, reflect_profile, validate
+from recloop.agents.setwise.reflection import Cited, Claim, first_words
+from recloop.agents.setwise.state import SetwiseState, walk_counts
 from recloop.errors import DataError, ReplyInvalid
 from recloop.prompts.fencing import inline
 from recloop.recsys.data import Dataset
@@ -58,11 +57,11 @@ KEPT = Claim("kept profile", (Cited(900, -1, True),))
 DRAFT = Claim("draft profile", (Cited(900, -1, True), Cited(101, 0, True)), 0, 1, 0.25)
 
 
-def at_work(**changes: Any) -> State:
+def at_work(**changes: Any) -> SetwiseState:
     """The state of a first step whose two sets of three were judged: the true item (1) second of three, then first."""
     sets = [
-        Judged((0, 1, 2), (0.9, 0.5, 0.1), "0 it is", (0, 1, 2), (0,)),
-        Judged((1, 3, 2), (0.8, 0.3, 0.1), "1 it is", (1, 2, 3), (0,)),
+        RankedSet((0, 1, 2), (0.9, 0.5, 0.1), "0 it is", (0, 1, 2), (0,)),
+        RankedSet((1, 3, 2), (0.8, 0.3, 0.1), "1 it is", (1, 2, 3), (0,)),
     ]
     state: dict[str, Any] = {
         **start(),
@@ -78,15 +77,16 @@ def at_work(**changes: Any) -> State:
         "known": {},
         "past": [],
         "forgotten": [],
+        "tested": None,
         "replayed": None,
         "lesson": "look twice",
         "step": 0,
         "round": 1,
         "notes": [],
-        "fresh": sets,
-        "judged": sets,
+        "draft_sets": sets,
+        "accepted_sets": sets,
         "best": 0.25,
-        "kept": True,
+        "accepted": True,
         "memos": [],
         "trace": [{**start()["steps"][0], "notes": [], "rounds": [{"mismatch": 0.25}]}],
     }
@@ -101,9 +101,9 @@ def runtime(person: Person | None = None) -> tuple[Runtime[Tools], Diary]:
 async def test_assess_asks_once_a_set_and_shows_the_drafts() -> None:
     person = Person()
     told, _ = runtime(person)
-    changed = await assess(Setup(of(set_size=3, stride=3)), at_work(notes=["a note"]), told)
+    changed = await assess(SetwiseSetup(of(set_size=3, stride=3)), at_work(notes=["a note"]), told)
     assert changed["round"] == 2
-    assert [s.ranking for s in changed["fresh"]] == [(1, 0, 2), (3,)]
+    assert [s.ranking for s in changed["draft_sets"]] == [(1, 0, 2), (3,)]
     assert person.counts == {"assess": 2}
     assert "P1. draft profile" in text_of(person.asked[0])
     assert "right thing 101 | draft semantics" in text_of(person.asked[0])
@@ -112,8 +112,8 @@ async def test_assess_asks_once_a_set_and_shows_the_drafts() -> None:
 
 async def test_validate_keeps_what_did_not_raise_the_mismatch_and_remembers_it() -> None:
     told, memory = runtime()
-    changed = await validate(Setup(of()), at_work(), told)
-    assert changed["kept"] is True
+    changed = await validate(SetwiseSetup(of()), at_work(), told)
+    assert changed["accepted"] is True
     assert changed["best"] == pytest.approx(0.25)
     assert (changed["claims"], changed["semantics"]) == ((DRAFT,), {101: "draft semantics"})
     assert changed["versions"] == {101: ("draft semantics",)}
@@ -132,34 +132,34 @@ async def test_validate_keeps_what_did_not_raise_the_mismatch_and_remembers_it()
 
 async def test_validate_rolls_back_what_raised_the_mismatch() -> None:
     told, memory = runtime()
-    changed = await validate(Setup(of()), at_work(best=0.2), told)
-    assert changed["kept"] is False
+    changed = await validate(SetwiseSetup(of()), at_work(best=0.2), told)
+    assert changed["accepted"] is False
     assert (changed["draft_claims"], changed["draft_semantics"]) == ((KEPT,), {})
-    assert not {"claims", "semantics", "best", "judged"} & set(changed)
+    assert not {"claims", "semantics", "best", "accepted_sets"} & set(changed)
     assert memory.remembered == []
 
 
 async def test_the_first_judgement_of_a_step_is_always_kept() -> None:
     told, _ = runtime()
-    changed = await validate(Setup(of()), at_work(round=0, best=0.0, draft_claims=(KEPT,)), told)
-    assert changed["kept"] is True
+    changed = await validate(SetwiseSetup(of()), at_work(round=0, best=0.0, draft_claims=(KEPT,)), told)
+    assert changed["accepted"] is True
     assert "claims" not in changed["trace"][-1]["rounds"][-1]
 
 
 async def test_a_claim_that_told_the_choice_before_it_was_known_gains_it_as_evidence() -> None:
     told, _ = runtime()
-    changed = await validate(Setup(of()), at_work(round=0, best=0.0, draft_claims=(KEPT, DRAFT)), told)
+    changed = await validate(SetwiseSetup(of()), at_work(round=0, best=0.0, draft_claims=(KEPT, DRAFT)), told)
     assert changed["claims"][0].evidence == (Cited(900, -1, True), Cited(101, 0, True))
     assert changed["claims"][1] == DRAFT
     assert changed["trace"][-1]["rounds"][-1]["credited"] == [0]
-    later = await validate(Setup(of()), at_work(round=1, best=1.0), told)
+    later = await validate(SetwiseSetup(of()), at_work(round=1, best=1.0), told)
     assert later["claims"] == (DRAFT,)
 
 
 async def test_the_user_path_is_shown_only_the_misjudged_sets_and_the_truth() -> None:
     person = Person()
     told, _ = runtime(person)
-    changed = await reflect_profile(Setup(of()), at_work(), told)
+    changed = await reflect_profile(SetwiseSetup(of()), at_work(), told)
     [new] = changed["draft_claims"]
     assert (new.text, new.evidence, new.step, new.round) == ("second profile", (Cited(101, 0, True),), 0, 2)
     assert (new.surprise, changed["lesson"]) == (0.25, "lesson 1")
@@ -174,7 +174,7 @@ async def test_the_user_path_is_shown_only_the_misjudged_sets_and_the_truth() ->
 async def test_the_item_path_rewrites_the_true_item_and_those_above_it_only() -> None:
     person = Person()
     told, _ = runtime(person)
-    changed = await reflect_items(Setup(of()), at_work(semantics={103: "kept"}), told)
+    changed = await reflect_items(SetwiseSetup(of()), at_work(semantics={103: "kept"}), told)
     assert changed["draft_semantics"] == {103: "kept", 101: "rewritten A", 100: "rewritten B"}
 
 
@@ -199,32 +199,32 @@ async def test_point_wise_the_user_path_is_shown_what_it_is_told_was_preferred()
         ({"rounds": 1}, {"best": 0.2, "round": 1}, ["conclude"]),
         ({"tau": 0.2}, {"best": 0.2}, ["conclude"]),
         ({"tau": 0.1}, {"best": 0.2}, ["reflect_profile", "reflect_items"]),
-        ({}, {"best": 0.2, "kept": False}, ["conclude"]),
+        ({}, {"best": 0.2, "accepted": False}, ["conclude"]),
         ({}, {"best": 0.0, **{"steps": start(2)["steps"]}}, ["begin_step"]),
     ],
 )
 def test_where_the_machine_goes_next(settings: dict[str, Any], state: dict[str, Any], following: list[str]) -> None:
-    assert next_step(Setup(of(**settings)), at_work(**state)) == following
+    assert next_step(SetwiseSetup(of(**settings)), at_work(**state)) == following
 
 
 def test_a_rejected_rewrite_is_tried_again_only_where_the_model_can_answer_otherwise() -> None:
-    rejected = at_work(kept=False, best=0.2)
-    assert next_step(Setup(of()), rejected) == ["conclude"]
-    assert next_step(Setup(of(), Sampling(temperature=0.7)), rejected) == ["reflect_profile", "reflect_items"]
+    rejected = at_work(accepted=False, best=0.2)
+    assert next_step(SetwiseSetup(of()), rejected) == ["conclude"]
+    assert next_step(SetwiseSetup(of(), Sampling(temperature=0.7)), rejected) == ["reflect_profile", "reflect_items"]
 
 
 async def test_notes_are_asked_for_up_to_the_step_before() -> None:
     told, memory = runtime()
     memory.remember([Memo("user:7", "reflection", f"lesson of {step}", step=step) for step in (0, 1, 2, 3)])
     memory.remember([Memo("user:8", "reflection", "not mine"), Memo("user:7", "profile", "no note")])
-    changed = await begin_step(Setup(of(notes=9)), at_work(**start(3), step=1), told)
+    changed = await begin_step(SetwiseSetup(of(notes=9)), at_work(**start(3), step=1), told)
     assert sorted(changed["notes"]) == ["lesson of 0", "lesson of 1"]
     assert changed["step"] == 2
 
 
 @pytest.mark.parametrize(("text", "cut"), [("  a b c ", "a b c"), ("a  b\nc d", "a b c"), ("a", "a")])
 def test_a_text_is_cut_after_so_many_words(text: str, cut: str) -> None:
-    assert capped(text, 3) == cut
+    assert first_words(text, 3) == cut
 
 
 # --- whole walks ------------------------------------------------------------------------------------------------------
@@ -467,6 +467,8 @@ def test_an_invalid_reply_is_a_stored_record_and_changes_no_data(tmp_path: Path)
         ({"evidence": False}, 5),
         ({"forget_below": 0.3}, 5),
         ({"settle": False}, 5),
+        ({"held_back": 0}, 5),
+        ({"held_back": 7, "wins": 4}, 5),
     ],
     ids=str,
 )
@@ -481,7 +483,8 @@ def test_every_ablation_is_a_setting(settings: dict[str, Any], sets: int, tmp_pa
     for calls, payload in zip(records["calls"], payloads, strict=True):
         rounds = [len(step["rounds"]) for step in payload["steps"]]
         reflections = sum(rounds) - len(rounds)
-        assert calls == 1 + sets * sum(rounds) + reflections * len(settings.get("paths", ("user", "item")))
+        tests = 2 * walk_counts(payload)["test_lists"]
+        assert calls == 1 + sets * sum(rounds) + reflections * len(settings.get("paths", ("user", "item"))) + tests
     assert all(len(step["candidates"]) == 10 for payload in payloads for step in payload["steps"])
     reflected = sum(len(step["rounds"]) - 1 for payload in payloads for step in payload["steps"])
     assert (reflected > 0) == (settings.get("rounds") != 0)
@@ -624,8 +627,8 @@ def test_held_out_lists_are_ranked_with_what_was_learnt(tmp_path: Path) -> None:
         liking=lambda profile, text: float("xylo" in text) + float("wants 1" in profile and "ocarina" in text)
     )
     asked = [
-        Question(0, [3, 4, 5, 6], ["wants 0"], {5: "xylo"}),
-        Question(1, [3, 4, 5, 6], ["wants 1"], {6: "xylo ocarina", 5: "xylo"}),
+        RankingQuery(0, [3, 4, 5, 6], ["wants 0"], {5: "xylo"}),
+        RankingQuery(1, [3, 4, 5, 6], ["wants 1"], {6: "xylo ocarina", 5: "xylo"}),
     ]
     agent = SetwiseRanking(asked, Setwise(candidates=4, set_size=2, stride=1))
     records = ran(agent, train, scripted_chat(person), EMBED, tmp_path)
@@ -640,7 +643,7 @@ async def test_memos_of_the_walk_become_notes_of_the_test() -> None:
     train = leave_last_out(small_world(users=3)).train
     memo = Memo("user:0", "reflection", "look for kites", step=4)
     [task] = SetwiseRanking(
-        [Question(0, [3, 4], ["p"], memos=[memo])], Setwise(candidates=2, set_size=2, stride=2)
+        [RankingQuery(0, [3, 4], ["p"], memos=[memo])], Setwise(candidates=2, set_size=2, stride=2)
     ).tasks(train)
     for notes, shown in ((3, True), (0, False)):
         person = Person()

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from recloop.agents.setwise import Setwise
-from recloop.agents.setwise.partition import (
-    Judged,
-    dealt,
+from recloop.agents.setwise.judgement import (
+    RankedSet,
     levelled,
     logistic_mismatch,
     merge,
     misjudged,
     mismatch,
     order_of,
+    partitions,
     windows,
     wrongly_above,
 )
@@ -35,14 +35,14 @@ def fair(draw: st.DrawFn) -> tuple[int, int, int]:
 
 
 @st.composite
-def judged(draw: st.DrawFn) -> tuple[int, list[Judged]]:
+def judged(draw: st.DrawFn) -> tuple[int, list[RankedSet]]:
     """A partition with every set ranked and scored at random."""
     count, size, stride = draw(fair())
     sets = []
     for positions in windows(count, size, stride):
         ranking = draw(st.permutations(positions))
         scores = draw(st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.7, 1.0]), min_size=len(ranking), max_size=50))
-        sets.append(Judged(tuple(ranking), tuple(sorted(scores[: len(ranking)], reverse=True))))
+        sets.append(RankedSet(tuple(ranking), tuple(sorted(scores[: len(ranking)], reverse=True))))
     return count, sets
 
 
@@ -114,10 +114,10 @@ def test_the_refusal_names_the_settings() -> None:
 def test_the_merged_order_by_hand() -> None:
     # Four items, sets of two: 0 beats 1, 1 beats 2, 3 beats 2, 3 beats 0.
     sets = [
-        Judged((0, 1), (0.9, 0.5)),
-        Judged((1, 2), (0.7, 0.2)),
-        Judged((3, 2), (0.8, 0.4)),
-        Judged((3, 0), (1.0, 0.6)),
+        RankedSet((0, 1), (0.9, 0.5)),
+        RankedSet((1, 2), (0.7, 0.2)),
+        RankedSet((3, 2), (0.8, 0.4)),
+        RankedSet((3, 0), (1.0, 0.6)),
     ]
     merged = merge(sets, 4)
     assert merged.borda == (0.5, 0.5, 1.0, 0.0)
@@ -129,21 +129,21 @@ def test_the_merged_order_by_hand() -> None:
 
 def test_ties_fall_to_the_item_with_more_wins_in_shared_sets() -> None:
     # 0 and 4 are both always first; 4 stood above two items, 0 above one, although 0 scored higher.
-    sets = [Judged((0, 1), (1.0, 0.1)), Judged((4, 2, 3), (0.2, 0.1, 0.0))]
+    sets = [RankedSet((0, 1), (1.0, 0.1)), RankedSet((4, 2, 3), (0.2, 0.1, 0.0))]
     assert merge(sets, 5).order[:2] == (4, 0)
 
 
 def test_ties_in_everything_fall_to_the_position() -> None:
-    assert merge([Judged((1,), (0.5,)), Judged((0,), (0.5,))], 2).order == (0, 1)
+    assert merge([RankedSet((1,), (0.5,)), RankedSet((0,), (0.5,))], 2).order == (0, 1)
 
 
 def test_equal_mean_ranks_are_ties_although_floats_add_up_unequally() -> None:
     # Item 0 stands at .6, .4 and .2, item 1 three times at .4: added up as they come, these sums differ.
-    def set_with(item: int, rank: int, score: float) -> Judged:
+    def set_with(item: int, rank: int, score: float) -> RankedSet:
         ranking, scores = [5, 6, 7, 8, 9], [0.0] * 5
         ranking.insert(rank, item)
         scores.insert(rank, score)
-        return Judged(tuple(ranking), tuple(scores))
+        return RankedSet(tuple(ranking), tuple(scores))
 
     merged = merge([*(set_with(0, r, 0.3) for r in (3, 2, 1)), *(set_with(1, 2, 0.8) for _ in range(3))], 10)
     assert merged.borda[0] == merged.borda[1]
@@ -151,7 +151,7 @@ def test_equal_mean_ranks_are_ties_although_floats_add_up_unequally() -> None:
 
 
 def test_point_wise_judgements_are_ordered_by_score() -> None:
-    sets = [Judged((p,), (score,)) for p, score in enumerate([0.2, 0.9, 0.5])]
+    sets = [RankedSet((p,), (score,)) for p, score in enumerate([0.2, 0.9, 0.5])]
     assert merge(sets, 3).order == (1, 2, 0)
     assert mismatch(sets, 0, 3) == 1.0
     assert mismatch(sets, 1, 3) == 0.0
@@ -160,7 +160,7 @@ def test_point_wise_judgements_are_ordered_by_score() -> None:
 
 @settings(max_examples=60)
 @given(judged())
-def test_the_merged_order_is_a_permutation_of_all_candidates(case: tuple[int, list[Judged]]) -> None:
+def test_the_merged_order_is_a_permutation_of_all_candidates(case: tuple[int, list[RankedSet]]) -> None:
     count, sets = case
     merged = merge(sets, count)
     assert sorted(merged.order) == list(range(count))
@@ -169,7 +169,7 @@ def test_the_merged_order_is_a_permutation_of_all_candidates(case: tuple[int, li
 
 @settings(max_examples=60)
 @given(judged(), st.randoms(use_true_random=False))
-def test_the_order_of_sets_does_not_matter(case: tuple[int, list[Judged]], random: object) -> None:
+def test_the_order_of_sets_does_not_matter(case: tuple[int, list[RankedSet]], random: object) -> None:
     count, sets = case
     shuffled = list(sets)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -179,7 +179,7 @@ def test_the_order_of_sets_does_not_matter(case: tuple[int, list[Judged]], rando
 
 @settings(max_examples=60)
 @given(judged())
-def test_the_merged_order_follows_the_exact_mean_ranks(case: tuple[int, list[Judged]]) -> None:
+def test_the_merged_order_follows_the_exact_mean_ranks(case: tuple[int, list[RankedSet]]) -> None:
     count, sets = case
     assume(all(len(s.ranking) > 1 for s in sets))
     exact: dict[int, list[Fraction]] = {position: [] for position in range(count)}
@@ -196,28 +196,28 @@ def test_the_merged_order_follows_the_exact_mean_ranks(case: tuple[int, list[Jud
 
 def test_the_mismatch_by_hand() -> None:
     # Item 2 is second of four (1/3) in one set, last of four (1) in the other.
-    sets = [Judged((0, 2, 1, 3), (0.9, 0.8, 0.1, 0.0)), Judged((5, 3, 4, 2), (0.9, 0.8, 0.7, 0.1))]
+    sets = [RankedSet((0, 2, 1, 3), (0.9, 0.8, 0.1, 0.0)), RankedSet((5, 3, 4, 2), (0.9, 0.8, 0.7, 0.1))]
     assert mismatch(sets, 2, 6) == pytest.approx(2 / 3)
     assert wrongly_above(sets, 2, 6) == [0, 3, 4, 5]
     assert misjudged(sets, 2, 6) == sets
 
 
 def test_sets_without_the_true_item_say_nothing_of_the_mismatch() -> None:
-    with_it = Judged((2, 0), (0.9, 0.1))
-    assert mismatch([with_it, Judged((3, 1), (1.0, 0.0))], 2, 4) == 0.0
-    assert mismatch([with_it, Judged((1, 3), (0.0, 0.0))], 2, 4) == 0.0
+    with_it = RankedSet((2, 0), (0.9, 0.1))
+    assert mismatch([with_it, RankedSet((3, 1), (1.0, 0.0))], 2, 4) == 0.0
+    assert mismatch([with_it, RankedSet((1, 3), (0.0, 0.0))], 2, 4) == 0.0
 
 
 def test_the_pair_wise_logistic_form_by_hand() -> None:
-    merged = merge([Judged((0, 1, 2), (0.9, 0.5, 0.1))], 3)
+    merged = merge([RankedSet((0, 1, 2), (0.9, 0.5, 0.1))], 3)
     assert logistic_mismatch(merged, 1) == pytest.approx((log1p(exp(0.4)) + log1p(exp(-0.4))) / 2)
-    assert logistic_mismatch(merge([Judged((0,), (0.5,))], 1), 0) == pytest.approx(log(2))
+    assert logistic_mismatch(merge([RankedSet((0,), (0.5,))], 1), 0) == pytest.approx(log(2))
 
 
 @settings(max_examples=60)
 @given(judged(), st.data())
 def test_the_mismatch_is_zero_only_where_the_true_item_is_first_everywhere(
-    case: tuple[int, list[Judged]], data: st.DataObject
+    case: tuple[int, list[RankedSet]], data: st.DataObject
 ) -> None:
     count, sets = case
     positive = data.draw(st.integers(0, count - 1))
@@ -232,7 +232,7 @@ def test_the_mismatch_is_zero_only_where_the_true_item_is_first_everywhere(
 @settings(max_examples=60)
 @given(judged(), st.data())
 def test_what_stands_wrongly_above_stands_so_in_a_misjudged_set(
-    case: tuple[int, list[Judged]], data: st.DataObject
+    case: tuple[int, list[RankedSet]], data: st.DataObject
 ) -> None:
     """A reflection is shown every item that it is told was wrongly preferred, point-wise too."""
     count, sets = case
@@ -242,13 +242,13 @@ def test_what_stands_wrongly_above_stands_so_in_a_misjudged_set(
 
 
 def test_point_wise_the_merged_order_stands_for_the_misjudged_set() -> None:
-    sets = [Judged((p,), (score,), f"why {p}") for p, score in enumerate([0.2, 0.9, 0.5])]
-    assert misjudged(sets, 2, 3) == [Judged((1, 2, 0), (0.9, 0.5, 0.2), "why 2")]
+    sets = [RankedSet((p,), (score,), f"why {p}") for p, score in enumerate([0.2, 0.9, 0.5])]
+    assert misjudged(sets, 2, 3) == [RankedSet((1, 2, 0), (0.9, 0.5, 0.2), "why 2")]
 
 
 def test_a_reply_becomes_positions() -> None:
     reply = [("B", 0.9), ("A", 0.1)]
-    assert order_of({"A": 4, "B": 7}, reply, "because", [2]) == Judged((7, 4), (0.9, 0.1), "because", (4, 7), (2,))
+    assert order_of({"A": 4, "B": 7}, reply, "because", [2]) == RankedSet((7, 4), (0.9, 0.1), "because", (4, 7), (2,))
 
 
 # --- dealing anew, and sets that share nothing ------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def test_however_often_it_is_dealt_every_item_is_judged_equally_often(
     shape: tuple[int, int, int], dealings: int, seed: int
 ) -> None:
     count, size, stride = shape
-    sets = dealt(count, size, stride, dealings, np.random.default_rng(seed))
+    sets = partitions(count, size, stride, dealings, np.random.default_rng(seed))
     shown = Counter(position for one in sets for position in one)
     assert set(shown.values()) == set(Counter(p for one in windows(count, size, stride) for p in one).values()) or (
         len(set(shown.values())) == 1
@@ -269,21 +269,21 @@ def test_however_often_it_is_dealt_every_item_is_judged_equally_often(
 
 
 def test_without_dealing_the_list_is_judged_as_it_stands() -> None:
-    assert dealt(10, 5, 5) == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
-    again = dealt(10, 5, 5, 2, np.random.default_rng(1))
-    assert again != [*dealt(10, 5, 5), *dealt(10, 5, 5)]
-    assert again == dealt(10, 5, 5, 2, np.random.default_rng(1))
+    assert partitions(10, 5, 5) == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+    again = partitions(10, 5, 5, 2, np.random.default_rng(1))
+    assert again != [*partitions(10, 5, 5), *partitions(10, 5, 5)]
+    assert again == partitions(10, 5, 5, 2, np.random.default_rng(1))
 
 
 def test_scores_link_what_ranks_of_disjoint_sets_cannot_compare() -> None:
     """By hand: the first set holds the two best items; by rank the winner of the poor set comes between them."""
-    sets = [Judged((0, 1), (0.9, 0.8)), Judged((3, 2), (0.2, 0.1))]
+    sets = [RankedSet((0, 1), (0.9, 0.8)), RankedSet((3, 2), (0.2, 0.1))]
     assert merge(sets, 4).order == (0, 3, 1, 2)
     assert merge(sets, 4, "score").order == (0, 1, 3, 2)
 
 
 def test_inside_a_set_the_ranking_outweighs_scores_that_contradict_it() -> None:
-    sets = [Judged((0, 1, 2), (0.4, 0.8, 0.1)), Judged((3,), (0.5,))]
+    sets = [RankedSet((0, 1, 2), (0.4, 0.8, 0.1)), RankedSet((3,), (0.5,))]
     assert levelled((0.4, 0.8, 0.1)) == pytest.approx((0.6, 0.6, 0.1))
     assert merge(sets, 4, "score").order == (0, 1, 3, 2)
 

@@ -13,8 +13,9 @@ from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Request, Sampling
 from recloop.agents.memory import ListMemory, Memo, tfidf_svd
 from recloop.agents.setwise import Setwise
+from recloop.agents.setwise.config import SetwiseSetup
 from recloop.agents.setwise.machine import machine
-from recloop.agents.setwise.state import Setup, State
+from recloop.agents.setwise.state import SetwiseState
 
 Liking = Callable[[str, str], float]
 """(profile, item text) -> how much the item is liked; ties fall to the item shown first."""
@@ -101,7 +102,7 @@ class Diary(ListMemory):
         return found
 
 
-def start(steps: int = 1, candidates: int = 4, user: int = 7) -> State:
+def start(steps: int = 1, candidates: int = 4, user: int = 7) -> SetwiseState:
     """A walk of `steps`; the true item of each is called "right ..." and stands second among "wrong ..." ones."""
     walks, facts = [], {900: "a seed thing"}
     for step in range(steps):
@@ -109,21 +110,21 @@ def start(steps: int = 1, candidates: int = 4, user: int = 7) -> State:
         facts |= {item: f"wrong thing {item}" for item in items}
         facts[items[1]] = f"right thing {items[1]}"
         walks.append({"positive": 1, "candidates": items})
-    return {"user": user, "seed_history": [900], "steps": walks, "facts": facts}  # type: ignore[typeddict-item]
+    return {"user": user, "user_id": user, "catalogue": "", "seed_history": [900], "steps": walks, "facts": facts}  # type: ignore[typeddict-item]
 
 
 async def walk(
     person: Person,
     config: Setwise | None = None,
     *,
-    state: State | None = None,
+    state: SetwiseState | None = None,
     memory: ListMemory | None = None,
     temperature: float = 0.0,
     tally: Tally | None = None,
 ) -> dict[str, Any]:
     """The payload of one walk, four candidates in sets of two unless told otherwise."""
     config = config or of()
-    setup = Setup(config, Sampling(temperature))
+    setup = SetwiseSetup(config, Sampling(temperature))
     tools = Tools(scripted_chat(person), memory or Diary(), tally or Tally())
     final = await machine(setup).ainvoke(dict(state or start(candidates=config.candidates)), context=tools)
     payload: dict[str, Any] = final["payload"]
@@ -131,6 +132,6 @@ async def walk(
 
 
 def of(**settings: Any) -> Setwise:
-    """Four candidates in four overlapping pairs, with these settings changed."""
-    shape = {"candidates": 4, "set_size": 2, "stride": 1, "deal": "same", "merge": "rank"}
+    """Four candidates in four overlapping pairs, no held-back lists, with these settings changed."""
+    shape = {"held_back": 0, "candidates": 4, "set_size": 2, "stride": 1, "deal": "same", "merge": "rank"}
     return Setwise(**{**shape, "rounds": 2, "tau": 0.0, "notes": 3, "half_life": 5.0, "forget_below": 0.0, **settings})

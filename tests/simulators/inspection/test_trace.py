@@ -6,8 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from recloop.agents.setwise import Setwise
-from recloop.agents.setwise.state import State
-from recloop.agents.setwise.trace_records import counts_of
+from recloop.agents.setwise.state import SetwiseState, counts_of
 from recloop.simulators.inspection.trace import _told
 from recloop.simulators.inspection.trace_steps import when
 
@@ -16,7 +15,7 @@ from tests.agents.setwise.test_setwise_claims import Careless
 from tests.agents.setwise.walks import Person, of, start, walk, wrong
 
 
-async def told(person: Person, config: Setwise, state: State) -> str:
+async def told(person: Person, config: Setwise, state: SetwiseState) -> str:
     """The text of one walk; the items' texts are those of the walk."""
     payload = await walk(person, config, state=state)
     row: dict[str, Any] = {"key": "user:7", "status": "ok", "payload": json.dumps(payload), "error": ""}
