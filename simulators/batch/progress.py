@@ -154,6 +154,13 @@ class Silent:
         pass
 
 
+def duration(seconds: float) -> str:
+    """`4.2 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def _spent(standing: Standing) -> str:
     cost = "cost ?" if standing.cost is None else f"${standing.cost:.4f}"
     return (

@@ -17,26 +17,26 @@ BLOCK = 16_000_000
 """Scores of users and items held at once: 64 MB."""
 
 
-def part(refined: Dataset, kept: Bools) -> Dataset:
-    """`refined` with those of its generated rows where kept (as many as there are, in their order) is true."""
+def part(refined: Dataset, chosen: Bools) -> Dataset:
+    """`refined` with those of its generated rows where `chosen` (one a generated row, in their order) is true."""
     stays = np.ones(len(refined), bool)
-    stays[np.flatnonzero(is_generated(refined))[~kept]] = False
+    stays[np.flatnonzero(is_generated(refined))[~chosen]] = False
     return refined.rows(stays)
 
 
 def thinned(count: int, size: int, rng: np.random.Generator) -> Bools:
     """(count,) true for `size` rows at random; with an equal generator a larger part holds the smaller ones."""
-    kept = np.zeros(count, bool)
-    kept[rng.permutation(count)[:size]] = True
-    return kept
+    chosen = np.zeros(count, bool)
+    chosen[rng.permutation(count)[:size]] = True
+    return chosen
 
 
 def surest(confidence: npt.NDArray[np.floating], size: int, rng: np.random.Generator) -> Bools:
     """(n,) true for the `size` rows of highest confidence, of equally sure ones at random; NaN is least."""
     order = np.lexsort((rng.random(len(confidence)), -np.nan_to_num(confidence, nan=-np.inf)))
-    kept = np.zeros(len(confidence), bool)
-    kept[order[:size]] = True
-    return kept
+    chosen = np.zeros(len(confidence), bool)
+    chosen[order[:size]] = True
+    return chosen
 
 
 def neighbours_instead(raw: Dataset, refined: Dataset, head: Bools) -> Dataset:
@@ -51,8 +51,8 @@ def neighbours_instead(raw: Dataset, refined: Dataset, head: Bools) -> Dataset:
     knn = ItemKNN(ItemKNNConfig(weighting="cosine", neighbours=101, neighbours_of="history"))
     knn.fit(raw)
     users = np.unique(counts["user"].to_numpy())
-    asked = {(int(u), bool(h)): int(n) for u, h, n in counts.itertuples(index=False)}
-    found: list[pd.DataFrame] = []
+    sizes = {(int(u), bool(h)): int(n) for u, h, n in counts.itertuples(index=False)}
+    tables: list[pd.DataFrame] = []
     step = max(1, BLOCK // raw.n_items)
     for first in range(0, len(users), step):
         block = users[first : first + step]
@@ -61,12 +61,12 @@ def neighbours_instead(raw: Dataset, refined: Dataset, head: Bools) -> Dataset:
         for side, mask in ((True, head), (False, ~head)):
             items = np.flatnonzero(mask)
             for row, user in enumerate(block.tolist()):
-                size = asked.get((user, side), 0)
+                size = sizes.get((user, side), 0)
                 if size:
-                    found.append(_best(scores[row, items], items, size).assign(user=user))
-    if not found:
+                    tables.append(_best(scores[row, items], items, size).assign(user=user))
+    if not tables:
         return raw
-    rows = pd.concat(found, ignore_index=True).assign(record="")
+    rows = pd.concat(tables, ignore_index=True).assign(record="")
     made = added(raw, rows, "cf_neighbours")
     return made.with_(interactions=made.interactions.assign(origin=np.where(is_generated(made), "control", "raw")))
 

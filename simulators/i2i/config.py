@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from ...errors import ConfigError
 from ...recsys.models import model
-from ..studies.study import Study
+from ...settings import checked, read_yaml, with_settings
+from ..studies.study import Study, beside_file
 
 MODELS: dict[str, dict[str, dict[str, Any]]] = {
     "swing": {"i2i": {"model": "swing"}},
@@ -64,3 +67,15 @@ class ItemStudy(BaseModel):
         if names != ["generate", "discriminate"]:
             raise ValueError(f"study.steps are {names or 'none'}; an item study needs generate, then discriminate")
         return given
+
+
+def read_item_study(path: Path | str, assignments: Sequence[str] = ()) -> ItemStudy:
+    """The item study in a YAML file, with `key=value` assignments made on it.
+
+    The file has the fields of `ItemStudy`, the study's own under `study`; a study file as `recloop run` takes it is an
+    item study with the defaults. Paths are relative to the file's folder. Raises ConfigError naming file and key.
+    """
+    path = Path(path)
+    values = read_yaml(path)
+    values = with_settings(values if isinstance(values.get("study"), dict) else {"study": values}, assignments)
+    return checked(ItemStudy, {**values, "study": beside_file(values["study"], path.parent)}, str(path))

@@ -28,7 +28,7 @@ def volume_curve(curve: pd.DataFrame, metric: str, title: str, path: Path) -> Pa
             # Set apart by a hair, so that no bar hides another.
             _line(axis, part[part["group"] == group], colours[group], group, 0.012 * (place - (len(here) - 1) / 2))
 
-    return _drawn(some, draw, metric, f"{title}: volume", "share of the generated rows added, a random part", path)
+    return _picture(some, draw, metric, f"{title}: volume", "share of the generated rows added, a random part", path)
 
 
 def confidence_curve(curve: pd.DataFrame, metric: str, title: str, path: Path, group: str = "all") -> Path:
@@ -46,7 +46,7 @@ def confidence_curve(curve: pd.DataFrame, metric: str, title: str, path: Path, g
                     axis.text(share, 0.985, f"{cut:.2f}", fontsize=7, color=colour, ha="center", va="top",
                               transform=axis.get_xaxis_transform())  # fmt: skip
 
-    return _drawn(
+    return _picture(
         some,
         draw,
         metric,
@@ -65,7 +65,7 @@ def _line(axis: Axes, part: pd.DataFrame, colour: str, label: str, aside: float)
     )  # fmt: skip
 
 
-def _drawn(table: pd.DataFrame, draw: object, metric: str, title: str, below: str, path: Path) -> Path:
+def _picture(table: pd.DataFrame, draw: object, metric: str, title: str, below: str, path: Path) -> Path:
     # The object interface alone: pyplot keeps figures alive and wants a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -36,7 +36,7 @@ def real_pairs(
     table = np.concatenate([np.stack(pair, 1) for pair in columns.values()], 1)
     means = resampled_means(table[:, :, None], rng, draws)
     shares = {name: _share(means[:, 2 * at], means[:, 2 * at + 1]) for at, name in enumerate(columns)}
-    told = []
+    table_rows = []
     for name, (hits, rows) in columns.items():
         own = float(_share(hits.sum(), rows.sum()))
         row: dict[str, object] = {"variant": name, "rows": rows.sum(), "true": hits.sum(), "realpair": own}
@@ -45,8 +45,8 @@ def real_pairs(
             base = columns[against]
             row["difference"] = own - float(_share(base[0].sum(), base[1].sum()))
             row["difference_low"], row["difference_high"] = _interval(shares[name] - shares[against])
-        told.append(row)
-    return pd.DataFrame(told)
+        table_rows.append(row)
+    return pd.DataFrame(table_rows)
 
 
 def _by_user(
@@ -66,6 +66,6 @@ def _share(hits: npt.ArrayLike, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:
         return np.asarray(np.asarray(hits, np.float64) / np.asarray(rows, np.float64))
 
 
-def _interval(drawn: npt.NDArray[np.float64]) -> tuple[float, float]:
-    known = drawn[~np.isnan(drawn)]
+def _interval(samples: npt.NDArray[np.float64]) -> tuple[float, float]:
+    known = samples[~np.isnan(samples)]
     return (float(np.percentile(known, 2.5)), float(np.percentile(known, 97.5))) if len(known) else (np.nan, np.nan)

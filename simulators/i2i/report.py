@@ -14,28 +14,28 @@ from .study import ItemStudyResult
 TABLE, CURVE, REALPAIR, ROWS, REPORT = "table.csv", "curve.csv", "realpair.csv", "generated.parquet", "i2i.md"
 
 
-def write_result(worth: ItemStudyResult, folder: Path, title: str, metric: str) -> Path:
+def write_result(result: ItemStudyResult, folder: Path, title: str, metric: str) -> Path:
     """Writes the tables, the two curves and the report into `folder`; gives the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in ((TABLE, worth.table), (CURVE, worth.curve), (REALPAIR, worth.realpair)):
+    for name, table in ((TABLE, result.table), (CURVE, result.curve), (REALPAIR, result.realpair)):
         table.to_csv(folder / name, index=False, float_format="%.6f")
-    worth.refined.rows.to_parquet(folder / ROWS, index=False)
-    volume_curve(worth.curve, metric, title, folder / "volume.png")
-    confidence_curve(worth.curve, metric, title, folder / "confidence.png")
-    write_text(folder / REPORT, markdown(worth, title, metric))
+    result.refined.rows.to_parquet(folder / ROWS, index=False)
+    volume_curve(result.curve, metric, title, folder / "volume.png")
+    confidence_curve(result.curve, metric, title, folder / "confidence.png")
+    write_text(folder / REPORT, markdown(result, title, metric))
     return folder / REPORT
 
 
-def markdown(worth: ItemStudyResult, title: str, metric: str) -> str:
+def markdown(result: ItemStudyResult, title: str, metric: str) -> str:
     """Facts, what the agents say, the tables of `metric`, RealPair, both curves as tables, and the warnings."""
-    lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in worth.facts.items()), ""]
-    for step, told in worth.refined.said.items():
-        lines += [f"## What {step} says", "", *facts_of(told), ""]
-    lines += ["## Stop rule", "", *(worth.warnings or ["no model's head items or warm users fall below raw"]), ""]
-    lines += ["## RealPair", "", *realpair_lines(worth.realpair), ""]
+    lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in result.facts.items()), ""]
+    for step, report in result.refined.reports.items():
+        lines += [f"## What {step} says", "", *facts_of(report), ""]
+    lines += ["## Stop rule", "", *(result.warnings or ["no model's head items or warm users fall below raw"]), ""]
+    lines += ["## RealPair", "", *realpair_lines(result.realpair), ""]
     lines += [f"## {metric}", "", "Differences with 95 % intervals, paired by user; p-values are in the CSV.", ""]
-    lines += [*difference_lines(worth.table[worth.table["metric"] == metric]), ""]
-    lines += ["## Curves", "", *curve_lines(worth.curve[worth.curve["metric"] == metric]), ""]
+    lines += [*difference_lines(result.table[result.table["metric"] == metric]), ""]
+    lines += ["## Curves", "", *curve_lines(result.curve[result.curve["metric"] == metric]), ""]
     return "\n".join(lines)
 
 
@@ -95,7 +95,7 @@ def curve_lines(curve: pd.DataFrame) -> list[str]:
             by_group = row.set_index("group")
             cells = [difference(by_group.loc[g]) for g in groups]
             cut = row["cut"].iloc[0]
-            shown = f"{cut:.3f}" if pd.notna(cut) else ""
-            lines.append(f"| {share:g} | {row['rows'].iloc[0]:,} | {shown} | " + " | ".join(cells) + " |")
+            least = f"{cut:.3f}" if pd.notna(cut) else ""
+            lines.append(f"| {share:g} | {row['rows'].iloc[0]:,} | {least} | " + " | ".join(cells) + " |")
         lines.append("")
     return lines

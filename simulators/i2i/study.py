@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ...agents.fusion import is_generated
+from ...errors import RunError
 from ...recsys.controls import popularity_edit, random_edit
 from ...recsys.data import Dataset, Split
 from ...recsys.data.groups import head
@@ -18,12 +21,12 @@ from ...recsys.data.sources import load_split
 from ...recsys.evaluation import compare
 from ..batch.event_loop import run_async
 from ..batch.progress import Silent, Watcher
+from ..studies.grid import TrainingProtocol, cells_of, train_all
 from ..studies.variants import RAW, Variant
 from .additions import neighbours_instead, part, surest, thinned
-from .asked import Refined, refined
-from .cells import Bench
-from .config import ItemStudy
+from .config import ItemStudy, read_item_study
 from .realpair import real_pairs
+from .refinement import ItemRefinement, refine_items
 from .stop import warnings
 
 GENERATED, DISCRIMINATED, BOTH = "generated", "discriminated", "both_filters"
@@ -42,7 +45,7 @@ class ItemStudyResult:
     """
 
     split: Split
-    refined: Refined
+    refined: ItemRefinement
     variants: Mapping[str, Variant]
     table: pd.DataFrame
     curve: pd.DataFrame
@@ -52,53 +55,103 @@ class ItemStudyResult:
     facts: Mapping[str, Any]
 
 
-def study_i2i(config: ItemStudy, progress: Watcher | None = None) -> ItemStudyResult:
-    """Answers an item study; everything lands in `config.study.folder`, and a second call repeats nothing finished.
+TrainedValues = Callable[[Sequence[Variant], Sequence[str], Sequence[int]], pd.DataFrame]
+"""(variants, labels of models, seeds) -> tidy per-user values of every cell."""
 
-    Agents see the train side alone. Models are trained on what was added or weighed, and asked with the users' real
-    history: an index is made of the refined log, a request is made by a real visit.
+
+def study_i2i(
+    study: ItemStudy | Path | str,
+    settings: Sequence[str] = (),
+    *,
+    progress: Watcher | None = None,
+    jobs: int = 1,
+) -> ItemStudyResult:
+    """Answers an item study; everything lands in its study's folder, and a second call repeats nothing finished.
+
+    study: an ItemStudy, or the path of a YAML file, on which `settings` are made first (see `read_item_study`). Agents
+    see the train side alone. Models are trained on what was added or weighed, and asked with the users' real history:
+    an index is made of the refined log, a request is made by a real visit. `jobs` trainings run at a time.
     """
-    study, watch = config.study, progress if progress is not None else Silent()
-    study.train.check()
-    split = load_split(study.data)
-    study.folder.mkdir(parents=True, exist_ok=True)
-    made = run_async(refined(study, split.train, watch))
-    variants, sized = variants_of(split.train, made, head(split.train, study.evaluate.head), study.seed)
-    bench = Bench(config, split, study.folder / "values", watch.say)
-    values = bench.trained(list(variants.values()), list(config.models), study.train.seeds)
+    config = study if isinstance(study, ItemStudy) else read_item_study(study, settings)
+    if config is study and settings:
+        raise RunError("settings change a study file's values; give the path, or make a changed ItemStudy")
+    own, watch = config.study, progress if progress is not None else Silent()
+    own.train.check()
+    split = load_split(own.data)
+    own.folder.mkdir(parents=True, exist_ok=True)
+    refined = run_async(refine_items(own, split.train, watch))
+    variants, sized = variants_of(split.train, refined, head(split.train, own.evaluate.head), own.seed)
+    train = partial(_trained_values, config, split, watch.say, jobs)
+    values = train(list(variants.values()), list(config.models), own.train.seeds)
     table = compare(
         values,
         baseline=RAW,
         controls=[c for c in CONTROLS if c in variants],
-        seed=study.seed,
-        draws=study.evaluate.draws,
+        seed=own.seed,
+        draws=own.evaluate.draws,
     )
-    curve = curves(bench, made, variants[RAW])
-    metric = study.evaluate.metrics[0]
+    curve = curves(config, train, refined, variants[RAW])
+    metric = own.evaluate.metrics[0]
     pairs = real_pairs(
         split,
-        {name: [v.train(s) for s in _draws(v, study.train.seeds)] for name, v in variants.items() if name != RAW},
+        {
+            name: [v.train(s) for s in _training_seeds(v, own.train.seeds)]
+            for name, v in variants.items()
+            if name != RAW
+        },
         RANDOM,
-        np.random.default_rng([study.seed, 2]),
-        study.evaluate.draws,
+        np.random.default_rng([own.seed, 2]),
+        own.evaluate.draws,
     )
     facts = {
         "users": split.train.n_users,
         "items": split.train.n_items,
         "train interactions": len(split.train),
-        "rows generated": len(made.rows),
-        "rows kept by the discriminator": int(made.rows["kept"].sum()),
-        "real rows held for noise": int((made.both.weight < 1).sum()),
+        "rows generated": len(refined.rows),
+        "rows kept by the discriminator": int(refined.rows["kept"].sum()),
+        "real rows held for noise": int((refined.both.weight < 1).sum()),
         "users judged": int(values["user"].nunique()),
         "the controls are as large as": sized,
     }
-    told = warnings(table, metric)
-    for line in told:
+    lines = warnings(table, metric)
+    for line in lines:
         watch.say(line)
-    return ItemStudyResult(split, made, variants, table, curve, pairs, told, sized, facts)
+    return ItemStudyResult(split, refined, variants, table, curve, pairs, lines, sized, facts)
 
 
-def variants_of(raw: Dataset, made: Refined, head_items: np.ndarray, seed: int) -> tuple[dict[str, Variant], str]:
+def evaluated_users(config: ItemStudy, split: Split) -> npt.NDArray[np.int32] | None:
+    """The users who are evaluated: those with something held out, or so many of them, sampled by the seed."""
+    if config.users is None:
+        return None
+    able = np.flatnonzero(split.test.user_counts)
+    if len(able) <= config.users:
+        return able.astype(np.int32)
+    rng = np.random.default_rng([config.study.seed, 1])
+    return np.sort(rng.choice(able, config.users, replace=False)).astype(np.int32)
+
+
+def _trained_values(
+    config: ItemStudy,
+    split: Split,
+    say: Callable[[str], None],
+    jobs: int,
+    variants: Sequence[Variant],
+    labels: Sequence[str],
+    seeds: Sequence[int],
+) -> pd.DataFrame:
+    protocol = replace(TrainingProtocol.of(config.study, split), history="real", users=evaluated_users(config, split))
+    models = []
+    for label in labels:
+        [(name, given)] = config.models[label].items()
+        models.append((label, name, config.study.train.hyperparameters(name, given)))
+    return train_all(
+        list(cells_of(models, variants, seeds)), protocol, config.study.folder / "values", say, jobs=jobs
+    ).values
+
+
+def variants_of(
+    raw: Dataset, refined: ItemRefinement, head_items: np.ndarray, seed: int
+) -> tuple[dict[str, Variant], str]:
     """Raw, what the agents made, and additions of the same size by other means; and which variant that size is of.
 
     The controls are as large as `discriminated`, or as `generated` where the discriminator kept nothing. They differ
@@ -106,65 +159,67 @@ def variants_of(raw: Dataset, made: Refined, head_items: np.ndarray, seed: int) 
     the same popularity, `cf_neighbours` as many head and tail items by ItemKNN, and `generated_thinned` is a random
     part of what was generated.
     """
-    sized = DISCRIMINATED if made.rows["kept"].any() else GENERATED
-    like = made.discriminated if sized == DISCRIMINATED else made.generated
+    sized = DISCRIMINATED if refined.rows["kept"].any() else GENERATED
+    like = refined.discriminated if sized == DISCRIMINATED else refined.generated
     size = int(is_generated(like).sum())
-    found = [
+    variants = [
         _fixed(RAW, raw),
-        _fixed(GENERATED, made.generated),
-        _fixed(DISCRIMINATED, made.discriminated),
-        _fixed(BOTH, made.both),
+        _fixed(GENERATED, refined.generated),
+        _fixed(DISCRIMINATED, refined.discriminated),
+        _fixed(BOTH, refined.both),
     ]
     if size:
-        if sized == DISCRIMINATED and size < len(made.rows):
-            found.append(_drawn(THINNED, lambda rng: part(made.generated, thinned(len(made.rows), size, rng)), seed, 0))
-        found.append(_drawn(RANDOM, lambda rng: random_edit(raw, like, rng), seed, 1))
-        found.append(_drawn(POPULARITY, lambda rng: popularity_edit(raw, like, rng), seed, 2))
-        found.append(_fixed(NEIGHBOURS, neighbours_instead(raw, like, head_items)))
-    return {variant.name: variant for variant in found}, sized
+        if sized == DISCRIMINATED and size < len(refined.rows):
+            variants.append(
+                _sampled(THINNED, lambda rng: part(refined.generated, thinned(len(refined.rows), size, rng)), seed, 0)
+            )
+        variants.append(_sampled(RANDOM, lambda rng: random_edit(raw, like, rng), seed, 1))
+        variants.append(_sampled(POPULARITY, lambda rng: popularity_edit(raw, like, rng), seed, 2))
+        variants.append(_fixed(NEIGHBOURS, neighbours_instead(raw, like, head_items)))
+    return {variant.name: variant for variant in variants}, sized
 
 
-def curves(bench: Bench, made: Refined, raw: Variant) -> pd.DataFrame:
+def curves(config: ItemStudy, train: TrainedValues, refined: ItemRefinement, raw: Variant) -> pd.DataFrame:
     """Means and paired differences to raw at every share of the generated rows, random and surest part."""
-    config, study = bench.config, bench.config.study
+    study = config.study
     labels = list(config.models) if config.curves is None else list(config.curves)
     seeds = tuple(range(config.seeds_of_curves))
-    sure, total = made.rows["confidence"].to_numpy(np.float64), len(made.rows)
+    sure, total = refined.rows["confidence"].to_numpy(np.float64), len(refined.rows)
     ordered = -np.sort(-np.nan_to_num(sure, nan=-np.inf))
-    found = []
+    tables = []
     for order in (VOLUME, CONFIDENCE):
         for share in config.shares:
             size = round(share * total)
             if size == 0:
                 variant = raw
             elif size == total:
-                variant = _fixed(GENERATED, made.generated)
+                variant = _fixed(GENERATED, refined.generated)
             else:
-                pick = partial(_part_of, made, order, sure, size)
-                variant = _drawn(f"{order}_{share:g}", pick, study.seed, 3, by_seed=order == VOLUME)
-            values = bench.trained([raw] if variant is raw else [raw, variant], labels, seeds)
-            told = compare(values, baseline=RAW, seed=study.seed, draws=study.evaluate.draws)
-            told = told[(told["variant"] == variant.name) & (told["against"] == ("" if variant is raw else RAW))]
-            kept = ordered[size - 1] if order == CONFIDENCE and size > 0 else np.nan
-            found.append(told.assign(order=order, share=share, rows=size, cut=kept))
-    table = pd.concat(found, ignore_index=True)
+                pick = partial(_part_of, refined, order, sure, size)
+                variant = _sampled(f"{order}_{share:g}", pick, study.seed, 3, by_seed=order == VOLUME)
+            values = train([raw] if variant is raw else [raw, variant], labels, seeds)
+            rows = compare(values, baseline=RAW, seed=study.seed, draws=study.evaluate.draws)
+            rows = rows[(rows["variant"] == variant.name) & (rows["against"] == ("" if variant is raw else RAW))]
+            cut = ordered[size - 1] if order == CONFIDENCE and size > 0 else np.nan
+            tables.append(rows.assign(order=order, share=share, rows=size, cut=cut))
+    table = pd.concat(tables, ignore_index=True)
     nothing = table["against"] == ""
     table.loc[nothing, ["difference", "low", "high"]] = 0.0
     columns = ["order", "model", "share", "rows", "cut", "group", "metric", "mean", "n", "difference", "low", "high"]
     return table[columns]
 
 
-def _part_of(made: Refined, order: str, sure: np.ndarray, size: int, rng: np.random.Generator) -> Dataset:
+def _part_of(refined: ItemRefinement, order: str, sure: np.ndarray, size: int, rng: np.random.Generator) -> Dataset:
     if order == VOLUME:
-        return part(made.generated, thinned(len(sure), size, rng))
-    return part(made.generated, surest(sure, size, rng))
+        return part(refined.generated, thinned(len(sure), size, rng))
+    return part(refined.generated, surest(sure, size, rng))
 
 
 def _fixed(name: str, data: Dataset) -> Variant:
     return Variant(name, lambda _: data)
 
 
-def _drawn(
+def _sampled(
     name: str, make: Callable[[np.random.Generator], Dataset], seed: int, place: int, *, by_seed: bool = True
 ) -> Variant:
     """A variant that is drawn with rng [seed, training seed, place], or with [seed, 0, place] once for all seeds."""
@@ -173,5 +228,5 @@ def _drawn(
     )
 
 
-def _draws(variant: Variant, seeds: Sequence[int]) -> Sequence[int]:
+def _training_seeds(variant: Variant, seeds: Sequence[int]) -> Sequence[int]:
     return seeds if variant.by_seed else seeds[:1]

@@ -1,143 +1,337 @@
-"""Variants x models x seeds: every cell is trained and judged once, and its per-user values are kept on disk."""
+"""Variants x models x seeds: every cell is trained and evaluated once, its per-user values are kept on disk.
+
+    folder/<variant>-<label>-s<seed>-<digest>.parquet     tidy per-user values
+    folder/<variant>-<label>-s<seed>-<digest>.json        facts of the training; written last
+
+The digest is that of `cell_identity`: a cell whose data, hyperparameters, protocol or code has changed has other files.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from ...atomic import write_text
+from ...errors import ConfigError, DataError, RunError
 from ...identity import code_digest, digest, settings_of
 from ...recsys.data import Dataset, Split, together
-from ...recsys.evaluation import Evaluation, evaluate, group_masks, read_values, write_values
+from ...recsys.evaluation import evaluate, group_masks, read_values, write_values
 from ...recsys.models import FitContext, model
 from ...recsys.models.capabilities import log_of
 from ...recsys.models.table import Storable
-from .study import Study, TrainConfig
+from ..batch.progress import duration
+from .study import EvaluateConfig, Study, TrainConfig
 from .variants import Variant
 
 Say = Callable[[str], None]
+Models = Iterable[tuple[str, str, Mapping[str, Any]]]
+"""(label, name, hyperparameters) of each model; labels differ, names need not."""
+
 COMPARISON = frozenset({"controls", "draws"})
 """Settings of `evaluate` that choose or compare trainings and change none."""
+UNREADABLE = (OSError, ValueError, KeyError, DataError, pa.ArrowException)
+"""What reading a cut or scrambled file of values raises (JSON and UTF-8 errors are ValueErrors)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProtocol:
+    """How every cell of one grid is trained and evaluated."""
+
+    split: Split
+    evaluate: EvaluateConfig
+    device: str = "cpu"
+    threads: int = 1
+    history: Literal["variant", "real"] = "variant"
+    """What a model scores from: the variant's own history, or the users' real one (an index made of the refined log is
+    asked by a real visit). What is masked and what is held out is the split's in either case."""
+    users: npt.NDArray[np.int32] | None = None
+    """Codes of the users who are evaluated; None: all."""
+
+    @classmethod
+    def of(cls, study: Study, split: Split) -> TrainingProtocol:
+        return cls(split, study.evaluate, study.train.device, study.train.threads)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One training: which variant, which model, which seed, and the file stem of its results."""
+    """One training: which variant, which model, which seed."""
 
     variant: Variant
+    label: str
     model: str
     hyperparameters: Mapping[str, Any]
     seed: int
 
-    def fitted_on(self, train: Dataset, split: Split, study: Study) -> str:
-        """What the result depends on, as the stem of its files; a change of any of it trains anew."""
-        fresh = model(self.model, **self.hyperparameters)
-        return (
-            f"{self.variant.name}-{self.model.replace(':', '.')}-s{self.seed}-"
-            f"{digest(cell_identity(fresh, train, split, study))}"
-        )
-
-
-def cell_identity(fresh: Storable, train: Dataset, split: Split, study: Study) -> dict[str, Any]:
-    """What the values of one training depend on besides its seed: data, all hyperparameters, protocol and code."""
-    return {
-        "train": train.fingerprint,
-        "sides": [split.train.fingerprint, split.valid.fingerprint, split.test.fingerprint],
-        "model": fresh.name,
-        "hyperparameters": settings_of(fresh.config),
-        "device": study.train.device,
-        "threads": study.train.threads,
-        "evaluate": settings_of(study.evaluate, without=COMPARISON),
-        "code": code_digest("recsys", type(fresh)),
-    }
-
-
-def train_all(study: Study, split: Split, variants: Sequence[Variant], folder: Path, say: Say) -> Grid:
-    """Every cell's values, from disk where it was trained before."""
-    cells = list(cells_of(study.train, variants))
-    values, facts = [], []
-    for done, cell in enumerate(cells, 1):
-        train = cell.variant.train(cell.seed)
-        stem = folder / cell.fitted_on(train, split, study)
-        file, sidecar = stem.with_name(stem.name + ".parquet"), stem.with_name(stem.name + ".json")
-        # The sidecar is written last: a cell without one was cut off and is trained again.
-        if not sidecar.exists():
-            evaluation, told = train_one(cell, train, split, study)
-            write_values(evaluation, file, model=cell.model, variant=cell.variant.name, seed=cell.seed)
-            write_text(sidecar, json.dumps(told, indent=2, sort_keys=True) + "\n")
-            metric = evaluation.metrics[0]
-            say(
-                f"trained {done}/{len(cells)}: {cell.model} on {cell.variant.name}, seed {cell.seed}: "
-                f"{metric} {evaluation.mean(metric):.4f} ({told['fit_seconds']:.1f} s)"
-            )
-        values.append(read_values(file))
-        facts.append(json.loads(sidecar.read_text(encoding="utf-8")))
-    return Grid(pd.concat(values, ignore_index=True), pd.DataFrame(facts))
-
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """values: tidy per-user values of all cells (model, variant, seed, user, group, metric, value).
-    cells: one row a cell: model, variant, seed, coverage and the like, seconds, epochs, protocol."""
+    """values: tidy per-user values of all cells (model, variant, seed, user, group, metric, value); `model` holds the
+    labels. cells: one row a cell: model, variant, seed, coverage and the like, seconds, epochs, protocol."""
 
     values: pd.DataFrame
     cells: pd.DataFrame
 
 
-def cells_of(config: TrainConfig, variants: Sequence[Variant]) -> Iterator[Cell]:
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """A cell as a worker process gets it: plain values, and the stem of the files that it writes."""
+
+    variant: str
+    label: str
+    model: str
+    hyperparameters: Mapping[str, Any]
+    seed: int
+    stem: Path
+
+    @property
+    def values(self) -> Path:
+        return self.stem.with_name(self.stem.name + ".parquet")
+
+    @property
+    def facts(self) -> Path:
+        return self.stem.with_name(self.stem.name + ".json")
+
+
+def cells_of(models: Models, variants: Sequence[Variant], seeds: Sequence[int]) -> Iterator[Cell]:
     """Model by model. A model without randomness on a variant without randomness is trained once."""
-    for entry in config.models:
-        [(name, hyperparameters)] = entry.items()
-        settings = config.hyperparameters(name, hyperparameters)
-        unfitted = model(name, **settings)
+    for label, name, hyperparameters in models:
+        unfitted = model(name, **hyperparameters)
         for variant in variants:
             if not variant.only_for <= unfitted.accepts:
                 continue
-            for seed in config.seeds if unfitted.config.random or variant.by_seed else config.seeds[:1]:
-                yield Cell(variant, name, settings, seed)
+            for seed in seeds if unfitted.config.random or variant.by_seed else seeds[:1]:
+                yield Cell(variant, label, name, dict(hyperparameters), seed)
 
 
-def train_one(cell: Cell, train: Dataset, split: Split, study: Study) -> tuple[Evaluation, dict[str, Any]]:
-    """Fit on the variant, stop on the validation side, judge on the test side.
+def models_of(config: TrainConfig) -> Models:
+    """The models of `train`, each labelled by its name, epochs limited as `train.epochs` says."""
+    for entry in config.models:
+        [(name, given)] = entry.items()
+        yield name, name, config.hyperparameters(name, given)
 
-    The model scores from the variant's own history; what is masked and what is held out is the split's, so that every
-    variant is ranked over the same candidates.
+
+def cell_identity(unfitted: Storable, train: Dataset, protocol: TrainingProtocol) -> dict[str, Any]:
+    """What the values of one training depend on besides its seed: data, all hyperparameters, protocol and code."""
+    split, users = protocol.split, protocol.users
+    return {
+        "train": train.fingerprint,
+        "sides": [split.train.fingerprint, split.valid.fingerprint, split.test.fingerprint],
+        "model": unfitted.name,
+        "hyperparameters": settings_of(unfitted.config),
+        "device": protocol.device,
+        "threads": protocol.threads,
+        "evaluate": settings_of(protocol.evaluate, without=COMPARISON),
+        "history": protocol.history,
+        "users": None if users is None else digest(users.tolist()),
+        "code": code_digest("recsys", type(unfitted)),
+    }
+
+
+def train_all(
+    cells: Sequence[Cell], protocol: TrainingProtocol, folder: Path, say: Say = lambda _: None, *, jobs: int = 1
+) -> Grid:
+    """The values of every cell, from `folder` where it was trained before.
+
+    `jobs` trainings run at a time, each in a process of its own; the values are the same for any number. `say` gets a
+    line a training, with the time that those left are expected to take. Files that cannot be read are named and their
+    cells trained again. Raises ConfigError for jobs < 1 and RunError where a process dies.
     """
-    fresh = model(cell.model, **cell.hyperparameters)
+    if jobs < 1:
+        raise ConfigError(f"jobs is {jobs}; at least 1 training runs at a time")
+    results: dict[int, tuple[pd.DataFrame, dict[str, Any]]] = {}
+    progress = _TrainingProgress([cell.label for cell in cells], jobs, say)
+    missing: deque[int] = deque()
+    for place, cell in enumerate(cells):
+        stored = _stored(_training(cell, cell.variant.train(cell.seed), protocol, folder), say)
+        if stored is None:
+            missing.append(place)
+        else:
+            results[place] = stored
+            progress.found(place)
+    trained = _parallel if min(jobs, len(missing)) > 1 else _serial
+    for place, training in trained(cells, missing, protocol, folder, jobs):
+        results[place] = _read(training)
+        progress.trained(place, *results[place])
+    ordered = [results[place] for place in range(len(cells))]
+    return Grid(
+        pd.concat([values for values, _ in ordered], ignore_index=True), pd.DataFrame([facts for _, facts in ordered])
+    )
+
+
+def _training(cell: Cell, train: Dataset, protocol: TrainingProtocol, folder: Path) -> _Training:
+    identity = cell_identity(model(cell.model, **cell.hyperparameters), train, protocol)
+    stem = folder / f"{cell.variant.name}-{cell.label.replace(':', '.')}-s{cell.seed}-{digest(identity)}"
+    return _Training(cell.variant.name, cell.label, cell.model, cell.hyperparameters, cell.seed, stem)
+
+
+def _stored(training: _Training, say: Say) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+    """Values and facts of a cell that was trained before. A cell without facts was cut off: they are written last."""
+    if not training.facts.exists():
+        return None
+    try:
+        return _read(training)
+    except UNREADABLE as error:
+        say(f"{training.values} or its .json is damaged ({error}); the cell is trained again")
+        return None
+
+
+def _read(training: _Training) -> tuple[pd.DataFrame, dict[str, Any]]:
+    facts = json.loads(training.facts.read_text(encoding="utf-8"))
+    if not isinstance(facts, dict) or "protocol" not in facts:
+        raise DataError("not the facts of a training")
+    return read_values(training.values), facts
+
+
+def _serial(
+    cells: Sequence[Cell], missing: deque[int], protocol: TrainingProtocol, folder: Path, jobs: int
+) -> Iterator[tuple[int, _Training]]:
+    for place in missing:
+        train = cells[place].variant.train(cells[place].seed)
+        training = _training(cells[place], train, protocol, folder)
+        train_one(training, train, protocol)
+        yield place, training
+
+
+def _parallel(
+    cells: Sequence[Cell], missing: deque[int], protocol: TrainingProtocol, folder: Path, jobs: int
+) -> Iterator[tuple[int, _Training]]:
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        min(jobs, len(missing)), multiprocessing.get_context("spawn"), _start_worker, (protocol, os.getpid())
+    )
+    running: dict[Future[None], tuple[int, _Training]] = {}
+    try:
+        while missing or running:
+            # One more than there are workers: none waits for its data, and few data sets are held at a time.
+            while missing and len(running) <= jobs:
+                place = missing.popleft()
+                train = cells[place].variant.train(cells[place].seed)
+                training = _training(cells[place], train, protocol, folder)
+                running[pool.submit(_train_in_worker, training, train)] = place, training
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                yield running.pop(future)
+        pool.shutdown()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a training process died (often for lack of memory); run again with fewer --jobs: finished trainings are "
+            "kept"
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+
+
+_protocol: TrainingProtocol | None = None
+"""Of a worker process; sent once, for it holds the data."""
+
+
+def _start_worker(protocol: TrainingProtocol, parent: int) -> None:
+    global _protocol
+    _protocol = protocol
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End when the parent has ended, however it did."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _train_in_worker(training: _Training, train: Dataset) -> None:
+    assert _protocol is not None
+    train_one(training, train, _protocol)
+
+
+def train_one(training: _Training, train: Dataset, protocol: TrainingProtocol) -> None:
+    """Fit on the variant's train side, stop on the validation side, evaluate on the test side; write values and facts.
+
+    Every variant is ranked over the same candidates: masks and held-out items are the split's.
+    """
+    split, chosen = protocol.split, protocol.evaluate
+    fitted = model(training.model, **training.hyperparameters)
     began = time.monotonic()
-    fresh.fit(train, split.valid, FitContext(cell.seed, study.train.device, study.train.threads))
-    fitted = time.monotonic()
-    chosen = study.evaluate
+    fitted.fit(train, split.valid, FitContext(training.seed, protocol.device, protocol.threads))
+    fit_seconds = time.monotonic() - began
     item_groups, user_groups = group_masks(chosen.groups, split.train, head_items=chosen.head, cold_users=chosen.cold)
     evaluation = evaluate(
-        fresh,
+        fitted,
         split,
         metrics=chosen.metrics,
-        history=together(train, split.valid),
+        users=protocol.users,
+        history=together(train, split.valid) if protocol.history == "variant" else None,
         item_groups=item_groups,
         user_groups=user_groups,
     )
-    told = {
-        "model": cell.model,
-        "variant": cell.variant.name,
-        "seed": cell.seed,
-        "accepts": sorted(fresh.accepts),
-        "hyperparameters": fresh.config.model_dump(mode="json"),
-        "best_epoch": _best_epoch(fresh),
-        "fit_seconds": round(fitted - began, 3),
-        "evaluate_seconds": round(time.monotonic() - fitted, 3),
+    epochs = log_of(fitted)
+    facts = {
+        "model": training.label,
+        "variant": training.variant,
+        "seed": training.seed,
+        "rows": len(train),
+        "accepts": sorted(fitted.accepts),
+        "hyperparameters": fitted.config.model_dump(mode="json"),
+        "best_epoch": epochs.best_epoch if epochs is not None else None,
+        "fit_seconds": round(fit_seconds, 3),
+        "evaluate_seconds": round(time.monotonic() - began - fit_seconds, 3),
         "beyond": dict(evaluation.beyond),
         "protocol": dict(evaluation.protocol),
     }
-    return evaluation, told
+    write_values(evaluation, training.values, model=training.label, variant=training.variant, seed=training.seed)
+    write_text(training.facts, json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
-def _best_epoch(fitted: Storable) -> int | None:
-    log = log_of(fitted)
-    return log.best_epoch if log is not None else None
+@dataclass
+class _TrainingProgress:
+    """A line a training, with the time left: a cell is expected to take what its model took before, or the mean."""
+
+    labels: Sequence[str]
+    jobs: int
+    say: Say
+    done: int = 0
+    left: set[int] = field(default_factory=set)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.left = set(range(len(self.labels)))
+
+    def found(self, place: int) -> None:
+        """A cell whose values were on disk."""
+        self.done += 1
+        self.left.discard(place)
+
+    def trained(self, place: int, values: pd.DataFrame, facts: Mapping[str, Any]) -> None:
+        self.found(place)
+        took = float(facts["fit_seconds"]) + float(facts["evaluate_seconds"])
+        self.seconds.setdefault(self.labels[place], []).append(took)
+        metric = values["metric"].iloc[0]
+        mean = values.loc[(values["metric"] == metric) & (values["group"] == "all"), "value"].mean()
+        line = (
+            f"trained {self.done}/{len(self.labels)}: {facts['model']} on {facts['variant']}, seed {facts['seed']}: "
+            f"{metric} {mean:.4f} ({duration(took)})"
+        )
+        self.say(line + (f", about {duration(self.expected())} left" if self.left else ""))
+
+    def expected(self) -> float:
+        """Seconds that the cells left will take."""
+        means = {label: float(np.mean(took)) for label, took in self.seconds.items()}
+        overall = float(np.mean([one for took in self.seconds.values() for one in took]))
+        return sum(means.get(self.labels[place], overall) for place in self.left) / min(self.jobs, len(self.left))

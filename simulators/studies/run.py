@@ -23,7 +23,7 @@ from ..batch.records import read_records
 from ..batch.summary import Summary
 from ..batch.usage import usage
 from .agent_runner import open_runner
-from .grid import train_all
+from .grid import TrainingProtocol, cells_of, models_of, train_all
 from .report import Verdict, defined, markdown
 from .study import AnyStudy, Study, study_of
 from .variants import size_of, variants
@@ -38,6 +38,7 @@ def run(
     settings: Sequence[str] = (),
     *,
     retry_failed: bool = False,
+    jobs: int = 1,
     progress: Watcher | None = None,
 ) -> Verdict:
     """Answer a study: its agents' tasks, the fold, the trainings, the comparison; resumes what is there.
@@ -45,7 +46,8 @@ def run(
     study: a Study, its keys and values as a dict, or the path of its YAML file; on the last two, `settings`
     (`train.epochs=3`) are made first. Everything lands in `study.folder`: `agents/` (records by step), `values/` (per
     user), `report.md`, `table.csv`, `study.yaml`. A second run repeats nothing that is finished. `retry_failed` asks
-    failed tasks again.
+    failed tasks again. `jobs` trainings run at a time, each in a process of its own with `train.threads` threads; the
+    numbers are the same for any.
 
     A spent budget or a refused key ends the run before training: `Verdict.stopped` says why and the same call resumes.
     Raises ConfigError, DataError and RunError for what the caller has to mend.
@@ -69,7 +71,8 @@ def run(
             study.name, str(folder), llm, facts, {}, summaries, nothing, none, metric, stopped, usage(folder)
         )
     trained = variants(split.train, refined, study.evaluate.controls, study.seed, _facts_vectors(study, split.train))
-    grid = train_all(study, split, trained, folder / "values", watch.say)
+    cells = list(cells_of(models_of(study.train), trained, study.train.seeds))
+    grid = train_all(cells, TrainingProtocol.of(study, split), folder / "values", watch.say, jobs=jobs)
     table = compare(
         grid.values,
         controls=study.evaluate.controls if refined is not None else (),

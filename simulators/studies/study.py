@@ -168,7 +168,7 @@ def read_study(source: Path | str | Mapping[str, Any], assignments: Sequence[str
         path = Path(source)
         values, where = read_yaml(path), str(path)
     values = with_settings(values, assignments)
-    study = checked(Study, values if isinstance(source, Mapping) else _beside(values, path.parent), where)
+    study = checked(Study, values if isinstance(source, Mapping) else beside_file(values, path.parent), where)
     if study.prompts is not None:
         check_folder(study.prompts, [name for step in study.steps for kind in step for name in step_of(kind).prompts])
     return study
@@ -183,7 +183,7 @@ def study_of(study: AnyStudy, settings: Sequence[str] = ()) -> Study:
     return study
 
 
-def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+def beside_file(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """`values` with the paths of data, prompts, prices and replay taken from the study file's folder."""
     if isinstance(values.get("data"), dict):
         values["data"] = beside(values["data"], folder)

@@ -83,12 +83,12 @@ def test_the_curves_start_at_raw_and_end_at_all_that_was_generated(worth):
 def test_a_second_call_trains_and_asks_nothing(worth, monkeypatch):
     found, folder = worth
     files = {p: p.stat().st_mtime_ns for p in folder.glob("small/values/*")}
-    monkeypatch.setattr("recloop.simulators.i2i.cells.model", forbidden(made(folder)))
+    monkeypatch.setattr("recloop.simulators.studies.grid.model", forbidden(made(folder)))
     again = study_i2i(made(folder))
     assert files == {p: p.stat().st_mtime_ns for p in folder.glob("small/values/*")}
     pd.testing.assert_frame_equal(again.table, found.table)
     pd.testing.assert_frame_equal(again.curve, found.curve)
-    assert all(summary.paid == 0 for summary in again.refined.asked.values())
+    assert all(summary.paid == 0 for summary in again.refined.summaries.values())
 
 
 def forbidden(config):

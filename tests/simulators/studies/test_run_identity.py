@@ -15,7 +15,7 @@ from recloop.simulators.batch.records import read_records
 from recloop.simulators.inspection.cache import cache_export
 from recloop.simulators.refining.refine import refine
 from recloop.simulators.studies.agent_runner import folder_of
-from recloop.simulators.studies.grid import cell_identity
+from recloop.simulators.studies.grid import TrainingProtocol, cell_identity
 from recloop.simulators.studies.run import run
 from recloop.simulators.studies.study import Study
 
@@ -128,7 +128,7 @@ def test_a_trained_cell_depends_on_defaults_protocol_threads_and_code(tmp_path, 
     split = load_split(plain.data)
 
     def named(given: Study = plain, **hyperparameters):
-        return cell_identity(model("bpr", **hyperparameters), split.train, split, given)
+        return cell_identity(model("bpr", **hyperparameters), split.train, TrainingProtocol.of(given, split))
 
     first = named()
     default = model("bpr").config

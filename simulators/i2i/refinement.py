@@ -31,14 +31,14 @@ from ..studies.study import Study
 
 
 @dataclass(frozen=True)
-class Refined:
+class ItemRefinement:
     """generated: the raw rows and every row proposed. discriminated: without those below the cut. both: real rows that
     are taken for noise count less, or nothing, besides.
 
     rows: the generated ones: user, item (codes), confidence as the model gave it, the calibrated one (both NaN where
-    nothing was said), kept.
+    the model gave none), kept.
     real: the raw rows' confidence as given, in their order; NaN where not judged.
-    said, asked: what the agents report, and what they asked, by step.
+    reports, summaries: what the agents report of their records, and what they asked, by step.
     """
 
     generated: Dataset
@@ -46,37 +46,42 @@ class Refined:
     both: Dataset
     rows: pd.DataFrame
     real: npt.NDArray[np.float64]
-    said: Mapping[str, Mapping[str, Any]]
-    asked: Mapping[str, Summary]
+    reports: Mapping[str, Mapping[str, Any]]
+    summaries: Mapping[str, Summary]
 
 
-async def refined(study: Study, train: Dataset, watch: Watcher) -> Refined:
+async def refine_items(study: Study, train: Dataset, watch: Watcher) -> ItemRefinement:
     """Asks the study's two steps of the train side alone; resumes what is there.
 
     Raises RunError where a spent budget or a refused key ended it; the same call goes on from there.
     """
     (_, generate), (name, discriminate) = (next(iter(entry.items())) for entry in study.steps)
-    said: dict[str, dict[str, Any]] = {}
+    reports: dict[str, dict[str, Any]] = {}
     async with open_runner(study, train, watch) as opened:
-        maker, made = await _step(opened, "generate", generate, train, study.folder / "agents" / "0", said)
+        maker, made = await _step(opened, "generate", generate, train, study.folder / "agents" / "0", reports)
         generated = maker.fold(train, made)
-        judge, judged = await _step(opened, name, discriminate, generated, study.folder / "agents" / "1", said)
-        assert isinstance(judge, Discriminator)
-        # What becomes of real rows is settled after the records are made: no question is asked twice for it.
+        discriminator, judgements = await _step(
+            opened, name, discriminate, generated, study.folder / "agents" / "1", reports
+        )
+        assert isinstance(discriminator, Discriminator)
+        # What becomes of real rows is a matter of the fold: no request is repeated for it.
         silent = {**discriminate, "noise": Noise(action="keep").model_dump()}
         alone = make_agent(name, silent, opened.around)
-        kept = alone.fold(generated, judged)
-        both = judge.fold(generated, judged)
-        asked = dict(opened.totals)
-    sure, _, _ = confidences(generated, judged)
+        discriminated = alone.fold(generated, judgements)
+        both = discriminator.fold(generated, judgements)
+        summaries = dict(opened.totals)
+    sure, _, _ = confidences(generated, judgements)
     new = is_generated(generated)
-    stays = set(zip(kept.user[is_generated(kept)], kept.item[is_generated(kept)], strict=True))
+    added = is_generated(discriminated)
+    stays = set(zip(discriminated.user[added], discriminated.item[added], strict=True))
     rows = pd.DataFrame({"user": generated.user[new], "item": generated.item[new], "confidence": sure[new]})
     rows["calibrated"] = np.nan
-    said_of = rows["confidence"].notna()
-    rows.loc[said_of, "calibrated"] = calibration_of(judged, judge.config)(rows["confidence"][said_of])
+    has_confidence = rows["confidence"].notna()
+    rows.loc[has_confidence, "calibrated"] = calibration_of(judgements, discriminator.config)(
+        rows["confidence"][has_confidence]
+    )
     rows["kept"] = [pair in stays for pair in zip(rows["user"], rows["item"], strict=True)]
-    return Refined(generated, kept, both, rows, sure[~new], said, asked)
+    return ItemRefinement(generated, discriminated, both, rows, sure[~new], reports, summaries)
 
 
 async def _step(
@@ -85,13 +90,13 @@ async def _step(
     settings: Mapping[str, Any],
     data: Dataset,
     below: Path,
-    said: dict[str, dict[str, Any]],
+    reports: dict[str, dict[str, Any]],
 ) -> tuple[Any, Records]:
     agent, folder = await opened.step(name, settings, data, below)
     if opened.totals[folder.name].stopped:
         raise RunError(f"{name} stopped: {opened.totals[folder.name].stopped}; the same call goes on from there")
     records = read_records(folder)
     if isinstance(agent, Reporting):
-        said[name] = defined(agent.report(data, records))
-        write_text(folder / TOLD, json.dumps(said[name], indent=2) + "\n")
+        reports[name] = defined(agent.report(data, records))
+        write_text(folder / TOLD, json.dumps(reports[name], indent=2) + "\n")
     return agent, records
