@@ -125,11 +125,14 @@ def models_of(config: TrainConfig) -> Models:
         yield name, name, config.hyperparameters(name, given)
 
 
-def cell_identity(unfitted: Storable, train: Dataset, protocol: TrainingProtocol) -> dict[str, Any]:
-    """What the values of one training depend on besides its seed: data, all hyperparameters, protocol and code."""
+def cell_identity(unfitted: Storable, train: str, protocol: TrainingProtocol) -> dict[str, Any]:
+    """What the values of one training depend on besides its seed: data, all hyperparameters, protocol and code.
+
+    train: the fingerprint of the variant's train side.
+    """
     split, users = protocol.split, protocol.users
     return {
-        "train": train.fingerprint,
+        "train": train,
         "sides": [split.train.fingerprint, split.valid.fingerprint, split.test.fingerprint],
         "model": unfitted.name,
         "hyperparameters": settings_of(unfitted.config),
@@ -154,18 +157,19 @@ def train_all(
     if jobs < 1:
         raise ConfigError(f"jobs is {jobs}; at least 1 training runs at a time")
     results: dict[int, tuple[pd.DataFrame, dict[str, Any]]] = {}
+    trainings = _trainings(cells, protocol, folder)
     progress = _TrainingProgress([cell.label for cell in cells], jobs, say)
     missing: deque[int] = deque()
-    for place, cell in enumerate(cells):
-        stored = _stored(_training(cell, cell.variant.train(cell.seed), protocol, folder), say)
+    for place, training in enumerate(trainings):
+        stored = _stored(training, say)
         if stored is None:
             missing.append(place)
         else:
             results[place] = stored
             progress.found(place)
     trained = _parallel if min(jobs, len(missing)) > 1 else _serial
-    for place, training in trained(cells, missing, protocol, folder, jobs):
-        results[place] = _read(training)
+    for place in trained(cells, trainings, missing, protocol, jobs):
+        results[place] = _read(trainings[place])
         progress.trained(place, *results[place])
     ordered = [results[place] for place in range(len(cells))]
     return Grid(
@@ -173,10 +177,18 @@ def train_all(
     )
 
 
-def _training(cell: Cell, train: Dataset, protocol: TrainingProtocol, folder: Path) -> _Training:
-    identity = cell_identity(model(cell.model, **cell.hyperparameters), train, protocol)
-    stem = folder / f"{cell.variant.name}-{cell.label.replace(':', '.')}-s{cell.seed}-{digest(identity)}"
-    return _Training(cell.variant.name, cell.label, cell.model, cell.hyperparameters, cell.seed, stem)
+def _trainings(cells: Sequence[Cell], protocol: TrainingProtocol, folder: Path) -> list[_Training]:
+    """Each cell with the stem of its files. A control is edited once a seed for this, not once a model."""
+    fingerprints: dict[tuple[str, int], str] = {}
+    trainings = []
+    for cell in cells:
+        side = (cell.variant.name, cell.seed if cell.variant.by_seed else 0)
+        if side not in fingerprints:
+            fingerprints[side] = cell.variant.train(cell.seed).fingerprint
+        identity = cell_identity(model(cell.model, **cell.hyperparameters), fingerprints[side], protocol)
+        stem = folder / f"{cell.variant.name}-{cell.label.replace(':', '.')}-s{cell.seed}-{digest(identity)}"
+        trainings.append(_Training(cell.variant.name, cell.label, cell.model, cell.hyperparameters, cell.seed, stem))
+    return trainings
 
 
 def _stored(training: _Training, say: Say) -> tuple[pd.DataFrame, dict[str, Any]] | None:
@@ -198,31 +210,28 @@ def _read(training: _Training) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def _serial(
-    cells: Sequence[Cell], missing: deque[int], protocol: TrainingProtocol, folder: Path, jobs: int
-) -> Iterator[tuple[int, _Training]]:
+    cells: Sequence[Cell], trainings: Sequence[_Training], missing: deque[int], protocol: TrainingProtocol, jobs: int
+) -> Iterator[int]:
     for place in missing:
-        train = cells[place].variant.train(cells[place].seed)
-        training = _training(cells[place], train, protocol, folder)
-        train_one(training, train, protocol)
-        yield place, training
+        train_one(trainings[place], cells[place].variant.train(cells[place].seed), protocol)
+        yield place
 
 
 def _parallel(
-    cells: Sequence[Cell], missing: deque[int], protocol: TrainingProtocol, folder: Path, jobs: int
-) -> Iterator[tuple[int, _Training]]:
+    cells: Sequence[Cell], trainings: Sequence[_Training], missing: deque[int], protocol: TrainingProtocol, jobs: int
+) -> Iterator[int]:
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         min(jobs, len(missing)), multiprocessing.get_context("spawn"), _start_worker, (protocol, os.getpid())
     )
-    running: dict[Future[None], tuple[int, _Training]] = {}
+    running: dict[Future[None], int] = {}
     try:
         while missing or running:
             # One more than there are workers: none waits for its data, and few data sets are held at a time.
             while missing and len(running) <= jobs:
                 place = missing.popleft()
                 train = cells[place].variant.train(cells[place].seed)
-                training = _training(cells[place], train, protocol, folder)
-                running[pool.submit(_train_in_worker, training, train)] = place, training
+                running[pool.submit(_train_in_worker, trainings[place], train)] = place
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()

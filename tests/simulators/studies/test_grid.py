@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from recloop.errors import ConfigError
@@ -47,18 +50,31 @@ def test_one_model_under_two_labels_is_trained_twice_and_one_without_randomness_
     assert again == []
 
 
-def test_trainings_in_processes_have_the_values_of_serial_ones(split, tmp_path):
+@pytest.fixture
+def workers_on_threads(monkeypatch):
+    """Workers as threads of this process: a spawned one takes seconds to import."""
+    monkeypatch.setattr(grid, "ProcessPoolExecutor", lambda n, _, start, args: ThreadPoolExecutor(n, "", start, args))
+    monkeypatch.setattr(grid, "_end_with", lambda parent: None)
+
+
+def test_parallel_trainings_have_the_values_of_serial_ones(split, tmp_path, workers_on_threads):
+    in_parallel(split, tmp_path)
+
+
+@pytest.mark.slow
+def test_trainings_in_processes_do_so_too(split, tmp_path):
+    in_parallel(split, tmp_path)
+
+
+def in_parallel(split, tmp_path):
     serial = train_all(cells(split), protocol(split), tmp_path / "serial")
     lines: list[str] = []
     same(serial, train_all(cells(split), protocol(split), tmp_path / "jobs", lines.append, jobs=2))
     assert {p.name for p in (tmp_path / "serial").iterdir()} == {p.name for p in (tmp_path / "jobs").iterdir()}
     assert len(lines) == 5
-
-
-def test_a_failure_in_a_process_is_raised_as_it_is(split, tmp_path):
-    wrong = [Cell(cell.variant, cell.label, cell.model, cell.hyperparameters, -1) for cell in cells(split)[1:3]]
+    wrong = [replace(cell, seed=-1) for cell in cells(split)[1:3]]
     with pytest.raises(ConfigError, match="seed -1 is negative"):
-        train_all(wrong, protocol(split), tmp_path, jobs=2)
+        train_all(wrong, protocol(split), tmp_path / "jobs", jobs=2)
 
 
 @pytest.mark.parametrize("end", [".json", ".parquet"])

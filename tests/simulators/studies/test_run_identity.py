@@ -128,7 +128,9 @@ def test_a_trained_cell_depends_on_defaults_protocol_threads_and_code(tmp_path, 
     split = load_split(plain.data)
 
     def named(given: Study = plain, **hyperparameters):
-        return cell_identity(model("bpr", **hyperparameters), split.train, TrainingProtocol.of(given, split))
+        return cell_identity(
+            model("bpr", **hyperparameters), split.train.fingerprint, TrainingProtocol.of(given, split)
+        )
 
     first = named()
     default = model("bpr").config
