@@ -80,8 +80,10 @@ def run(
         draws=study.evaluate.draws,
     )
     edits = size_of(split.train, refined) if refined is not None else {}
-    paid, cells = usage(folder), grid.cells
-    verdict = Verdict(study.name, str(folder), llm, facts, edits, summaries, table, cells, metric, "", paid, reports)
+    paid = usage(folder)
+    verdict = Verdict(
+        study.name, str(folder), llm, facts, edits, summaries, table, grid.cells, metric, "", paid, reports
+    )
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))
     return verdict
