@@ -135,10 +135,20 @@ class Generator:
         return [int(item) for item in items[np.argsort(counts[items], kind="stable")][: self.config.items]]
 
     def _users(self, data: Dataset) -> list[int]:
-        eligible = np.flatnonzero(real_rows(data).user_counts >= self.config.min_history)
+        able = (real_rows(data).user_counts >= self.config.min_history) & self._has_candidates(data)
+        eligible = np.flatnonzero(able)
         if self.only is not None:
             return users_with_ids(data, eligible, self.only)
         return sample_users(data, eligible, self.config.users, self.seed)
+
+    def _has_candidates(self, data: Dataset) -> npt.NDArray[np.bool_]:
+        """(n_users,) whether there is an item, for pairs two, that the user has not had."""
+        least = 2 if self.config.mode == "pairs" else 1
+        known = data.n_items if self.config.unseen else int((self._counts(data) > 0).sum())
+        if known - int(data.user_counts.max(initial=0)) >= least:
+            return np.ones(data.n_users, bool)
+        held = np.unique(data.user.astype(np.int64) * data.n_items + data.item) // max(data.n_items, 1)
+        return np.asarray(known - np.bincount(held, minlength=data.n_users) >= least)
 
     def _titles(self, data: Dataset, evidence: ItemEvidence) -> Grounder:
         titles = data.items["title"]

@@ -156,3 +156,17 @@ def test_other_titles_in_the_table_of_items_are_asked_anew(tmp_path: Path) -> No
     afresh = refine(path, tmp_path / "afresh.csv", settings=few)
     assert [summary.resumed for summary in again.summaries.values()] == [0]
     assert Path(again.out).read_bytes() == Path(afresh.out).read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["next_item", "pairs", "cold_item"])
+def test_a_log_of_one_user_who_had_every_item_has_nothing_to_generate(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    pd.DataFrame({"user_id": "u0", "item_id": [f"i{n}" for n in range(10)], "timestamp": range(10)}).to_csv(
+        path, index=False
+    )
+    steps = f"steps=[{{generate: {{mode: {mode}}}}}, discriminate]"
+    done = refine(path, tmp_path / "out.csv", settings=[steps])
+    assert done.complete
+    assert done.rows["written"] == 10
+    if mode != "cold_item":
+        assert done.warnings[0].startswith("0-generate: 0 tasks")
