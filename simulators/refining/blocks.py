@@ -1,9 +1,9 @@
-"""The first pass: a log cut into blocks of whole users, with the numbers of all its items.
+"""The first pass: a log is cut into blocks of whole users, and its items are numbered.
 
     folder/blocks.json             identity, items in order of first appearance, rows
     folder/block-00000.parquet     the rows of some users, by a hash of the user's id, in the order of the file
 
-A block holds every column of the file. No block depends on how many others there are but for which users it has.
+A block holds every column of the file. The number of blocks decides which users a block has, and nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNPACKED = 6
 MOST = 500
 """Blocks of a log at most: each is an open file while the log is cut. Of a log above 500 x block_mb they are larger."""
 _SEED = "recloop-blocks--"
-"""Of the hash that deals users into blocks: 16 characters."""
+"""Key of the hash that assigns users to blocks: 16 characters."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Blocks:
 
 
 def cut(log: Log, folder: Path, block_mb: float, identity: dict[str, Any]) -> Blocks:
-    """The blocks of `log` in `folder`, made now or found there whole and of the same identity."""
+    """The blocks of `log` in `folder`: those there, if whole and of the same identity, else cut now."""
     index = folder / INDEX
     if index.is_file():
-        told = json.loads(index.read_text(encoding="utf-8"))
-        if told["identity"] == identity:
+        stored = json.loads(index.read_text(encoding="utf-8"))
+        if stored["identity"] == identity:
             ids = pd.Index(parquet.read_table(folder / ITEMS)["item_id"].to_pandas())
-            return Blocks(folder, told["count"], ids, told["rows"])
+            return Blocks(folder, stored["count"], ids, stored["rows"])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     size = log.file.path.stat().st_size * (UNPACKED if log.file.path.suffix in (".gz", ".parquet", ".pq") else 1)
@@ -72,7 +72,7 @@ def cut(log: Log, folder: Path, block_mb: float, identity: dict[str, Any]) -> Bl
             rows += chunk.num_rows
             column = chunk["items"].combine_chunks().flatten() if "items" in chunk.column_names else chunk["item"]
             items.update(dict.fromkeys(column.unique().to_pylist()))
-            for block, part in _dealt(chunk, count):
+            for block, part in _by_block(chunk, count):
                 writers.take(block, part)
             del chunk
     if not rows:
@@ -87,8 +87,8 @@ def cut(log: Log, folder: Path, block_mb: float, identity: dict[str, Any]) -> Bl
 
 
 class _Writers:
-    """The blocks' files, open. Rows wait until `size` bytes are together: every write costs a Parquet file a row group,
-    whose description stays in memory to the end."""
+    """The open files of all blocks. Rows are written once `size` bytes are together: a write makes a row group, whose
+    description stays in memory until the file is closed."""
 
     def __init__(self, blocks: Blocks, size: int) -> None:
         self.opened: dict[int, parquet.ParquetWriter] = {}
@@ -121,7 +121,7 @@ class _Writers:
         self._held = 0
 
 
-def _dealt(chunk: pa.Table, count: int) -> Iterator[tuple[int, pa.Table]]:
+def _by_block(chunk: pa.Table, count: int) -> Iterator[tuple[int, pa.Table]]:
     """The chunk's rows by block, each part in the order of the file."""
     if count == 1:
         yield 0, chunk
@@ -135,7 +135,7 @@ def _dealt(chunk: pa.Table, count: int) -> Iterator[tuple[int, pa.Table]]:
 
 
 def hashed(ids: pd.Series, key: str) -> npt.NDArray[np.uint64]:
-    """A number of each id, the same wherever it stands; each different id is hashed once."""
+    """(n,) a hash of each id, the same in every block; each distinct id is hashed once."""
     codes, unique = pd.factorize(ids)
     return pd.util.hash_array(pd.Series(unique).astype(str).to_numpy(object), hash_key=key, categorize=False)[codes]
 

@@ -5,7 +5,7 @@ Every block is written with one schema, whether it holds an edit or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -86,21 +86,19 @@ def schema_of(data: Dataset) -> pa.Schema:
     )
 
 
-def with_removed_rows(states: Sequence[tuple[str, Dataset]]) -> Dataset:
-    """The last of a block's states, with the rows of the log that a step took out of it, as removed by that step.
+def with_removed_rows(before: Dataset, after: Dataset, steps: Callable[[], Iterable[tuple[str, Dataset]]]) -> Dataset:
+    """`after` with the rows of `before` that a step took out of the block, as removed by that step's agent.
 
-    states: (agent, block), first as it was read, then as each step has left it. Most agents leave a removed row in its
-    place, with weight 0; one that is generated, or a plug-in's, may be gone.
+    steps: (agent, block as its step has left it), in order. Most agents leave a removed row in its place, with weight
+    0; one that an earlier refinement generated, or that a plug-in removes, may be gone.
     """
-    [(_, before), *later] = states
-    after = later[-1][1] if later else before
     keys = row_keys(before.interactions)
     absent = ~keys.isin(row_keys(after.interactions))
     if not absent.any():
         return after
     gone, keys = with_provenance(before.interactions)[absent], keys[absent]
     agents = np.full(len(gone), "", object)
-    for agent, data in later:
+    for agent, data in steps():
         agents[~keys.isin(row_keys(data.interactions)) & (agents == "")] = agent
     gone = gone.assign(origin=REMOVED, agent=agents, weight=np.float32(0), confidence=np.float32(np.nan), record="")
     frame = with_provenance(after.interactions)

@@ -10,8 +10,7 @@ A block whose state is there is passed over, so a killed run resumes. How an age
 from __future__ import annotations
 
 import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,16 +31,11 @@ from .edits import with_edits_marked
 from .limits import apply_limits
 from .parts import Parts
 from .states import BlockStates
+from .step_records import StepRecords, Stopped
 from .step_summary import summary_of_step
 
 RECORDS = "records"
 """In a block's report: how many of its records are ok, invalid and failed."""
-ENOUGH_TASKS = 20
-"""After so many tasks of a step without one usable reply, the rest is not asked."""
-
-
-class Stopped(Exception):
-    """A step ended before its last task, or in vain; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +80,7 @@ class Refining:
         title = f"{place}-{name.replace(':', '.')}"
         folder = self.folder / "steps" / f"{title}-{digest(about)}"
         state = f"{title}-{digest([whole, about, code])}"
-        asking = _StepRecords(self.runner, folder, identity)
+        asking = StepRecords(self.runner, folder, identity)
         try:
             work = await self._block_tasks(agent, step_of(name), asking)
             self._reopen_failed(state)
@@ -104,7 +98,7 @@ class Refining:
         self._warn(title, summary, asking)
         self.steps.append(FinishedStep(agent.name, state, folder, work.reasons))
 
-    async def _block_tasks(self, agent: Agent, step: Step, asking: _StepRecords) -> BlockTasks:
+    async def _block_tasks(self, agent: Agent, step: Step, asking: StepRecords) -> BlockTasks:
         if not isinstance(agent, Blockwise):
             return self._plain_tasks(agent, step)
         first = agent.sample_tasks(self.log)
@@ -128,7 +122,7 @@ class Refining:
 
         return BlockTasks(agent, agent.fold, report)
 
-    async def _work(self, work: BlockTasks, state: str, block: int, asking: _StepRecords) -> None:
+    async def _work(self, work: BlockTasks, state: str, block: int, asking: StepRecords) -> None:
         """Do a block's tasks, fold the records, and leave the block's state."""
         data = self.dataset(block)
         if work.agent is not None:
@@ -150,7 +144,7 @@ class Refining:
         if any(report[RECORDS].get("failed") for report in self.states.reports(state)):
             shutil.rmtree(self.states.folder / state)
 
-    def _warn(self, title: str, summary: Summary, asking: _StepRecords) -> None:
+    def _warn(self, title: str, summary: Summary, asking: StepRecords) -> None:
         if not summary.tasks:
             longest = int(self.log.sample.user_counts.max(initial=0))
             self.warnings.append(
@@ -168,10 +162,10 @@ class Refining:
         """A block as the last step has left it."""
         return self.states.dataset(self.state, block)
 
-    def history(self, block: int) -> list[tuple[str, Dataset]]:
-        """(agent, block) as it was read, then as each step has left it."""
-        made = [(step.agent, self.states.dataset(step.state, block)) for step in self.steps]
-        return [("", self.parts.dataset(block)), *made]
+    def later_states(self, block: int) -> Iterator[tuple[str, Dataset]]:
+        """(agent, block) as each step has left it."""
+        for step in self.steps:
+            yield step.agent, self.states.dataset(step.state, block)
 
     def reasons(self, block: int) -> dict[tuple[str, int], str]:
         """(record, item code) -> why, of the block's rows whose agents state reasons."""
@@ -189,41 +183,6 @@ class Refining:
             "llm": model_of(self.runner.study),
             "embedder": settings_of(self.config.embedder),
         }
-
-
-@dataclass
-class _StepRecords:
-    """Does the tasks of one step and reads their records; keeps what each invocation of the runner came to."""
-
-    runner: AgentRunner
-    folder: Path
-    identity: Mapping[str, Any]
-    done: list[Summary] = field(default_factory=list)
-    errors: Counter[str] = field(default_factory=Counter)
-    shared: Records | None = None
-    """The sample's records, where they serve every block."""
-
-    async def records(self, agent: Agent, data: Dataset, name: str) -> Records:
-        """The records of the agent's tasks on `data`. Raises Stopped where the runner stops, or replies are useless."""
-        summary = await self.runner.ask(agent, data, self.folder / name, self.identity, keep_memory=False)
-        self.done.append(summary)
-        records = read_records(self.folder / name)
-        self.errors.update(records["error"][records["status"] != "ok"])
-        if summary.stopped:
-            raise Stopped(summary.stopped)
-        tasks, ok = (sum(getattr(one, count) for one in self.done) for count in ("tasks", "ok"))
-        if tasks >= ENOUGH_TASKS and not ok:
-            raise Stopped(f"{self.folder.name}: none of {tasks} replies was usable ({self._commonest()})")
-        return records
-
-    def complaint(self, summary: Summary) -> str:
-        """How many records are unusable, and the commonest error."""
-        unusable = f"{summary.invalid} invalid, {summary.failed} failed of {summary.tasks} tasks"
-        return f"{unusable}{self._commonest()}"
-
-    def _commonest(self) -> str:
-        [(error, count)] = self.errors.most_common(1) or [("", 0)]
-        return f"; commonest, {count} times: {error}" if error else ""
 
 
 def whole_log(parts: Parts, sample_rows: int, seed: int) -> WholeLog:

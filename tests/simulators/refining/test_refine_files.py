@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from recloop.errors import ConfigError, DataError, RunError
 from recloop.simulators.refining import refine as refine_module
+from recloop.simulators.refining import refined_log
 from recloop.simulators.refining.diff import diff
 from recloop.simulators.refining.refine import Refined, refine
 from recloop.simulators.refining.undo import undo
@@ -84,14 +85,14 @@ def test_the_log_itself_is_seen_through_any_path(log: Path, tmp_path: Path) -> N
 def test_a_log_that_grows_during_a_refinement_is_undone_to_what_was_read(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, whole = log.read_bytes(), refine_module._write
+    before, whole = log.read_bytes(), refine_module.write_refined
 
     def grows(*given: object) -> dict[str, int]:
         with log.open("ab") as file:
             file.write(b"late,1,1700000000,note\n")
         return whole(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(refine_module, "_write", grows)
+    monkeypatch.setattr(refine_module, "write_refined", grows)
     done = refined(log, tmp_path / "out.csv")
     assert any("has grown by 23 bytes since it was read" in warning for warning in done.warnings)
     assert Path(undo(done.out, tmp_path / "back.csv").path).read_bytes() == before
@@ -170,7 +171,7 @@ def test_places_that_cannot_be_written_are_refused_before_any_work(log: Path, tm
 def test_a_full_disk_is_one_line_and_leaves_no_cut_log(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, whole = tmp_path / "out.csv", refine_module.write_merged
+    out, whole = tmp_path / "out.csv", refined_log.write_merged
     refined(log, out)
     written = out.read_bytes()
 
@@ -178,7 +179,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_cut_log(
         with full_disk(after=len(written) // 2):
             return whole(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(refine_module, "write_merged", half)
+    monkeypatch.setattr(refined_log, "write_merged", half)
     with pytest.raises(RunError, match="cannot be written: File too large"):
         refined(log, out, "steps.0.denoise.threshold=0.7")
     assert out.read_bytes() == written
