@@ -20,12 +20,17 @@ def tune(
     search: Annotated[Path, typer.Argument(help="A search file (YAML): data, train, tune.")],
     settings: Set = None,
     best: Annotated[Path | None, typer.Option(help="A second place for best.yaml, the study file it makes.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Let --best replace a file that is not of this search.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Search hyperparameters on the validation side, within a budget. The same command resumes."""
     from ..recsys.tuning import tune as search_for
 
-    found = search_for(search, settings or [], best=best, progress=lambda line: print(line, file=sys.stderr))
+    found = search_for(
+        search, settings or [], best=best, overwrite=overwrite, progress=lambda line: print(line, file=sys.stderr)
+    )
     if as_json:
         print_json(found.as_json())
     else:

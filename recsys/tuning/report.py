@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ...atomic import write_text, write_whole
+from ...atomic import check_output, write_text, write_whole
 from ..data.dataset import Dataset
 from ..data.sources import PATHS
 from .config import Tuning
@@ -63,6 +63,25 @@ def written(
             text = study_text(tuning, best_trials, train, valid, file.parent)
             write_text(file, text)
     return SearchResult(str(tuning.folder), tuning.tune.metric, "validation", table, best_trials)
+
+
+def check_best(best: Path, folder: Path, *, overwrite: bool) -> None:
+    """Refuse to write the best hyperparameters to a file that is not the copy of `folder/best.yaml`. ConfigError."""
+    check_output(best, overwrite=overwrite or _is_copy(best, folder / BEST))
+
+
+def _is_copy(best: Path, own: Path) -> bool:
+    """Whether two study files have the same contents, but for the paths to the data."""
+    if not (best.is_file() and own.is_file()):
+        return False
+    try:
+        studies = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in (best, own)]
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    if not all(isinstance(study, dict) for study in studies):
+        return False
+    left, right = ({key: value for key, value in study.items() if key != "data"} for study in studies)
+    return bool(left == right)
 
 
 def trials_of(name: str, search: Study) -> list[dict[str, Any]]:

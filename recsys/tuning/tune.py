@@ -15,7 +15,7 @@ from ..data.dataset import Dataset
 from ..data.sources import load_split
 from ..models.table import model_class
 from .config import Tuning, read_tuning
-from .report import SearchResult, written
+from .report import SearchResult, check_best, written
 from .storage import TRIAL_FACTS, alone, finished, following, import_optuna, opened
 from .suggestion import start, suggested
 from .trial import TrialResult, run_trial
@@ -31,14 +31,15 @@ def tune(
     settings: Sequence[str] = (),
     *,
     best: Path | str | None = None,
+    overwrite: bool = False,
     progress: Say | None = None,
 ) -> SearchResult:
     """Search the hyperparameters of every model in `train.models`; resumes what is there.
 
     tuning: a Tuning or the path of its YAML file, on which `settings` (`tune.trials=10`) are made first. Everything
     lands in `tuning.folder`: `trials.db` (Optuna's storage), `trials.parquet` and `trials.csv` (a row a trial), and
-    `best.yaml`, a study file with the best hyperparameters; `best` names a second place for it. The same search with a
-    larger budget goes on from the trials there are.
+    `best.yaml`, a study file with the best hyperparameters; `best` names a second place for it, where only a file of this
+    search is replaced, or with `overwrite` any. The same search with a larger budget resumes from its trials.
 
     The test side is cut off before anything is fitted. Raises ConfigError and DataError for what the caller has to
     mend, RunError for a folder of another search.
@@ -47,6 +48,8 @@ def tune(
         tuning = read_tuning(tuning, settings)
     elif settings:
         raise RunError("settings change a search file's values; give the path, or make a changed Tuning")
+    if best is not None:
+        check_best(Path(best), tuning.folder, overwrite=overwrite)
     import_optuna()  # its absence is said before the data is read
     tuning.train.check()
     sides = load_split(tuning.data)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from recloop.errors import ConfigError
 from recloop.recsys.data import Dataset, load_split
 from recloop.recsys.tuning import read_tuning, tune, tune_on
 from recloop.simulators.studies.study import Study
@@ -66,3 +67,18 @@ def test_sides_that_are_loaded_already_can_be_searched(tmp_path):
     assert isinstance(split.train, Dataset)
     found = tune_on(search(tmp_path, models=["ease"]), split.train, split.valid, say=lambda line: None)
     assert len(found.table) == 3
+
+
+def test_a_foreign_file_is_not_replaced_by_best_unasked(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("name: mine\n")
+    searched = search(tmp_path, models=["itemknn"])
+    with pytest.raises(ConfigError, match=r"mine\.yaml exists already"):
+        tune(searched, best=mine)
+    assert mine.read_text() == "name: mine\n"
+    tune(searched, best=mine, overwrite=True)
+    assert "itemknn" in mine.read_text()
+    tune(searched, best=mine)  # its own is replaced
+    mine.write_text(mine.read_text() + "steps: []\n")
+    with pytest.raises(ConfigError, match="exists already"):
+        tune(searched, best=mine)
