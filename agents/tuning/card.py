@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...atomic import write_text
 from ...recsys.data.dataset import Dataset
 from .config import TuneLM
 from .progress import Progress
@@ -54,8 +54,8 @@ def card_of(facts: Facts, progress: Progress) -> dict[str, Any]:
 
 def write_card(folder: Path, told: Mapping[str, Any]) -> None:
     """`card.md`, then `card.json`, whose presence says that all else is there."""
-    _whole(folder / "card.md", _page(told))
-    _whole(folder / "card.json", json.dumps(told, indent=1) + "\n")
+    write_text(folder / "card.md", _page(told))
+    write_text(folder / "card.json", json.dumps(told, indent=1) + "\n")
 
 
 def _side(data: Dataset) -> dict[str, Any]:
@@ -95,9 +95,3 @@ def _page(told: Mapping[str, Any]) -> str:
         "Versions: " + ", ".join(f"{name} {number}" for name, number in told["versions"].items()) + ".",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _whole(file: Path, text: str) -> None:
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, file)

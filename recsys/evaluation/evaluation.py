@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...atomic import write_whole
 from ...errors import ConfigError, DataError
 from ..data.dataset import Longs
 from .beyond import coverage, gini, novelty
@@ -158,7 +159,7 @@ def beyond_accuracy(
 def write_values(evaluation: Evaluation, path: Path, **labels: str | int) -> None:
     """The tidy table as Parquet, with a constant column for each label (model="sasrec", variant="raw", seed=0).
 
-    Written under a temporary name and then renamed, so that a reader never meets half a file.
+    The file appears whole or not at all.
     """
     table = evaluation.tidy()
     for position, (label, value) in enumerate(labels.items()):
@@ -166,9 +167,7 @@ def write_values(evaluation: Evaluation, path: Path, **labels: str | int) -> Non
             raise ConfigError(f"label {label!r} is a column of the table already; choose another name")
         table.insert(position, label, value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    table.to_parquet(partial, index=False)
-    partial.replace(path)
+    write_whole(path, lambda file: table.to_parquet(file, index=False))
 
 
 def read_values(path: Path) -> pd.DataFrame:

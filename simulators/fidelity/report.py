@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from ...atomic import write_text
+from ...atomic import write_text, write_whole
 from .outcome import LEAD, Outcome
 
 SUMMARY = "fidelity.json"
@@ -79,10 +80,8 @@ class Report:
         """`<protocol>.parquet`, a row a value, and `fidelity.json`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, outcome in self.outcomes.items():
-            path = self.folder / f"{name}.parquet"
-            partial = path.with_name(path.name + ".partial")
-            outcome.values.assign(protocol=name).to_parquet(partial, index=False)
-            partial.replace(path)
+            table = outcome.values.assign(protocol=name)
+            write_whole(self.folder / f"{name}.parquet", partial(table.to_parquet, index=False))
         write_text(self.folder / SUMMARY, json.dumps(self.as_json(), indent=2, default=str, allow_nan=False) + "\n")
 
 
