@@ -39,7 +39,8 @@ def tune(
     tuning: a Tuning or the path of its YAML file, on which `settings` (`tune.trials=10`) are made first. Everything
     lands in `tuning.folder`: `trials.db` (Optuna's storage), `trials.parquet` and `trials.csv` (a row a trial), and
     `best.yaml`, a study file with the best hyperparameters; `best` names a second place for it, where only a
-    file of this search is replaced, or with `overwrite` any. The same search with a larger budget resumes from its trials.
+    file of this search is replaced, or with `overwrite` any. The same search with a
+    larger budget resumes from its trials.
 
     The test side is cut off before anything is fitted. Raises ConfigError and DataError for what the caller has to
     mend, RunError for a folder of another search.
