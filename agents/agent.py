@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import pandas as pd
-from langgraph.graph.state import CompiledStateGraph
 
-from ..recsys.data import Dataset
 from .chat.types import Chat
 from .memory.memory import Memory
+
+if TYPE_CHECKING:  # langgraph and torch take seconds; verbs that list run folders import this module
+    from langgraph.graph.state import CompiledStateGraph
+
+    from ..recsys.data import Dataset
 
 Status = Literal["ok", "invalid", "failed"]
 """ok: a payload; invalid: the model answered, but unusably, also after a repair; failed: no answer was to be had."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
+from .listing import completion
 from .options import Json, Set, example
 from .output import console, print_facts, print_json
 
@@ -37,7 +38,10 @@ def train(
     study: Annotated[Path, typer.Argument(help="A YAML file with `data` and `train`, such as a study.")],
     out: Annotated[Path, typer.Argument(help="The new folder that the model is kept in.")],
     model: Annotated[
-        str | None, typer.Option(help="Which of train.models; may be left out where there is one.")
+        str | None,
+        typer.Option(
+            help="Which of train.models; may be left out where there is one.", autocompletion=completion("models")
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Else the first of train.seeds.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Learn from train + validation in the end.")] = False,

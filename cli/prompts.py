@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .listing import completion
 from .options import Json, Set, example
 from .output import print_json
 
@@ -33,7 +34,7 @@ def prompts_list(prompts: Wordings = None, as_json: Json = False) -> None:
 
 @app.command("show", epilog=example("recloop prompts show setwise/assess"))
 def prompts_show(
-    name: Annotated[str, typer.Argument(help="Such as setwise/assess.")],
+    name: Annotated[str, typer.Argument(help="Such as setwise/assess.", autocompletion=completion("prompts"))],
     prompts: Wordings = None,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +47,7 @@ def prompts_show(
 
 @app.command("render", epilog=example("recloop prompts render setwise/assess examples/bazaar.yaml"))
 def prompts_render(
-    name: Annotated[str, typer.Argument(help="Such as setwise/assess.")],
+    name: Annotated[str, typer.Argument(help="Such as setwise/assess.", autocompletion=completion("prompts"))],
     study: Annotated[Path, typer.Argument(help="The study whose data and settings fill it in.")],
     user: Annotated[str | None, typer.Option(help="The data's own user id; else the first that comes to it.")] = None,
     settings: Set = None,

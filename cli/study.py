@@ -28,8 +28,8 @@ def run(
     from ..logs import set_up_logs
     from ..simulators.batch import progress
     from ..simulators.studies.report import show
-    from ..simulators.studies.run import REPORT
     from ..simulators.studies.run import run as run_study
+    from ..simulators.studies.run_folder import REPORT
 
     set_up_logs(log, as_json=log_json)
     watch = progress.watcher(json_lines=log_json)

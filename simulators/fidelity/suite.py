@@ -11,7 +11,8 @@ from ...recsys.data.sources import load_split
 from ..batch.event_loop import run_async
 from ..batch.progress import Silent, Watcher
 from ..studies.agent_runner import open_runner
-from ..studies.run import STUDY, study_text
+from ..studies.run import study_text
+from ..studies.run_folder import STUDY
 from ..studies.study import AnyStudy, Study, study_of
 from .agentcf import agentcf
 from .bench import Bench

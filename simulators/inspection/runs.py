@@ -7,13 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...agents.setwise.state import counts_of
 from ...errors import RunError
 from ..batch.manifest import read_manifest
 from ..batch.records import read_records, totals
 from ..batch.summary import SUMMARY, Summary
 from ..batch.usage import usage
-from ..studies.run import REPORT, STUDY, TABLE
+from ..studies.run_folder import REPORT, STUDY, TABLE
 
 
 def runs_list(out: Path | str = "runs") -> list[dict[str, Any]]:
@@ -31,6 +30,8 @@ def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
     if not (folder / STUDY).is_file():
         known = ", ".join(entry["name"] for entry in runs_list(out)) or "none"
         raise RunError(f"no run {name!r} in {out}; there are: {known}")
+    from ...agents.setwise.state import counts_of  # imports agents, which a listing does not need
+
     report = folder / REPORT
     entry = _entry(folder)
     for step in _steps(folder):

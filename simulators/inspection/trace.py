@@ -21,7 +21,7 @@ from ...recsys.data.sources import load_split
 from ...settings import checked, read_yaml
 from ..batch.manifest import read_manifest
 from ..batch.records import read_records
-from ..studies.run import STUDY
+from ..studies.run_folder import STUDY
 from ..studies.study import Study
 from .trace_steps import claims_told, dropped_told, short, step_told, when, wrapped
 

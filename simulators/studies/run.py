@@ -25,10 +25,10 @@ from ..batch.usage import usage
 from .agent_runner import open_runner
 from .grid import TrainingProtocol, cells_of, models_of, train_all
 from .report import Verdict, defined, markdown
+from .run_folder import REPORT, STUDY, TABLE
 from .study import AnyStudy, Study, study_of
 from .variants import size_of, variants
 
-STUDY, REPORT, TABLE = "study.yaml", "report.md", "table.csv"
 TOLD = "report.json"
 """In a step's folder: what its agent reports of the records."""
 
