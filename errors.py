@@ -47,7 +47,8 @@ class ModelUnavailable(LLMError):
 
     `retry_after` is the server's wish in seconds, `retryable` whether the same request may yet succeed and `status`
     the HTTP status where there was one. `busy` says that the server was too loaded or too far away to try, so that
-    waiting is the cure and no attempt is used up; `spent` that it may have worked, and charged, for a lost answer.
+    waiting is the cure and no attempt is used up; `spent` that it may have worked, and charged, for a lost answer;
+    `hopeless` that every later call would fail alike, so that the run stops.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ModelUnavailable(LLMError):
         status: int | None = None,
         busy: bool = False,
         spent: bool = False,
+        hopeless: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
@@ -66,6 +68,7 @@ class ModelUnavailable(LLMError):
         self.status = status
         self.busy = busy
         self.spent = spent
+        self.hopeless = hopeless
 
 
 class ReplyInvalid(LLMError):

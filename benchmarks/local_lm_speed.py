@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from recloop.agents.chat.likelihood import Question
+from recloop.agents.chat.likelihood import ScoringRequest
 from recloop.agents.chat.local.encoding import opened
 from recloop.agents.chat.local.model import LocalModel
 from recloop.agents.chat.local.scoring import score
 
 
-def timings(model: LocalModel, questions: Sequence[Question]) -> dict[str, Any]:
+def timings(model: LocalModel, questions: Sequence[ScoringRequest]) -> dict[str, Any]:
     """CPU seconds of each way, how many times longer than `score` it takes, its largest difference in a token."""
     score(model, questions[:2])
     ours, seconds = timed(lambda: score(model, questions))
@@ -44,7 +44,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
     return work(), time.process_time() - began
 
 
-def ids_of(model: LocalModel, question: Question) -> list[tuple[list[int], int]]:
+def ids_of(model: LocalModel, question: ScoringRequest) -> list[tuple[list[int], int]]:
     """Each continuation's whole ids and how many of them are the beginning's."""
     text, special = opened(model, question.prompt)
     text += question.begun
@@ -57,7 +57,7 @@ def ids_of(model: LocalModel, question: Question) -> list[tuple[list[int], int]]
 
 
 @torch.inference_mode()
-def whole_passes(model: LocalModel, question: Question) -> list[list[float]]:
+def whole_passes(model: LocalModel, question: ScoringRequest) -> list[list[float]]:
     """One pass over beginning and continuation for each continuation, no cache."""
     found = []
     for ids, start in ids_of(model, question):
@@ -68,7 +68,7 @@ def whole_passes(model: LocalModel, question: Question) -> list[list[float]]:
 
 
 @torch.inference_mode()
-def batched_passes(model: LocalModel, question: Question) -> list[list[float]]:
+def batched_passes(model: LocalModel, question: ScoringRequest) -> list[list[float]]:
     """One padded batch a window: all continuations with their beginnings, no cache."""
     rows = ids_of(model, question)
     width = max(len(ids) for ids, _ in rows)
@@ -84,7 +84,7 @@ def batched_passes(model: LocalModel, question: Question) -> list[list[float]]:
 
 
 @torch.inference_mode()
-def token_passes(model: LocalModel, question: Question) -> list[list[float]]:
+def token_passes(model: LocalModel, question: ScoringRequest) -> list[list[float]]:
     """One pass for each token of each continuation, no cache."""
     found = []
     for ids, start in ids_of(model, question):

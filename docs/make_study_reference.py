@@ -54,7 +54,6 @@ PLAIN = {
     "Window.start": "First moment kept; null: from the beginning.",
     "Window.end": "First moment left out; null: to the end.",
     "LLMConfig.temperature": "0 takes the most likely word every time.",
-    "LLMConfig.top_p": "Words are drawn from the likeliest that together hold this share.",
     "Budget.calls": "Calls sent, repeated and repairing ones included; null is no limit.",
     "Budget.usd": "US dollars by `llm.prices`; null is no limit.",
     "EmbedderConfig.provider": "Makes vectors of texts, for memory and for initial vectors.",

@@ -5,7 +5,7 @@
 
 from .build import build_chat, build_likelihood
 from .config import LLMConfig
-from .likelihood import Likelihood, Question, Scored
+from .likelihood import Likelihood, Scored, ScoringRequest
 from .meter import Budget, Meter
 from .replies import Replies
 from .structured import ask
@@ -19,12 +19,12 @@ __all__ = [
     "Likelihood",
     "Message",
     "Meter",
-    "Question",
     "Replies",
     "Reply",
     "Request",
     "Sampling",
     "Scored",
+    "ScoringRequest",
     "Usage",
     "ask",
     "build_chat",

@@ -1,10 +1,11 @@
 """`build_chat` and `build_likelihood`: the chain of wrappers that an `LLMConfig` describes.
 
-    provider <- metered <- limited <- retried <- repaired <- cached
+    provider <- metered <- limited <- retried <- repaired <- stopping_early <- cached
 
-Metered stands at the wire, so that it counts each request sent, the repeated ones too. Limited stands inside retried:
-it sees every refusal, and a request waiting for its next attempt holds no place. Repaired comes next, so that the
-repair turn is retried like any call, and cached outermost keeps a repaired reply as one and pays for nothing twice.
+Metered stands at the provider, so that it counts each request sent, the repeated ones too. Limited stands inside
+retried: it sees every refusal, and a request waiting for its next attempt holds no place. Repaired comes next, so that
+the repair turn is retried like any call. Stopping_early sees what was given up, and cached, outermost, keeps a repaired
+reply as one and pays for nothing twice. Scores of given texts go through the same chain, without the repair turn.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from ...errors import ConfigError
 from ...identity import settings_of
 from .cached import cached
 from .config import Dtype, LLMConfig
+from .early_stop import stopping_early
 from .likelihood import Likelihood
-from .limited import limited
+from .limited import Limits, limited
 from .meter import Budget, Meter
-from .metered import metered
+from .metered import metered, metered_likelihood
 from .offline import offline_chat, offline_version
 from .prices import Price, Prices, read_prices
 from .question import canonical
@@ -44,9 +46,10 @@ def build_chat(
     cache: Replies | Path | None = None,
     meter: Meter | None = None,
     catalogue: Sequence[str] = (),
+    limits: Limits | None = None,
 ) -> Chat:
     """The Chat that `config` describes. `cache` keeps replies (None: nothing is kept), `meter` is the run's account,
-    `catalogue` the item texts whose rare words `offline` goes by.
+    `catalogue` the item texts whose rare words `offline` goes by, `limits` those shared with `build_likelihood`.
 
     `offline` and `local` cannot be refused or cut off, so they are counted and cached, but neither limited nor retried;
     `replay` makes no calls at all. Raises ConfigError for a missing key, price, model or meter, DataError for an
@@ -55,26 +58,69 @@ def build_chat(
     prices = read_prices(config.prices) if config.prices else {}
     if config.provider == "replay":
         assert config.replay is not None
-        return replay_chat(config.replay, model=config.model)
+        return stopping_early(replay_chat(config.replay, model=config.model))
     who = asked_of(config, catalogue)
     if config.provider == "offline":
-        return _kept(_counted(offline_chat(catalogue), config, meter, prices, "offline"), cache, who)
+        return _with_cache(_metered(offline_chat(catalogue), config, meter, prices, "offline"), cache, who)
     if config.provider == "local":
         from .local.local_chat import local_chat
 
-        return _kept(repaired(_counted(local_chat(_local(config)), config, meter, prices, "local")), cache, who)
+        local = repaired(_metered(local_chat(_local(config)), config, meter, prices, "local"))
+        return _with_cache(stopping_early(local), cache, who)
     assert config.model is not None
-    chat = _counted(_provider(config), config, meter, prices, config.model)
-    chat = limited(
-        chat,
+    chat = _with_retries(_metered(_provider(config), config, meter, prices, config.model), config, limits)
+    return _with_cache(stopping_early(repaired(chat, reasoning=config.reasoning)), cache, who)
+
+
+def build_likelihood(
+    config: LLMConfig,
+    *,
+    cache: Replies | Path | None = None,
+    meter: Meter | None = None,
+    limits: Limits | None = None,
+) -> Likelihood:
+    """What scores given texts for `config`: a `local` model, or an OpenAI-compatible server that can (`scoring`).
+
+    Calls to a server are cached, counted, limited and retried as those of `build_chat`; the parameters are its own. A
+    local model's are counted, a request of a batch as one call. ConfigError for the other providers, which have no
+    log-probabilities of a text that they did not write.
+    """
+    if config.provider == "local":
+        from .local.scoring import local_likelihood
+
+        likelihood = local_likelihood(_local(config))
+        _require_meter(config, meter)
+        return likelihood if meter is None else metered_likelihood(likelihood, meter)
+    if config.provider == "openai":
+        from .served_likelihood import chat_likelihood, scoring_chat
+
+        assert config.model is not None
+        chat = scoring_chat(
+            config.model,
+            base_url=config.base_url,
+            api_key_env=config.key_variable,
+            scoring=config.scoring,
+            timeout=config.timeout,
+            connect_timeout=config.connect_timeout,
+            concurrency=config.concurrency,
+        )
+        prices = read_prices(config.prices) if config.prices else {}
+        chat = _with_retries(_metered(chat, config, meter, prices, config.model), config, limits)
+        return chat_likelihood(_with_cache(stopping_early(chat), cache, asked_of(config)))
+    raise ConfigError(
+        f"llm.provider {config.provider} cannot score a given text; take local, or openai at a server that can (vLLM)"
+    )
+
+
+def limits_of(config: LLMConfig) -> Limits:
+    """The limits that `config` sets; handed to both builders, they hold for chat and likelihood together."""
+    return Limits(
         concurrency=config.concurrency,
         rpm=config.rpm,
         tpm=config.tpm,
         timeout=config.timeout,
         patience=config.patience,
     )
-    chat = repaired(retried(chat, attempts=config.attempts, patience=config.patience))
-    return _kept(chat, cache, who)
 
 
 ASKED_IN_THE_REQUEST = frozenset({"temperature", "top_p", "max_tokens", "seed"})
@@ -115,34 +161,6 @@ def _named(config: LLMConfig, catalogue: Sequence[str]) -> tuple[str, str]:
     # Another provider may put a request to the same address in other words.
     address = f" {endpoint_of(config.base_url)}" if config.base_url else ""
     return config.provider + address, config.model or ""
-
-
-def build_likelihood(config: LLMConfig) -> Likelihood:
-    """What scores given texts for `config`: a `local` model, or an OpenAI-compatible server that can (`scoring`).
-
-    ConfigError for the other providers, which have no log-probabilities of a text that they did not write.
-    """
-    if config.provider == "local":
-        from .local.scoring import local_likelihood
-
-        return local_likelihood(_local(config))
-    if config.provider == "openai":
-        from .served_likelihood import served_likelihood
-
-        assert config.model is not None
-        return served_likelihood(
-            config.model,
-            base_url=config.base_url,
-            api_key_env=config.key_variable,
-            scoring=config.scoring,
-            timeout=config.timeout,
-            connect_timeout=config.connect_timeout,
-            concurrency=config.concurrency,
-            attempts=config.attempts,
-        )
-    raise ConfigError(
-        f"llm.provider {config.provider} cannot score a given text; take local, or openai at a server that can (vLLM)"
-    )
 
 
 @lru_cache(maxsize=1)
@@ -186,19 +204,26 @@ def _provider(config: LLMConfig) -> Chat:
     )
 
 
-def _counted(chat: Chat, config: LLMConfig, meter: Meter | None, prices: Prices, model: str) -> Chat:
+def _metered(chat: Chat, config: LLMConfig, meter: Meter | None, prices: Prices, model: str) -> Chat:
+    _require_meter(config, meter)
     if meter is None:
-        if config.budget != Budget():
-            raise ConfigError(
-                "llm.budget is set, but no meter keeps it: build_chat(config, meter=Meter(config.budget))"
-            )
         return chat
     if config.provider in ("offline", "local"):
         prices = {config.provider: _FREE}
     return metered(chat, meter, model=model, prices=prices)
 
 
-def _kept(chat: Chat, cache: Replies | Path | None, who: tuple[str, str]) -> Chat:
+def _require_meter(config: LLMConfig, meter: Meter | None) -> None:
+    if meter is None and config.budget != Budget():
+        raise ConfigError("llm.budget is set, but no meter keeps it: build_chat(config, meter=Meter(config.budget))")
+
+
+def _with_retries(chat: Chat, config: LLMConfig, limits: Limits | None) -> Chat:
+    bounded = limited(chat, limits or limits_of(config))
+    return retried(bounded, attempts=config.attempts, patience=config.patience)
+
+
+def _with_cache(chat: Chat, cache: Replies | Path | None, who: tuple[str, str]) -> Chat:
     if cache is None:
         return chat
     replies = cache if isinstance(cache, Replies) else Replies(cache)

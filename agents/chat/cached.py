@@ -50,11 +50,13 @@ def cached(chat: Chat, replies: Replies, *, endpoint: str, model: str) -> Chat:
 
 
 def valid(reply: Reply, request: Request) -> bool:
-    """Whether a reply may be kept: ended by itself, and of the form asked for without any help."""
+    """Whether a reply may be kept: finish_reason is stop and the text validates as it stands."""
+    if request.continuation is not None:
+        return reply.logprobs is not None
     if reply.finish_reason != "stop":
         return False
     try:
-        text, problem = read(reply, request.schema)
+        text, problem = read(reply, request)
     except ReplyInvalid:
         return False
-    return problem is None and text == reply.text
+    return problem is None and text.strip() == reply.text.strip()

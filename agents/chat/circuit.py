@@ -69,14 +69,18 @@ class Circuit:
             self._opened, self._wait, self._probing = None, self._first_wait, False
             self._wake()
 
-    def failed(self, retry_after: float | None, probe: bool) -> bool:
-        """A retryable error; whether the server is held to be away."""
+    def failed(self, error: ModelUnavailable, probe: bool) -> bool:
+        """A retryable error came; whether the server is held to be away."""
         self._failures += 1
+        retry_after = error.retry_after
         now = self._clock()
         if self._opened is None and self._failures >= self._failures_to_open:
             self._opened = now
             self.pauses += 1
-            log.warning("no answers: the run pauses until the server is back", extra={"failures": self._failures})
+            log.warning(
+                "no answers: the run pauses until the server is back",
+                extra={"failures": self._failures, "reason": str(error)[:300]},
+            )
             self._probe_at = now + max(self._wait, retry_after or 0.0)
         elif probe and self._opened is not None:
             self._wait = min(self._longest_wait, 2 * self._wait)

@@ -50,7 +50,9 @@ class LLMConfig(BaseModel):
     """For models that take neither temperature nor max_tokens (they call it max_completion_tokens)."""
 
     temperature: float = Field(default=0.0, ge=0, le=2)
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Words are sampled from the likeliest that together hold this share; null is the server's own default. It has no
+    effect, and is not sent, at temperature 0."""
     max_tokens: PositiveInt = 1024
     """Most tokens of a reply; one that is cut off there is invalid."""
     seed: int | None = None

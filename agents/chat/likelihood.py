@@ -1,11 +1,11 @@
-"""The seam to a model's token log-probabilities: a `Likelihood` says how likely each continuation of a text is.
+"""The interface to a model's token log-probabilities: a `Likelihood` scores each continuation of a text.
 
     likelihood = build_likelihood(LLMConfig(provider="local", model="folder"))           # agents/chat/build.py
-    (scored,) = await likelihood([Question(prompt, ("Kite Line", "Tin Robot"), begun='The noise is "')])
-    scored[1].per_token
+    (scores,) = await likelihood([ScoringRequest(prompt, ("Kite Line", "Tin Robot"), begun='The noise is "')])
+    scores[1].per_token
 
-Whoever asks puts into a continuation what ends it (a closing quote, a line's end) where a title that is the beginning
-of another must not win by being shorter.
+A caller appends to a continuation what ends it (a closing quote, a line's end) where a title that is the beginning of
+another must not win by being shorter.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from .types import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A beginning and the continuations to be weighed; many are scored with the beginning computed once.
+class ScoringRequest:
+    """A prompt and the continuations to be scored after it; the prompt is computed once for all of them.
 
-    A text as `prompt` is taken as it stands; messages are put into the model's own chat template, up to where its
-    answer begins. `begun` is the beginning of that answer, held fixed: the same for every continuation.
+    A text as `prompt` is taken as it stands; messages go through the model's chat template, up to where its answer
+    begins. `begun` is the beginning of that answer, the same for every continuation.
     """
 
     prompt: str | tuple[Message, ...]
@@ -67,52 +67,54 @@ Scoring = Literal["echo", "prompt_logprobs"]
 
 
 class Likelihood(Protocol):
-    """Scores questions in one batch: of each, its continuations in the order asked. Deterministic.
+    """Scores requests in one batch: of each, its continuations in their order. Deterministic.
 
     Raises the `LLMError`s of `recloop.errors`, as a Chat does, and DataError where a text is longer than the model.
     """
 
-    async def __call__(self, questions: Sequence[Question]) -> list[tuple[Scored, ...]]: ...
+    async def __call__(self, requests: Sequence[ScoringRequest]) -> list[tuple[Scored, ...]]: ...
 
 
 YES, NO = "Yes", "No"
 
 
-def yes_or_no(prompt: str | tuple[Message, ...], begun: str = "") -> Question:
-    """The question whose continuations are Yes and No, in this order; " Yes" where the text before ends in no space."""
+def yes_or_no(prompt: str | tuple[Message, ...], begun: str = "") -> ScoringRequest:
+    """A request with the continuations Yes and No, in this order; " Yes" where the text before ends in no space."""
     before = begun or (prompt if isinstance(prompt, str) else "\n")
     gap = "" if not before or before[-1].isspace() or before[-1] in "\"'([" else " "
-    return Question(prompt, (gap + YES, gap + NO), begun)
+    return ScoringRequest(prompt, (gap + YES, gap + NO), begun)
 
 
 def yes_share(scored: Sequence[Scored]) -> float:
-    """p(Yes) / (p(Yes) + p(No)), in [0, 1], of a `yes_or_no` question's scores, by whole continuations."""
+    """p(Yes) / (p(Yes) + p(No)), in [0, 1], of a `yes_or_no` request's scores, by whole continuations."""
     yes, no = scored
     return 1 / (1 + math.exp(min(no.total - yes.total, 700.0)))
 
 
-Script = Callable[[Question], Sequence[Sequence[float]] | Awaitable[Sequence[Sequence[float]]]]
-"""Of a question, for each continuation the log-probability of each of its tokens."""
+Script = Callable[[ScoringRequest], Sequence[Sequence[float]] | Awaitable[Sequence[Sequence[float]]]]
+"""Of a request, for each continuation the log-probability of each of its tokens."""
 
 
 def scripted_likelihood(script: Script) -> Likelihood:
-    """A Likelihood for tests, by a function of the question; its tokens are words (`str.split`).
+    """A Likelihood for tests, by a function of the request; its tokens are words (`str.split`).
 
     A continuation may be given any number of log-probabilities; beyond its words the tokens are empty texts.
     """
 
-    async def likelihood(questions: Sequence[Question]) -> list[tuple[Scored, ...]]:
-        return [_scripted(question, await _awaited(script(question))) for question in questions]
+    async def likelihood(requests: Sequence[ScoringRequest]) -> list[tuple[Scored, ...]]:
+        return [_scripted(request, await _awaited(script(request))) for request in requests]
 
     return likelihood
 
 
-async def _awaited(given: Any) -> Sequence[Sequence[float]]:
+async def _awaited(
+    given: Sequence[Sequence[float]] | Awaitable[Sequence[Sequence[float]]],
+) -> Sequence[Sequence[float]]:
     return await given if isawaitable(given) else given
 
 
-def _scripted(question: Question, given: Sequence[Sequence[float]]) -> tuple[Scored, ...]:
+def _scripted(request: ScoringRequest, given: Sequence[Sequence[float]]) -> tuple[Scored, ...]:
     return tuple(
         Scored(text, tuple((text.split() + [""] * len(logprobs))[: len(logprobs)]), tuple(map(float, logprobs)))
-        for text, logprobs in zip(question.continuations, given, strict=True)
+        for text, logprobs in zip(request.continuations, given, strict=True)
     )

@@ -1,4 +1,4 @@
-"""`limited`: as many requests in flight, and a minute, as the server bears, and none while it is away.
+"""`limited`: bounds concurrency and rates, adapts to the server's refusals, and pauses during outages.
 
 It stands inside `retried`, so that it sees every refusal and a request that waits for its next attempt holds no place.
 """
@@ -13,46 +13,53 @@ from collections.abc import Callable
 from ...errors import ModelUnavailable, ReplyInvalid
 from .circuit import Circuit
 from .concurrency import Concurrency
-from .metered import prompt_tokens
-from .rates import Entry, Window
+from .rates import RateWindow, Reserved
+from .token_bounds import estimated_prompt_tokens
 from .types import Chat, Reply, Request
 
 _REFUSED = (429, 503)
 
 
-def limited(
-    chat: Chat,
-    *,
-    concurrency: int = 64,
-    rpm: int | None = None,
-    tpm: int | None = None,
-    timeout: float | None = None,
-    patience: float = 600.0,
-    pace: Concurrency | None = None,
-    circuit: Circuit | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Chat:
-    """`chat` with at most `concurrency` requests in flight, fewer while the server refuses or slows down.
+class Limits:
+    """What bounds the calls to one server; chains that share a server share the object.
 
-    `rpm` and `tpm` are the most requests and tokens (prompt and completion) in any 60 seconds. `timeout` is the
-    provider's deadline: replies that take more than half of it count as overload. `patience` bounds an outage, in
-    seconds. `pace` and `circuit` may be handed in to be looked at.
-
-    An error that belongs to an outage is marked `busy`, so that it uses up no attempt.
+    At most `concurrency` requests are in flight, fewer while the server refuses or slows down; `rpm` and `tpm` bound
+    requests and tokens (prompt and completion) in any 60 seconds. `timeout` is the provider's deadline: replies that
+    take more than half of it count as overload. `patience` bounds an outage, in seconds.
     """
-    pace = pace or Concurrency(concurrency, slow_after=timeout / 2 if timeout else None)
-    # With one in flight, three failures in a row are an outage; with many, ten, as each hundredth may fail by itself.
-    circuit = circuit or Circuit(failures=min(10, 2 + concurrency), patience=patience, clock=clock)
-    places = Places(pace)
-    requests = Window(rpm) if rpm else None
-    tokens = Window(tpm) if tpm else None
+
+    def __init__(
+        self,
+        *,
+        concurrency: int = 64,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        timeout: float | None = None,
+        patience: float = 600.0,
+        pace: Concurrency | None = None,
+        circuit: Circuit | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pace = pace or Concurrency(concurrency, slow_after=timeout / 2 if timeout else None)
+        # With one in flight, three failures in a row are an outage; with many, ten, as each hundredth fails by itself.
+        self.circuit = circuit or Circuit(failures=min(10, 2 + concurrency), patience=patience, clock=clock)
+        self.places = Places(self.pace)
+        self.requests = RateWindow(rpm) if rpm else None
+        self.tokens = RateWindow(tpm) if tpm else None
+        self.timeout = timeout
+        self.clock = clock
+
+
+def limited(chat: Chat, limits: Limits) -> Chat:
+    """`chat` within `limits`. An error that belongs to an outage is marked `busy`, so that it uses up no attempt."""
+    pace, circuit, clock = limits.pace, limits.circuit, limits.clock
 
     async def send(request: Request, probe: bool) -> Reply:
-        if requests is not None:
-            await requests.reserve(1)
-        entry: Entry | None = None
-        if tokens is not None:
-            entry = await tokens.reserve(prompt_tokens(request) + request.sampling.max_tokens)
+        if limits.requests is not None:
+            await limits.requests.reserve(1)
+        reserved: Reserved | None = None
+        if limits.tokens is not None:
+            reserved = await limits.tokens.reserve(estimated_prompt_tokens(request) + request.sampling.max_tokens)
         sent = clock()
         try:
             reply = await chat(request)
@@ -60,23 +67,23 @@ def limited(
             now = clock()
             if error.status in _REFUSED and error.retryable:
                 pace.refused(sent, now)
-            elif error.retryable and error.status is None and timeout and now - sent >= timeout:
+            elif error.retryable and error.status is None and limits.timeout and now - sent >= limits.timeout:
                 pace.stalled(sent, now)
             if not error.retryable:
                 circuit.succeeded()
-            elif circuit.failed(error.retry_after, probe) and error.status is None:
+            elif circuit.failed(error, probe) and error.status is None:
                 error.busy = True
-            if tokens is not None and entry is not None and not error.spent:
-                tokens.settle(entry, 0)
+            if limits.tokens is not None and reserved is not None and not error.spent:
+                limits.tokens.settle(reserved, 0)
             raise
         pace.succeeded(sent, clock())
         circuit.succeeded()
-        if tokens is not None and entry is not None and reply.usage.prompt_tokens is not None:
-            tokens.settle(entry, reply.usage.prompt_tokens + (reply.usage.completion_tokens or 0))
+        if limits.tokens is not None and reserved is not None and reply.usage.prompt_tokens is not None:
+            limits.tokens.settle(reserved, reply.usage.prompt_tokens + (reply.usage.completion_tokens or 0))
         return reply
 
     async def bounded(request: Request) -> Reply:
-        await places.enter()
+        await limits.places.enter()
         try:
             probe = await circuit.passage()
             try:
@@ -84,7 +91,7 @@ def limited(
             except ModelUnavailable:
                 raise
             except ReplyInvalid:
-                # A reply that cannot be used is one nevertheless: the server is there.
+                # An unusable reply is a reply: the server is there.
                 circuit.succeeded()
                 raise
             except BaseException:
@@ -92,13 +99,13 @@ def limited(
                     circuit.abandoned()
                 raise
         finally:
-            places.leave()
+            limits.places.leave()
 
     return bounded
 
 
 class Places:
-    """Room for `pace.limit` at once, first come first served."""
+    """Room for `pace.limit` requests at once, first come first served."""
 
     def __init__(self, pace: Concurrency) -> None:
         self._pace = pace

@@ -2,9 +2,9 @@
 
     python -m recloop.agents.chat.loopback --port 8000 --latency 0.25 --capacity 64 --fault error_500=0.05
 
-It answers valid JSON for the schema asked for, with the speed, the limits and the faults it is told to have. What it
-does to a request depends on the request's text and on how often it has seen it, not on the order of arrival: the same
-study meets the same faults whatever its concurrency.
+It answers valid JSON for the request's schema, with the speed, the limits and the faults that are set. What it does to
+a request depends on the request's text and on how often it has seen it, not on the order of arrival: the same study
+meets the same faults whatever its concurrency. Anthropic's messages (`/v1/messages`) are answered, too, in words.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal
 
@@ -48,13 +49,22 @@ FAULTS = (
 _JSON = "application/json"
 
 
+@dataclass(frozen=True)
+class Canned:
+    """An answer given beforehand: a status and a body (bytes and texts as they stand, anything else as JSON)."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class Loopback:
     """The server, and what it has seen. Use it in an `async with`; `url` is what goes into `llm.base_url`.
 
     `latency` is the mean in seconds, `spread` the sigma of a log-normal around it (0: always the same). `capacity` is
     how many requests it works on at once; more are refused with 429 and `retry_after`, or wait where `queueing`.
     `faults` maps names of FAULTS to rates in [0, 1]. With an `api_key`, any other is refused with 401. `keep` keeps
-    the bodies.
+    the bodies. `script` answers by a request's body; where it gives None, the server answers as it would without.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class Loopback:
         faults: Mapping[str, float] | None = None,
         api_key: str | None = None,
         keep: bool = False,
+        script: Callable[[dict[str, Any]], Canned | None] | None = None,
         seed: int = 0,
     ) -> None:
         unknown = sorted(set(faults or {}) - set(FAULTS))
@@ -81,12 +92,15 @@ class Loopback:
         self.faults = dict(faults or {})
         self.api_key = api_key
         self.keep = keep
+        self.script = script
         self.away: Literal["", "error_503", "disconnect"] = ""
         """Set to let every request fail so, as in an outage."""
         self.seed = seed
         self.counts: Counter[str] = Counter()
         """`requests`, `ok`, `over_capacity`, and every fault by name."""
         self.bodies: list[dict[str, Any]] = []
+        self.queries: list[str] = []
+        """Of the addresses, where bodies are kept."""
         self.in_flight = 0
         self.most_in_flight = 0
         self.url = ""
@@ -101,8 +115,9 @@ class Loopback:
         self._free = asyncio.Semaphore(self.capacity) if self.capacity and self.queueing else None
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._answer)
-        app.router.add_get("/v1/loopback", self._told)
-        app.router.add_post("/v1/loopback", self._told)
+        app.router.add_post("/v1/messages", self._answer)
+        app.router.add_get("/v1/loopback", self._report)
+        app.router.add_post("/v1/loopback", self._report)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, backlog=1024)
@@ -127,11 +142,10 @@ class Loopback:
     ) -> None:
         await self.stop()
 
-    async def _told(self, http: web.Request) -> web.Response:
+    async def _report(self, http: web.Request) -> web.Response:
         """For programs that have it in another process: what it has seen, and, by POST, `away`."""
         if http.method == "POST":
-            told = await http.json()
-            self.away = told.get("away", self.away)
+            self.away = (await http.json()).get("away", self.away)
         return web.json_response({**self.counts, "in_flight": self.in_flight, "most_in_flight": self.most_in_flight})
 
     async def _answer(self, http: web.Request) -> web.StreamResponse:
@@ -163,6 +177,12 @@ class Loopback:
     ) -> web.StreamResponse:
         if self.keep:
             self.bodies.append(body)
+            self.queries.append(http.query_string)
+        if self.script is not None and (canned := self.script(body)) is not None:
+            self.counts[f"canned_{canned.status}"] += 1
+            sent = canned.body if isinstance(canned.body, bytes | str) else json.dumps(canned.body)
+            sent = sent.encode() if isinstance(sent, str) else sent
+            return web.Response(status=canned.status, body=sent, content_type=_JSON, headers=dict(canned.headers))
         self.counts[fault or "ok"] += 1
         if fault in ("error_429", "error_500", "error_503"):
             return _error(int(fault[-3:]), f"planted {fault}", self.retry_after if fault == "error_429" else None)
@@ -172,6 +192,8 @@ class Loopback:
             await self._ended.wait()
         # The text itself is the question's alone, so that a repeated request gets the same answer.
         text, finish = self._text(body, random.Random(int.from_bytes(digest[8:16])), fault)
+        if http.path.endswith("/messages"):
+            return web.json_response(_anthropic_message(body, text, finish))
         completion = _completion(body, text, finish)
         if fault == "empty_choices":
             completion["choices"] = []
@@ -187,10 +209,10 @@ class Loopback:
         return web.Response(body=sent, content_type="text/html" if fault == "wrong_type" else _JSON)
 
     def _fault(self, rng: random.Random) -> str:
-        drawn = rng.random()
+        remainder = rng.random()
         for name, rate in self.faults.items():
-            drawn -= rate
-            if drawn < 0:
+            remainder -= rate
+            if remainder < 0:
                 return name
         return ""
 
@@ -212,22 +234,32 @@ class Loopback:
 
 def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
     form = body.get("response_format") or {}
+    texts = [message["content"] for message in body["messages"] if isinstance(message["content"], str)]
     if form.get("type") == "json_schema":
         schema: dict[str, Any] = form["json_schema"]["schema"]
         return schema
-    # Asked for in words: the schema is the last line of the prompt.
-    last = body["messages"][0]["content"] if len(body["messages"]) == 1 else ""
-    for message in body["messages"]:
-        if "JSON schema:\n" in message["content"]:
-            last = message["content"]
+    # In words: the schema is the last line of a message.
+    last = next((text for text in reversed(texts) if "JSON schema:\n" in text), "")
     if "JSON schema:\n" not in last:
         return None
     schema, _ = json.JSONDecoder().raw_decode(last.rpartition("JSON schema:\n")[2])
     return schema
 
 
+def _anthropic_message(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
+    return {
+        "id": "loopback",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn" if finish == "stop" else "max_tokens",
+        "usage": {"input_tokens": _tokens(json.dumps(body["messages"])), "output_tokens": _tokens(text)},
+    }
+
+
 def _completion(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
-    asked = sum(_tokens(message["content"]) for message in body["messages"])
+    prompt = sum(_tokens(message["content"]) for message in body["messages"])
     choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
     if body.get("logprobs"):
         pieces = [text[at : at + 4] for at in range(0, len(text), 4)]
@@ -241,19 +273,19 @@ def _completion(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
         "created": 0,
         "model": body["model"],
         "choices": [choice],
-        "usage": {"prompt_tokens": asked, "completion_tokens": _tokens(text), "total_tokens": asked + _tokens(text)},
+        "usage": {"prompt_tokens": prompt, "completion_tokens": _tokens(text), "total_tokens": prompt + _tokens(text)},
     }
 
 
 def _alternatives(piece: str, logprob: float) -> list[dict[str, Any]]:
     """The piece itself and, in place of the first letters of a yes or a no, those of the other, with what is left."""
-    found = [{"token": piece, "logprob": logprob}]
+    alternatives = [{"token": piece, "logprob": logprob}]
     word = piece.strip(' ":,{}[]')
     for answer, other in (("yes", "no"), ("no", "yes")):
         if word and answer.startswith(word):
             left = math.log(max(1e-9, 1 - math.exp(logprob)))
-            found.append({"token": piece.replace(word, other[: len(word)]), "logprob": left})
-    return found
+            alternatives.append({"token": piece.replace(word, other[: len(word)]), "logprob": left})
+    return alternatives
 
 
 def _renamed(value: Any) -> Any:

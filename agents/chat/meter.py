@@ -63,10 +63,11 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The most that one call may come to."""
+    """The most that one call, or a batch of `calls`, may come to."""
 
     tokens: int
     usd: float
+    calls: int = 1
 
 
 class Meter:
@@ -110,29 +111,29 @@ class Meter:
     def limited(self) -> bool:
         return self.budget != Budget()
 
-    async def reserve(self, tokens: int, usd: float) -> Reservation:
-        """Room for one more call, written down before it is made. Raises BudgetExceeded where there is none."""
-        while (short := self._short(self._open_calls, self._open_tokens, self._open_usd, tokens, usd)) is not None:
-            if self._more is not None and (larger := self._more(*self._lacking(tokens, usd))) is not None:
+    async def reserve(self, tokens: int, usd: float, *, calls: int = 1) -> Reservation:
+        """Room for so many more calls, written down before they are made. Raises BudgetExceeded where there is none."""
+        wanted = Reservation(tokens, usd, calls)
+        while (short := self._short(self._open_calls, self._open_tokens, self._open_usd, wanted)) is not None:
+            if self._more is not None and (larger := self._more(*self._lacking(wanted))) is not None:
                 self.budget = larger
                 continue
-            if not self._open_calls or self._short(0, 0, 0.0, tokens, usd) is not None:
+            if not self._open_calls or self._short(0, 0, 0.0, wanted) is not None:
                 others = "; this is one worker's share, the rest is granted to others" if self._more else ""
                 raise BudgetExceeded(short + others)
             settled = asyncio.get_running_loop().create_future()
             self._waiting.append(settled)
             await settled
-        self._open_calls += 1
+        self._open_calls += calls
         self._open_tokens += tokens
         self._open_usd += usd
-        reservation = Reservation(tokens, usd)
         if self.limited and self.path is not None:
             try:
                 await self._flush()
             except BaseException:
-                self._close(reservation)
+                self._close(wanted)
                 raise
-        return reservation
+        return wanted
 
     def settle(self, reservation: Reservation, agent: str, spent: Spent) -> None:
         """The call is over: count what it cost in place of what was reserved."""
@@ -160,32 +161,32 @@ class Meter:
         temporary.replace(self.path)
         self._written = time.monotonic()
 
-    def _short(self, open_calls: int, open_tokens: int, open_usd: float, tokens: int, usd: float) -> str | None:
-        """Which limit one more call would pass, beside what is settled and the given open reservations."""
+    def _short(self, open_calls: int, open_tokens: int, open_usd: float, wanted: Reservation) -> str | None:
+        """Which limit `wanted` would pass, beside what is settled and the given open reservations."""
         if not self.limited:
             return None
         budget, spent = self.budget, self.total
         spent.add(self.elsewhere)
-        if budget.calls is not None and spent.calls + open_calls + 1 > budget.calls:
+        if budget.calls is not None and spent.calls + open_calls + wanted.calls > budget.calls:
             return f"budget.calls = {budget.calls}: {spent.calls} made"
-        if budget.tokens is not None and spent.tokens + open_tokens + tokens > budget.tokens:
-            return f"budget.tokens = {budget.tokens}: {spent.tokens} spent, and the next call may take {tokens}"
+        if budget.tokens is not None and spent.tokens + open_tokens + wanted.tokens > budget.tokens:
+            return f"budget.tokens = {budget.tokens}: {spent.tokens} spent, and the next call may take {wanted.tokens}"
         # Sums of floats: a millionth of a cent is no overrun.
-        if budget.usd is not None and spent.usd + open_usd + usd > budget.usd + 1e-8:
-            return f"budget.usd = {budget.usd:g}: {spent.usd:.4f} spent, and the next call may cost {usd:.4f}"
+        if budget.usd is not None and spent.usd + open_usd + wanted.usd > budget.usd + 1e-8:
+            return f"budget.usd = {budget.usd:g}: {spent.usd:.4f} spent, and the next call may cost {wanted.usd:.4f}"
         return None
 
-    def _lacking(self, tokens: int, usd: float) -> tuple[int, int, float]:
-        """By how much one more call would pass each limit: calls, tokens, dollars."""
+    def _lacking(self, wanted: Reservation) -> tuple[int, int, float]:
+        """By how much `wanted` would pass each limit: calls, tokens, dollars."""
         budget, spent = self.budget, self.total
         spent.add(self.elsewhere)
-        calls = 0 if budget.calls is None else spent.calls + self._open_calls + 1 - budget.calls
-        most = 0 if budget.tokens is None else spent.tokens + self._open_tokens + tokens - budget.tokens
-        dollars = 0.0 if budget.usd is None else spent.usd + self._open_usd + usd - budget.usd
+        calls = 0 if budget.calls is None else spent.calls + self._open_calls + wanted.calls - budget.calls
+        most = 0 if budget.tokens is None else spent.tokens + self._open_tokens + wanted.tokens - budget.tokens
+        dollars = 0.0 if budget.usd is None else spent.usd + self._open_usd + wanted.usd - budget.usd
         return max(0, calls), max(0, most), max(0.0, dollars)
 
     def _close(self, reservation: Reservation) -> None:
-        self._open_calls -= 1
+        self._open_calls -= reservation.calls
         self._open_tokens -= reservation.tokens
         self._open_usd = self._open_usd - reservation.usd if self._open_calls else 0.0
         for settled in self._waiting:

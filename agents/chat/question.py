@@ -17,27 +17,38 @@ from typing import Any
 from pydantic import BaseModel
 
 from .schemas import strict_schema
-from .types import Reply, Request, Usage
+from .types import Reply, Request, Sampling, Usage
 
 Parts = Mapping[str, Any]
-"""endpoint, model, messages, sampling, schema, draw, logprobs: plain JSON values."""
+"""endpoint, model, messages, sampling, schema, draw, logprobs, and continuation where there is one: JSON values."""
 
-PARTS = ("endpoint", "model", "messages", "sampling", "schema", "draw", "logprobs")
+PARTS = ("endpoint", "model", "messages", "sampling", "schema", "draw", "logprobs", "continuation")
 WHO = ("endpoint", "model")
 """The parts that say who was asked, not what."""
 
 
 def parts_of(request: Request, *, endpoint: str, model: str) -> dict[str, Any]:
     """The canonical parts of `request` asked of `model` at `endpoint`."""
-    return {
+    parts: dict[str, Any] = {
         "endpoint": endpoint,
         "model": model,
         "messages": [[message.role, message.content] for message in request.messages],
-        "sampling": asdict(request.sampling),
+        "sampling": _sampling(request.sampling),
         "schema": strict_schema(request.schema) if request.schema is not None else None,
         "draw": request.draw,
         "logprobs": request.logprobs,
     }
+    if request.continuation is not None:
+        parts["continuation"] = asdict(request.continuation)
+    return parts
+
+
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    parts = asdict(sampling)
+    if sampling.temperature == 0:
+        # Greedy decoding ignores top_p, so that all its values are one request.
+        parts["top_p"] = 1.0
+    return parts
 
 
 def canonical(value: Any) -> str:
@@ -50,9 +61,12 @@ def key_of(request: Request, *, endpoint: str, model: str) -> bytes:
     schema = _spelled(request.schema) if request.schema is not None else "null"
     messages = canonical([[message.role, message.content] for message in request.messages])
     draw, logprobs = canonical(request.draw), canonical(request.logprobs)
+    scoring = ""
+    if request.continuation is not None:
+        scoring = f'"continuation":{canonical(asdict(request.continuation))},'
     return hashlib.sha256(
         (
-            f'{{"draw":{draw},"endpoint":{canonical(endpoint)},"logprobs":{logprobs},"messages":{messages},'
+            f'{{{scoring}"draw":{draw},"endpoint":{canonical(endpoint)},"logprobs":{logprobs},"messages":{messages},'
             f'"model":{canonical(model)},"sampling":{_spelled_sampling(request.sampling)},"schema":{schema}}}'
         ).encode(errors="surrogatepass")
     ).digest()
@@ -172,5 +186,5 @@ def _spelled(schema: type[BaseModel]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _spelled_sampling(sampling: Any) -> str:
-    return canonical(asdict(sampling))
+def _spelled_sampling(sampling: Sampling) -> str:
+    return canonical(_sampling(sampling))

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 MINUTE = 60.0
 
 
-class Entry:
+class Reserved:
     """One reservation in a window."""
 
     __slots__ = ("amount", "made")
@@ -24,7 +24,7 @@ class Entry:
         self.amount = amount
 
 
-class Window:
+class RateWindow:
     """At most `limit` in any `seconds`; those who wait are served in the order they came."""
 
     def __init__(
@@ -39,23 +39,23 @@ class Window:
         self._seconds = seconds
         self._clock = clock
         self._sleep = sleep
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[Reserved] = deque()
         self._used = 0
         self._turn = asyncio.Lock()
 
-    async def reserve(self, amount: int) -> Entry:
+    async def reserve(self, amount: int) -> Reserved:
         """Wait until `amount` fits; more than the whole limit counts as the whole of it."""
         amount = min(amount, self._limit)
         async with self._turn:
             while (wait := self._wait(amount)) > 0:
                 # Entries shrink as replies come in, so room may be made before the oldest entry ends.
                 await self._sleep(min(wait, 1.0))
-            entry = Entry(self._clock(), amount)
+            entry = Reserved(self._clock(), amount)
             self._entries.append(entry)
             self._used += amount
         return entry
 
-    def settle(self, entry: Entry, amount: int) -> None:
+    def settle(self, entry: Reserved, amount: int) -> None:
         """The request came to `amount`."""
         if entry.made > self._clock() - self._seconds:
             self._used += amount - entry.amount

@@ -5,8 +5,9 @@
     prompt_logprobs vLLM's field of that name, in /completions for texts and in /chat/completions for messages, where
                     the continuation is the last, unfinished message of the assistant
 
-Hosted chat models have neither. Every continuation is a whole prompt; a server with prefix caching computes the
-beginning once. One token is generated and thrown away, since many servers generate at least one.
+Hosted chat models have neither. Every continuation is a call of its own, a `Request` with a `continuation`, so that the
+wrappers of a Chat (account, limits, retries, cache) hold for it; a server with prefix caching computes the prompt once.
+One token is generated and thrown away, since many servers generate at least one.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
-
 from ...errors import ConfigError, DataError, ModelUnavailable
-from .likelihood import Likelihood, Question, Scored, Scoring
-from .redaction import api_key, redact
-from .wire import OPENAI, endpoint_of, refused
+from .likelihood import Likelihood, Scored, Scoring, ScoringRequest
+from .redaction import redact
+from .server import Server
+from .types import Chat, Continuation, Message, Reply, Request, Sampling
+from .wire import usage_of
 
 Token = tuple[str, float | None]
 """A prompt's token and its log-probability; None for the first, which nothing stands before."""
 
+_ONE_TOKEN = Sampling(max_tokens=1)
 
-def served_likelihood(
+
+def scoring_chat(
     model: str,
     *,
     base_url: str | None = None,
@@ -37,75 +41,97 @@ def served_likelihood(
     timeout: float = 120.0,
     connect_timeout: float = 10.0,
     concurrency: int = 64,
-    attempts: int = 5,
-) -> Likelihood:
-    """A Likelihood over `base_url`; parameters are those of `openai_chat`. A refusal that may pass (429, 5xx, a broken
-    connection) is tried again up to `attempts` times, after growing waits.
+) -> Chat:
+    """A Chat that answers requests with a `continuation`: `Reply.logprobs` holds its tokens.
 
-    Raises ModelUnavailable, ConfigError for a key, model or path that the server refuses and for messages where
-    `scoring` is `echo`, DataError where the tokens that come back do not spell the continuation.
+    Parameters are those of `openai_chat`. Raises its errors, ConfigError for messages where `scoring` is `echo`, and
+    DataError where the tokens that come back do not spell the continuation.
     """
-    endpoint = endpoint_of(base_url)
-    key = api_key(api_key_env)
-    address = (base_url or OPENAI).rstrip("/")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    deadlines = httpx.Timeout(timeout, connect=connect_timeout)
+    server = Server(base_url, api_key_env, timeout=timeout, connect_timeout=connect_timeout, concurrency=concurrency)
 
-    async def likelihood(questions: Sequence[Question]) -> list[tuple[Scored, ...]]:
-        places = asyncio.Semaphore(concurrency)
-        async with httpx.AsyncClient(timeout=deadlines, headers=headers) as client:
+    async def chat(request: Request) -> Reply:
+        began = time.perf_counter()
+        path, body = scoring_body(request, model, scoring)
+        raw = await server.post(path, body)
+        score = score_of(tokens_of(raw, scoring, server.endpoint), _continuation(request).text, server.endpoint)
+        return Reply(
+            text=score.text,
+            model=model,
+            usage=usage_of(json.loads(raw).get("usage")),
+            seconds=time.perf_counter() - began,
+            logprobs=tuple(zip(score.tokens, score.logprobs, strict=True)),
+        )
 
-            async def one(question: Question, continuation: str) -> Scored:
-                path, body = asked(question, continuation, model, scoring)
-                async with places:
-                    raw = await _posted(client, f"{address}{path}", body, model, endpoint, timeout, attempts)
-                return scored(tokens_of(raw, scoring, endpoint), continuation, endpoint)
+    return chat
 
-            jobs = [[one(question, text) for text in question.continuations] for question in questions]
-            return [tuple(row) for row in await asyncio.gather(*(asyncio.gather(*row) for row in jobs))]
+
+def chat_likelihood(chat: Chat, *, agent: str = "likelihood") -> Likelihood:
+    """A Likelihood whose every continuation is one call of `chat`; `agent` names it in the account of usage.
+
+    All calls of a batch end before the first error among them is raised, so that what was paid for is in the cache.
+    """
+
+    async def one(request: ScoringRequest, continuation: str) -> Scored:
+        if not continuation:
+            return Scored("", (), ())
+        reply = await chat(_call(request, continuation, agent))
+        pairs = reply.logprobs or ()
+        return Scored(continuation, tuple(token for token, _ in pairs), tuple(value for _, value in pairs))
+
+    async def likelihood(requests: Sequence[ScoringRequest]) -> list[tuple[Scored, ...]]:
+        calls = [one(request, text) for request in requests for text in request.continuations]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        scores: list[Scored] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            scores.append(outcome)
+        parts = iter(scores)
+        return [tuple(next(parts) for _ in request.continuations) for request in requests]
 
     return likelihood
 
 
-def asked(question: Question, continuation: str, model: str, scoring: Scoring) -> tuple[str, dict[str, Any]]:
-    """The path and the body that ask for one continuation's tokens."""
+def scoring_body(request: Request, model: str, scoring: Scoring) -> tuple[str, dict[str, Any]]:
+    """The path and the body that have one continuation scored."""
+    continuation = _continuation(request)
     body: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0.0}
-    if scoring == "echo":
-        body |= {"echo": True, "logprobs": 1}
-    else:
-        body |= {"prompt_logprobs": 0}
-    if isinstance(question.prompt, str):
-        return "/completions", {**body, "prompt": question.prompt + question.begun + continuation}
+    body |= {"echo": True, "logprobs": 1} if scoring == "echo" else {"prompt_logprobs": 0}
+    ending = continuation.answer + continuation.text
+    if not continuation.templated:
+        return "/completions", {**body, "prompt": request.messages[0].content + ending}
     if scoring == "echo":
         raise ConfigError("scoring by echo takes a text as prompt, and this is messages; take prompt_logprobs")
-    messages = [{"role": message.role, "content": message.content} for message in question.prompt]
-    messages.append({"role": "assistant", "content": question.begun + continuation})
+    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages.append({"role": "assistant", "content": ending})
     more = {"messages": messages, "add_generation_prompt": False, "continue_final_message": True}
     return "/chat/completions", {**body, **more}
 
 
 def tokens_of(raw: bytes, scoring: Scoring, endpoint: str) -> list[Token]:
-    """The prompt's tokens in a 200 body. Raises ModelUnavailable where the server gave none."""
+    """The prompt's tokens in a 200 body. Raises ModelUnavailable (hopeless) where the server gave none."""
     try:
         payload = json.loads(raw)
         choice = payload["choices"][0]
         if scoring == "echo":
-            told = choice["logprobs"]
-            # What was generated stands after the prompt.
-            kept = len(told["tokens"]) - _generated(payload)
-            return list(zip(told["tokens"][:kept], told["token_logprobs"][:kept], strict=True))
+            logprobs = choice["logprobs"]
+            # The generated token stands after the prompt.
+            size = len(logprobs["tokens"]) - _generated(payload)
+            return list(zip(logprobs["tokens"][:size], logprobs["token_logprobs"][:size], strict=True))
         # In a chat completion it stands beside the choices.
         places = choice.get("prompt_logprobs") or payload["prompt_logprobs"]
         return [_first(place) for place in places]
     except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
-        shown = redact(raw[:200].decode(errors="replace"))
+        opening = redact(raw[:200].decode(errors="replace"))
         raise ModelUnavailable(
             f"{endpoint} gives no log-probabilities of a prompt by {scoring}; try the other way "
-            f"(llm.scoring), or a server that has one. It sent: {shown!r}"
+            f"(llm.scoring), or a server that has one. It sent: {opening!r}",
+            spent=True,
+            hopeless=True,
         ) from None
 
 
-def scored(tokens: Sequence[Token], continuation: str, endpoint: str) -> Scored:
+def score_of(tokens: Sequence[Token], continuation: str, endpoint: str) -> Scored:
     """The continuation's tokens: counted from the end, those that spell it; one that straddles its beginning counts."""
     spelt = ""
     at = len(tokens)
@@ -125,9 +151,26 @@ def scored(tokens: Sequence[Token], continuation: str, endpoint: str) -> Scored:
     return Scored(continuation, tuple(text for text, _ in tokens[at:]), tuple(float(value or 0.0) for value in values))
 
 
+def _call(request: ScoringRequest, continuation: str, agent: str) -> Request:
+    templated = not isinstance(request.prompt, str)
+    messages = (Message("user", request.prompt),) if isinstance(request.prompt, str) else request.prompt
+    return Request(
+        messages,
+        sampling=_ONE_TOKEN,
+        agent=agent,
+        continuation=Continuation(continuation, request.begun, templated),
+    )
+
+
+def _continuation(request: Request) -> Continuation:
+    if request.continuation is None:
+        raise ValueError("this chat scores continuations, and the request has none")
+    return request.continuation
+
+
 def _generated(payload: dict[str, Any]) -> int:
-    told = (payload.get("usage") or {}).get("completion_tokens")
-    return told if isinstance(told, int) else 1
+    tokens = (payload.get("usage") or {}).get("completion_tokens")
+    return tokens if isinstance(tokens, int) else 1
 
 
 def _first(place: dict[str, Any] | None) -> Token:
@@ -136,27 +179,3 @@ def _first(place: dict[str, Any] | None) -> Token:
         return "", None
     entry = next(iter(place.values()))
     return str(entry["decoded_token"]), float(entry["logprob"])
-
-
-async def _posted(
-    client: httpx.AsyncClient, url: str, body: dict[str, Any], model: str, endpoint: str, timeout: float, attempts: int
-) -> bytes:
-    wait = 0.5
-    for attempt in range(1, attempts + 1):
-        try:
-            async with asyncio.timeout(timeout):
-                response = await client.post(url, json=body)
-            if response.status_code == 200:
-                return response.content
-            error: Any = refused(
-                response.status_code, response.headers, response.content, model=model, endpoint=endpoint
-            )
-        except (TimeoutError, httpx.TimeoutException):
-            error = ModelUnavailable(f"{endpoint} gave no whole answer in {timeout:g} s", retryable=True, spent=True)
-        except httpx.TransportError as lost:
-            error = ModelUnavailable(f"{endpoint} cannot be reached: {redact(str(lost))}", retryable=True, busy=True)
-        if not getattr(error, "retryable", False) or attempt == attempts:
-            raise error
-        await asyncio.sleep(max(wait, getattr(error, "retry_after", None) or 0.0))
-        wait = min(2 * wait, 30.0)
-    raise AssertionError("a last attempt that fails raises")

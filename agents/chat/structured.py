@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from ...errors import ReplyInvalid
+from .json_text import RepeatedKey, check_keys, object_text
 from .redaction import redact
 from .types import Chat, Facts, Message, Reply, Request, Sampling, Usage
+from .wire import in_words
 
 if TYPE_CHECKING:
     from ...prompts import Rendered
@@ -18,13 +19,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=BaseModel)
 
-_FENCE = re.compile(r"\s*```(?:json|JSON)?[ \t]*\n?(.*?)\n?[ \t]*```\s*", re.DOTALL)
-_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
-# A wrong reply is shown back to the model, and a wrong reply can be of any length.
-_SHOWN = 4000
-_PROBLEMS_SHOWN = 8
-_ASKED = 3
-"""Times a question is asked whose reply is cut off or declined."""
+_MAX_QUOTED = 4000
+"""Characters of a wrong reply that its repair turn quotes; a wrong reply can be of any length."""
+_MAX_PROBLEMS = 8
+_ATTEMPTS = 3
+"""Calls for one request whose replies are cut off or declined."""
 
 
 async def ask(
@@ -86,97 +85,118 @@ async def valid_reply(chat: Chat, request: Request) -> Reply:
     Raises ReplyInvalid with the tokens of all turns in its `reply`.
     """
     first = await chat(request)
-    text, problem = read(first, request.schema)
+    text, problem = read(first, request)
     if problem is None:
         return _bare(first, text)
     if first.repairs:
         raise _wrong_form(problem, first)
-    strange = unshown(text, request.schema)
+    unmatched = first.unmatched + unknown_handles(text, request.schema)
     answer = await chat(repair_request(request, first.text, problem))
-    second = replace(after(first, answer), repairs=1, unmatched=first.unmatched + strange)
-    text, problem = read(second, request.schema)
+    second = replace(after(first, answer), repairs=1, unmatched=unmatched)
+    text, problem = read(second, request)
     if problem is not None:
-        strange = unshown(text, request.schema)
-        raise _wrong_form(problem, replace(second, unmatched=second.unmatched + strange))
+        raise _wrong_form(problem, replace(second, unmatched=unmatched + unknown_handles(text, request.schema)))
     return _bare(second, text)
 
 
-def repaired(chat: Chat) -> Chat:
+def repaired(chat: Chat, *, reasoning: bool = False) -> Chat:
     """`chat` with the repair turn inside, so that a cache around it keeps and replays the repaired reply as one.
 
-    A reply that was cut off or declined is asked for again, as it stands, twice at most: models differ from call to
-    call even at temperature 0. Half an answer is never completed by us or by the model.
+    A declined reply is requested again, as it stands, twice at most: content filters differ from call to call. So is a
+    reply that was cut off, but not one that reached `max_tokens` at temperature 0, which would be the same again.
+    `reasoning`: the model is not sent the temperature. A cut-off reply is never completed.
     """
 
     async def persistent(request: Request) -> Reply:
-        spent: Reply | None = None
-        asked = 0
+        earlier: Reply | None = None
+        attempt = 0
         while True:
-            asked += 1
+            attempt += 1
             try:
                 reply = await valid_reply(chat, request)
             except ReplyInvalid as error:
-                if error.reply is not None and spent is not None:
-                    error.reply = after(spent, error.reply)
-                spent = error.reply = error.reply or spent
-                if spent is None or error.kind == "schema" or asked == _ASKED:
+                final = error.kind == "schema" or attempt == _ATTEMPTS
+                if error.kind == "truncated" and not reasoning and request.sampling.temperature == 0:
+                    final = final or _reached_max_tokens(error.reply, request)
+                if error.reply is not None and earlier is not None:
+                    error.reply = after(earlier, error.reply)
+                earlier = error.reply = error.reply or earlier
+                if earlier is None or final:
                     raise
             else:
-                return reply if spent is None else after(spent, reply)
+                return reply if earlier is None else after(earlier, reply)
 
     return persistent
 
 
-def read(reply: Reply, schema: type[BaseModel] | None) -> tuple[str, str | None]:
-    """The reply's JSON text without fence or thoughts, and what is wrong with it (None: nothing).
+def read(reply: Reply, request: Request) -> tuple[str, str | None]:
+    """The reply's JSON text without what stands around it, and what is wrong with it (None: nothing).
 
-    Raises ReplyInvalid for a reply that was cut off or declined: neither is a question of form.
+    Raises ReplyInvalid for a reply that was cut off (unless its JSON is whole) or declined: neither is a question of
+    form.
     """
-    if reply.finish_reason == "length":
-        raise ReplyInvalid(
-            f"{reply.model} was cut off at max_tokens after {reply.usage.completion_tokens or len(reply.text)} "
-            f"{'tokens' if reply.usage.completion_tokens else 'characters'}: raise llm.max_tokens",
-            kind="truncated",
-            reply=reply,
-        )
+    schema = request.schema
     if reply.finish_reason == "refusal":
         raise ReplyInvalid(f"{reply.model} declined: {redact(reply.text[:200])}", kind="refused", reply=reply)
+    text = reply.text if schema is None else object_text(reply.text)
+    problem = _problem(text, schema)
+    if reply.finish_reason == "length" and (schema is None or problem is not None):
+        raise ReplyInvalid(_cut_off(reply, request), kind="truncated", reply=reply)
+    return text, problem
+
+
+def _problem(text: str, schema: type[BaseModel] | None) -> str | None:
     if schema is None:
-        return reply.text, None if reply.text.strip() else "the reply is empty"
-    text = unfenced(reply.text)
+        return None if text.strip() else "the reply is empty"
     try:
         schema.model_validate_json(text)
+        check_keys(text)
     except ValidationError as error:
-        return text, _problems(error)
-    return text, None
+        return _problems(error)
+    except RepeatedKey as error:
+        return str(error)
+    return None
 
 
-def unshown(text: str, schema: type[BaseModel] | None) -> int:
-    """1 where a reply of the wrong form names an item by a handle that is none of those shown, else 0."""
+def _cut_off(reply: Reply, request: Request) -> str:
+    tokens = reply.usage.completion_tokens
+    if tokens is not None and not _reached_max_tokens(reply, request):
+        return (
+            f"{reply.model} was cut off after {tokens} tokens, short of llm.max_tokens = "
+            f"{request.sampling.max_tokens}: raise the context length that the server runs the model with"
+        )
+    length = f"{tokens} tokens" if tokens else f"{len(reply.text)} characters"
+    return f"{reply.model} was cut off at max_tokens after {length}: raise llm.max_tokens"
+
+
+def _reached_max_tokens(reply: Reply | None, request: Request) -> bool:
+    tokens = reply.usage.completion_tokens if reply is not None else None
+    return tokens is None or tokens >= request.sampling.max_tokens
+
+
+def unknown_handles(text: str, schema: type[BaseModel] | None) -> int:
+    """1 where a reply of the wrong form names an item by a handle that the prompt does not have, else 0."""
     if schema is None:
         return 0
     try:
         schema.model_validate_json(text)
     except ValidationError as error:
-        told = error.errors(include_url=False, include_context=False, include_input=False)
-        return int(any(one["type"] == "literal_error" and one["loc"][-1:] == ("item",) for one in told))
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        return int(any(each["type"] == "literal_error" and each["loc"][-1:] == ("item",) for each in problems))
     return 0
 
 
-def unfenced(text: str) -> str:
-    """The JSON inside a Markdown fence or behind a block of thoughts; any other text as it is."""
-    if not text.startswith("{"):
-        text = _THOUGHT.sub("", text, count=1).strip()
-        fenced = _FENCE.fullmatch(text)
-        if fenced:
-            return fenced[1].strip()
-    return text
-
-
 def repair_request(request: Request, wrong: str, problem: str) -> Request:
-    """The same conversation, one turn longer: the wrong reply and what is wrong with it."""
-    repair = Message("user", f"That reply cannot be used: {problem}. Answer again, with the whole corrected JSON only.")
-    return replace(request, messages=(*request.messages, Message("assistant", wrong[:_SHOWN]), repair))
+    """The same conversation, one turn longer: the wrong reply, what is wrong with it, and the form in words.
+
+    A server may have ignored the schema that was sent, and then nothing else names a key of the reply.
+    """
+    words = f"That reply cannot be used: {problem}. Answer again, with the whole corrected JSON only."
+    if request.schema is not None:
+        words += in_words(request.schema)
+    return replace(
+        request, messages=(*request.messages, Message("assistant", wrong[:_MAX_QUOTED]), Message("user", words))
+    )
 
 
 def count(tally: Tally, reply: Reply) -> None:
@@ -198,12 +218,12 @@ def _messages(rendered: Rendered) -> tuple[Message, ...]:
 
 
 def _problems(error: ValidationError) -> str:
-    found = [
+    problems = [
         f"{'.'.join(str(step) for step in problem['loc']) or 'reply'}: {problem['msg']}"
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    more = f"; and {len(found) - _PROBLEMS_SHOWN} more" if len(found) > _PROBLEMS_SHOWN else ""
-    return "; ".join(found[:_PROBLEMS_SHOWN]) + more
+    more = f"; and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
+    return "; ".join(problems[:_MAX_PROBLEMS]) + more
 
 
 def _wrong_form(problem: str, reply: Reply) -> ReplyInvalid:
@@ -227,8 +247,10 @@ def after(first: Reply, second: Reply) -> Reply:
 
 
 def _bare(reply: Reply, text: str) -> Reply:
-    """The reply with nothing but its JSON."""
-    return reply if text == reply.text else replace(reply, text=text, fenced=True)
+    """The reply with nothing but its JSON, which is whole however the reply ended."""
+    if text.strip() == reply.text.strip():
+        return reply if reply.finish_reason != "length" else replace(reply, finish_reason="stop")
+    return replace(reply, text=text, fenced=True, finish_reason="stop")
 
 
 def _sum(first: int | None, second: int | None) -> int | None:

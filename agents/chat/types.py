@@ -25,7 +25,8 @@ class Sampling:
 
     temperature: float = 0.0
     """0 (greedy) to 2."""
-    top_p: float = 1.0
+    top_p: float | None = None
+    """Nucleus sampling; None is the server's own default. Without effect at temperature 0."""
     max_tokens: int = 1024
     """Most tokens of a reply."""
     seed: int | None = None
@@ -44,8 +45,20 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuation:
+    """A given text whose log-probability is wanted, in place of a reply that the model writes."""
+
+    text: str
+    """`Reply.logprobs` are those of its tokens, given all before it."""
+    answer: str = ""
+    """The beginning of the answer, between the messages and `text`; not scored."""
+    templated: bool = True
+    """Whether the messages go through the model's chat template; if not, the one message's content is the prompt."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model."""
+    """One call to a model."""
 
     messages: tuple[Message, ...]
     schema: type[BaseModel] | None = None
@@ -60,6 +73,8 @@ class Request:
     prompt: str = ""
     """Digest of the prompt's files; for records only (the text itself is in the cache key)."""
     facts: Facts | None = None
+    continuation: Continuation | None = None
+    """Score this text instead of writing one; see `served_likelihood.py`."""
 
 
 @dataclass(frozen=True, slots=True)

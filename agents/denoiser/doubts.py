@@ -13,7 +13,7 @@ from ... import prompts
 from ...errors import ConfigError
 from ..agent import Tools
 from ..chat.handles import doubts_reply, fits_reply, handles_for, substitute_reply
-from ..chat.likelihood import Likelihood, Question, yes_share
+from ..chat.likelihood import Likelihood, ScoringRequest, yes_share
 from ..chat.types import Message
 from ..prompt_call import AgentSetup, call_prompt
 from ..tuning.wording import doubt_question, find_question, next_doubts, next_questions
@@ -88,7 +88,7 @@ async def title_doubts(setup: DenoiserSetup, texts: Sequence[str], tools: Tools)
     ]
 
 
-def likelihood_questions(setup: DenoiserSetup, texts: Sequence[str]) -> tuple[list[Question], str]:
+def likelihood_questions(setup: DenoiserSetup, texts: Sequence[str]) -> tuple[list[ScoringRequest], str]:
     """The likelihood requests for a window, and name@digest of their prompt.
 
     One request about all items; for `judge` and `next` one an item.
@@ -104,7 +104,7 @@ def likelihood_questions(setup: DenoiserSetup, texts: Sequence[str]) -> tuple[li
         return next_questions(texts, setup.wording), reference
     rendered = prompt.render(options=dict(zip(handles_for(len(texts)), texts, strict=True)))
     messages = (Message("system", rendered.system), Message("user", rendered.user))
-    return [Question(messages, tuple(f'{text}"' for text in texts), ANSWER_PREFIX)], reference
+    return [ScoringRequest(messages, tuple(f'{text}"' for text in texts), ANSWER_PREFIX)], reference
 
 
 async def describe_interests(setup: DenoiserSetup, history: Sequence[str], tools: Tools) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ... import prompts
 from ...prompts.fencing import clean
-from ..chat.likelihood import NO, YES, Question, Scored
+from ..chat.likelihood import NO, YES, Scored, ScoringRequest
 from ..chat.types import Message
 
 PROMPTS = {"find": "tune_lm/find", "next": "tune_lm/next", "judge": "tune_lm/judge"}
@@ -42,29 +42,29 @@ def judge_prompt(titles: Sequence[str], candidate: str, wording: Path | None = N
     return _messages("judge", wording, titles=[written(title) for title in titles], candidate=written(candidate))
 
 
-def find_question(titles: Sequence[str], wording: Path | None = None) -> Question:
+def find_question(titles: Sequence[str], wording: Path | None = None) -> ScoringRequest:
     """Weighs each title of a window as the one that does not belong, in the window's order."""
-    return Question(find_prompt(titles, wording), tuple(written(title) + END for title in titles))
+    return ScoringRequest(find_prompt(titles, wording), tuple(written(title) + END for title in titles))
 
 
-def taste_question(titles: Sequence[str], candidate: str, wording: Path | None = None) -> Question:
+def taste_question(titles: Sequence[str], candidate: str, wording: Path | None = None) -> ScoringRequest:
     """Weighs Yes against No for one candidate: read it by `yes_share`."""
-    return Question(judge_prompt(titles, candidate, wording), (YES, NO))
+    return ScoringRequest(judge_prompt(titles, candidate, wording), (YES, NO))
 
 
-def doubt_question(titles: Sequence[str], at: int, wording: Path | None = None) -> Question:
+def doubt_question(titles: Sequence[str], at: int, wording: Path | None = None) -> ScoringRequest:
     """The same for one place of a window, judged by all the others; its doubt is 1 - `yes_share`."""
     return taste_question([*titles[:at], *titles[at + 1 :]], titles[at], wording)
 
 
-def next_questions(titles: Sequence[str], wording: Path | None = None) -> list[Question]:
+def next_questions(titles: Sequence[str], wording: Path | None = None) -> list[ScoringRequest]:
     """Of each place its title as what comes after all the others; and last, all titles after none."""
     answers = tuple(written(title) + END for title in titles)
     after = [
-        Question(next_prompt([*titles[:at], *titles[at + 1 :]], wording), (answer,))
+        ScoringRequest(next_prompt([*titles[:at], *titles[at + 1 :]], wording), (answer,))
         for at, answer in enumerate(answers)
     ]
-    return [*after, Question(next_prompt([], wording), answers)]
+    return [*after, ScoringRequest(next_prompt([], wording), answers)]
 
 
 def next_doubts(scored: Sequence[Sequence[Scored]]) -> list[float]:

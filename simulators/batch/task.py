@@ -14,15 +14,12 @@ from langgraph.graph.state import CompiledStateGraph
 from ...agents.agent import Record, Status, Tally, Task, Tools
 from ...agents.chat.redaction import redact
 from ...agents.chat.types import Chat, Reply, Request
-from ...errors import BudgetExceeded, LLMError, ModelUnavailable, ReplyInvalid
+from ...errors import BudgetExceeded, ConfigError, LLMError, ModelUnavailable, ReplyInvalid
 from .summary import Asked
 
 log = logging.getLogger(__name__)
 
 Graph = CompiledStateGraph[Any, Tools, Any, Any]
-
-HOPELESS = frozenset({401, 402, 404})
-"""HTTP statuses that every later call would meet too: a wrong key, an empty account, no such model."""
 
 
 class Halt(Exception):
@@ -47,9 +44,12 @@ async def reason(agent: str, task: Task, graph: Graph, tools: Tools, asked: Aske
         status, error = "invalid", f"{invalid.kind}: {invalid}"
     except BudgetExceeded as spent:
         raise Halt(f"the budget is spent ({spent})") from spent
+    except ConfigError as refused:
+        # A refused key, an unknown model or a setting that the step cannot work with: no task would fare better.
+        raise Halt(str(refused)) from refused
     except LLMError as failed:
-        if isinstance(failed, ModelUnavailable) and failed.status in HOPELESS:
-            raise Halt(f"the model's server refuses every call ({failed})") from failed
+        if isinstance(failed, ModelUnavailable) and failed.hopeless:
+            raise Halt(f"every further call would fail ({failed})") from failed
         status, error = "failed", f"{type(failed).__name__}: {failed}"
     if status != "ok":
         log.info("task without a result", extra={"task": task.key, "status": status, "reason": redact(error)[:300]})

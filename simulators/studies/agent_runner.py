@@ -14,8 +14,9 @@ from typing import Any
 from ... import prompts
 from ...agents.agent import Agent, Task, Tools
 from ...agents.catalogue import item_texts
-from ...agents.chat.build import build_chat, build_likelihood
+from ...agents.chat.build import build_chat, build_likelihood, limits_of
 from ...agents.chat.config import LLMConfig
+from ...agents.chat.limited import Limits
 from ...agents.chat.meter import Meter
 from ...agents.chat.replies import Replies
 from ...agents.chat.traced import Span, task_spans, traced, tracer
@@ -125,21 +126,25 @@ async def open_runner(
 ) -> AsyncIterator[AgentRunner]:
     """The study's model, opened: cache shared below `study.out`, usage and budget in the study's own folder."""
     texts = list(item_texts(train).values())
-    around = surroundings(study, texts)
     meter = open_meter(study.folder, study.llm.budget)
     gather_caches(study)
     with Replies(study.out / CACHE) as replies:
-        chat = chat_of(study, study.llm, replies, meter, texts)
+        limits = limits_of(study.llm)
+        around = surroundings(study, study.llm, replies, meter, texts, limits)
+        chat = chat_of(study, study.llm, replies, meter, texts, limits)
         try:
             yield AgentRunner(study, chat, around, watch if watch is not None else Silent(), meter, texts, retry_failed)
         finally:
             meter.save()
 
 
-def surroundings(study: Study, texts: list[str]) -> AgentContext:
-    """What every agent of the study is given; texts of all items. The model that weighs texts is opened by who asks."""
-    weigh = partial(build_likelihood, study.llm)
-    return AgentContext(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts, weigh)
+def surroundings(
+    study: Study, llm: LLMConfig, replies: Replies, meter: Meter, texts: list[str], limits: Limits
+) -> AgentContext:
+    """What every agent of the study is given; texts of all items. The agent that needs likelihoods opens the model, by
+    way of the same cache, account and limits as the chat's."""
+    likelihood = partial(build_likelihood, llm, cache=replies, meter=meter, limits=limits)
+    return AgentContext(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts, likelihood)
 
 
 def identity_of(study: Study, name: str, settings: Mapping[str, Any], data: Dataset) -> dict[str, Any]:
@@ -200,9 +205,11 @@ def memory_of(study: Study, embed: Embedder, folder: Path, shard: int | None = N
     return ChromaMemory(embed, path=folder / ("memory" if shard is None else f"memory-{shard}"))
 
 
-def chat_of(study: Study, llm: LLMConfig, replies: Replies, meter: Meter, texts: Sequence[str]) -> Chat:
-    """The study's model by way of cache and account, with spans where the study wants them."""
-    chat = build_chat(llm, cache=replies, meter=meter, catalogue=texts)
+def chat_of(
+    study: Study, llm: LLMConfig, replies: Replies, meter: Meter, texts: Sequence[str], limits: Limits | None = None
+) -> Chat:
+    """The study's model by way of cache, account and limits, with spans where the study wants them."""
+    chat = build_chat(llm, cache=replies, meter=meter, catalogue=texts, limits=limits)
     if not study.run.telemetry:
         return chat
     return traced(chat, tracer(), provider=llm.provider, model=llm.model or llm.provider)

@@ -18,9 +18,9 @@ import numpy as np
 from ...agents.agent import Agent, Record, Task, Tools
 from ...agents.catalogue import item_texts
 from ...agents.chat.config import LLMConfig
-from ...agents.chat.metered import prompt_tokens
 from ...agents.chat.offline import offline_chat
 from ...agents.chat.prices import Price, price_of, read_prices
+from ...agents.chat.token_bounds import prompt_token_bound
 from ...agents.chat.types import Chat, Reply, Request, Usage
 from ...agents.memory.embeddings import embedder
 from ...agents.memory.listed import ListMemory
@@ -128,7 +128,7 @@ class _Timed:
         self.seconds.append(reply.seconds / reply.turns)
         if self.counting:
             # The bound that budgets are reserved by takes two bytes a token.
-            asked = prompt_tokens(request) * 2 // BYTES_A_TOKEN
+            asked = prompt_token_bound(request) // BYTES_A_TOKEN
             reply = replace(reply, usage=Usage(asked, len(reply.text.encode()) // BYTES_A_TOKEN), cost=None)
         return reply
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...agents.chat.build import limits_of
 from ...agents.chat.replies import Replies
 from ..batch.shards import SHARD, Job
 from ..batch.usage import open_share
@@ -19,8 +20,6 @@ def job(config: Mapping[str, Any]) -> Job:
     """The Job of one shard. config: study, name and settings of the step, data, texts, folder, total."""
     study: Study = config["study"]
     shards = study.run.workers
-    around = surroundings(study, config["texts"])
-    agent = make_agent(config["name"], config["settings"], around)
     meter = open_share(study.folder, study.llm.budget, config[SHARD])
     replies = Replies(cache_of(study, config[SHARD]))
     llm = study.llm.model_copy(
@@ -32,6 +31,9 @@ def job(config: Mapping[str, Any]) -> Job:
             "budget": meter.budget,
         }
     )
+    limits = limits_of(llm)
+    around = surroundings(study, llm, replies, meter, config["texts"], limits)
+    agent = make_agent(config["name"], config["settings"], around)
     memory = memory_of(study, around.embed, config["folder"], config[SHARD])
 
     def close() -> None:
@@ -42,7 +44,7 @@ def job(config: Mapping[str, Any]) -> Job:
     return Job(
         agent,
         config["data"],
-        tools_of(chat_of(study, llm, replies, meter, config["texts"]), memory),
+        tools_of(chat_of(study, llm, replies, meter, config["texts"], limits), memory),
         study.seed,
         concurrency=tasks_at_once(llm),
         total=config["total"],

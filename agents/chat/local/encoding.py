@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....errors import DataError
-from ..likelihood import Question
+from ..likelihood import ScoringRequest
 from ..types import Message
 from .model import LocalModel
 
@@ -30,7 +30,7 @@ class Encoded:
     """Tokens at the head of each rest that still belong to the beginning: fed, not counted."""
 
 
-def encoded(model: LocalModel, question: Question) -> Encoded:
+def encoded(model: LocalModel, question: ScoringRequest) -> Encoded:
     """The question's ids. DataError where nothing stands before a continuation or a text is longer than the model."""
     beginning, special = opened(model, question.prompt)
     beginning += question.begun

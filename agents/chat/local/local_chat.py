@@ -38,7 +38,7 @@ def _answer(model: LocalModel, request: Request) -> Reply:
     choose: Choice = greedy
     if sampling.temperature > 0:
         generator = torch.Generator().manual_seed((sampling.seed or 0) + request.draw)
-        choose = drawn(sampling.temperature, sampling.top_p, generator)
+        choose = drawn(sampling.temperature, sampling.top_p or 1.0, generator)
     with model.computing():
         written = write(
             model,
@@ -63,7 +63,8 @@ def _messages(request: Request) -> tuple[Message, ...]:
     if request.schema is None:
         return request.messages
     *earlier, last = request.messages
-    return (*earlier, Message(last.role, last.content + in_words(request.schema)))
+    words = in_words(request.schema)
+    return request.messages if words in last.content else (*earlier, Message(last.role, last.content + words))
 
 
 def _told(

@@ -1,4 +1,4 @@
-"""Log-probabilities of continuations: each beginning is computed once, its cache then serves all its continuations."""
+"""Log-probabilities of continuations: each prompt is computed once, and its cache serves all its continuations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..likelihood import Likelihood, Question, Scored
+from ..likelihood import Likelihood, Scored, ScoringRequest
 from .encoding import Encoded, Ids, encoded
 from .model import LocalModel
 
@@ -23,34 +23,34 @@ _LOGITS = 1 << 27
 
 
 def local_likelihood(model: LocalModel, *, tokens: int = TOKENS) -> Likelihood:
-    """A Likelihood by `model`. What a question scores does not depend on other calls, nor on their order.
+    """A Likelihood by `model`. A request's scores do not depend on other calls, nor on their order.
 
-    Questions of one call share batches, which can move a score in its last digits (float32: about 1e-6). `tokens`
+    Requests of one call share batches, which can move a score in its last digits (float32: about 1e-6). `tokens`
     bounds a batch: more is faster on a GPU and takes more memory.
     """
 
-    async def likelihood(questions: Sequence[Question]) -> list[tuple[Scored, ...]]:
-        return await asyncio.to_thread(score, model, questions, tokens=tokens)
+    async def likelihood(requests: Sequence[ScoringRequest]) -> list[tuple[Scored, ...]]:
+        return await asyncio.to_thread(score, model, requests, tokens=tokens)
 
     return likelihood
 
 
-def score(model: LocalModel, questions: Sequence[Question], *, tokens: int = TOKENS) -> list[tuple[Scored, ...]]:
-    """`local_likelihood` without the waiting: of each question its continuations, in order."""
-    rows = [encoded(model, question) for question in questions]
-    found: list[list[Tensor]] = [[] for _ in rows]
+def score(model: LocalModel, requests: Sequence[ScoringRequest], *, tokens: int = TOKENS) -> list[tuple[Scored, ...]]:
+    """`local_likelihood` in the calling thread: of each request its continuations, in order."""
+    rows = [encoded(model, request) for request in requests]
+    logprobs: list[list[Tensor]] = [[] for _ in rows]
     with model.computing():
         for batch in _batches(rows, tokens):
-            for at, logprobs in zip(batch, _logprobs(model, [rows[at] for at in batch]), strict=True):
-                found[at] = logprobs
+            for at, values in zip(batch, _logprobs(model, [rows[at] for at in batch]), strict=True):
+                logprobs[at] = values
     return [
         tuple(
-            _scored(model, text, rest[skipped:], logprobs[skipped:])
-            for text, rest, skipped, logprobs in zip(
-                question.continuations, row.rests, row.skipped, values, strict=True
+            _scored(model, text, rest[skipped:], values[skipped:])
+            for text, rest, skipped, values in zip(
+                request.continuations, row.rests, row.skipped, of_request, strict=True
             )
         )
-        for question, row, values in zip(questions, rows, found, strict=True)
+        for request, row, of_request in zip(requests, rows, logprobs, strict=True)
     ]
 
 
@@ -59,7 +59,7 @@ def _scored(model: LocalModel, text: str, ids: Ids, logprobs: Tensor) -> Scored:
 
 
 def _batches(rows: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
-    """Indices of questions to be computed together: of like length, within `tokens` cells with all continuations."""
+    """Indices of requests computed together: of like length, within `tokens` cells with all continuations."""
     batch: list[int] = []
     continuations = widest = 0
     order = sorted((at for at, row in enumerate(rows) if row.rests), key=lambda at: (-len(rows[at].shared), at))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Any
 
@@ -13,12 +14,18 @@ from recloop.agents.chat.local.model import LocalModel
 class ScoringServer:
     """Use it in an `async with`; `url` is what goes into `llm.base_url`. `fail` refuses as many requests first."""
 
-    def __init__(self, model: LocalModel, *, fail: int = 0, status: int = 503, silent: bool = False) -> None:
+    def __init__(
+        self, model: LocalModel, *, fail: int = 0, status: int = 503, silent: bool = False, delay: float = 0.0
+    ) -> None:
         self.model = model
         self.fail = fail
         self.status = status
         self.silent = silent
         """Answers without any log-probabilities, as servers do that ignore what they do not know."""
+        self.delay = delay
+        """Seconds that a request is held before it is answered."""
+        self.in_flight = 0
+        self.most_in_flight = 0
         self.bodies: list[dict[str, Any]] = []
         self.url = ""
 
@@ -40,6 +47,10 @@ class ScoringServer:
 
     async def _completion(self, http: web.Request) -> web.Response:
         body = await http.json()
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await asyncio.sleep(self.delay)
+        self.in_flight -= 1
         return self._answered(body, body["prompt"], True)
 
     async def _chat(self, http: web.Request) -> web.Response:

@@ -118,7 +118,7 @@ async def test_when_the_one_that_asks_is_cancelled_another_takes_over(replies, q
 
 CHANGES = {
     "messages": {"messages": (Message("system", "You judge."), Message("user", "Question 1: rank the items."))},
-    "sampling": {"sampling": Sampling(temperature=0.7, max_tokens=512)},
+    "sampling": {"sampling": Sampling(max_tokens=100)},
     "draw": {"draw": 1},
     "logprobs": {"logprobs": True},
     "schema": {"schema": None},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from recloop.agents.chat.likelihood import Question, Scored, scripted_likelihood, yes_share
+from recloop.agents.chat.likelihood import Scored, ScoringRequest, scripted_likelihood, yes_share
 
 
 def test_the_three_views_of_a_score() -> None:
@@ -18,17 +18,17 @@ def test_the_three_views_of_a_score() -> None:
 
 
 async def test_a_script_answers_by_the_question() -> None:
-    async def later(question: Question) -> list[list[float]]:
+    async def later(question: ScoringRequest) -> list[list[float]]:
         return [[-float(len(text))] for text in question.continuations]
 
     for script in (later, lambda question: [[-float(len(text))] for text in question.continuations]):
-        [row] = await scripted_likelihood(script)([Question("?", ("Red Kite", "Pot"))])
+        [row] = await scripted_likelihood(script)([ScoringRequest("?", ("Red Kite", "Pot"))])
         assert [(one.tokens, one.total) for one in row] == [(("Red",), -8.0), (("Pot",), -3.0)]
 
 
 async def test_a_script_with_too_few_scores_is_an_error() -> None:
     with pytest.raises(ValueError, match="zip"):
-        await scripted_likelihood(lambda question: [[-1.0]])([Question("?", ("a", "b"))])
+        await scripted_likelihood(lambda question: [[-1.0]])([ScoringRequest("?", ("a", "b"))])
 
 
 @pytest.mark.parametrize(("yes", "no", "share"), [(-1.0, -1.0, 0.5), (0.0, -2000.0, 1.0), (-2000.0, 0.0, 0.0)])

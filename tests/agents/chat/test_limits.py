@@ -10,10 +10,10 @@ from recloop.agents.chat.build import build_chat
 from recloop.agents.chat.circuit import Circuit
 from recloop.agents.chat.concurrency import Concurrency
 from recloop.agents.chat.config import LLMConfig
-from recloop.agents.chat.limited import limited
+from recloop.agents.chat.limited import Limits, limited
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.openai_chat import openai_chat
-from recloop.agents.chat.rates import Window
+from recloop.agents.chat.rates import RateWindow
 from recloop.agents.chat.retried import retried
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Reply
@@ -160,7 +160,7 @@ def test_refusals_that_come_whatever_the_concurrency_do_not_hold_it_down() -> No
 async def test_a_server_of_limited_capacity_is_found_out(question) -> None:
     async with Loopback(latency=0.03, capacity=8, retry_after=0.05) as server:
         pace = Concurrency(64)
-        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), concurrency=64, pace=pace)
+        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=64, pace=pace))
         chat = retried(chat, first_wait=0.02)
         got = await asyncio.gather(*(chat(question(n)) for n in range(200)))
         assert len(got) == 200
@@ -175,7 +175,7 @@ async def test_a_server_of_limited_capacity_is_found_out(question) -> None:
 async def test_a_server_that_queues_is_kept_busy(question) -> None:
     """It never refuses: 16 at once, 50 ms each, is 320 a second at best."""
     async with Loopback(latency=0.05, capacity=16, queueing=True) as server:
-        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), concurrency=64, timeout=20)
+        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=64, timeout=20))
         began = asyncio.get_running_loop().time()
         await asyncio.gather(*(chat(question(n)) for n in range(320)))
         assert asyncio.get_running_loop().time() - began < 3
@@ -188,7 +188,7 @@ async def test_a_cancelled_waiter_gives_its_place_to_the_next(question) -> None:
         await gate.wait()
         return "x"
 
-    chat = limited(scripted_chat(wait), concurrency=1)
+    chat = limited(scripted_chat(wait), Limits(concurrency=1))
     calls = [asyncio.ensure_future(chat(question(n))) for n in range(4)]
     await asyncio.sleep(0.01)
     calls[1].cancel()
@@ -204,7 +204,7 @@ async def test_a_cancelled_waiter_gives_its_place_to_the_next(question) -> None:
 async def test_an_outage_in_mid_run_fails_nothing(question, kind) -> None:
     async with Loopback(latency=0.01) as server:
         circuit = Circuit(failures=10, first_wait=0.05, longest_wait=0.2)
-        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), concurrency=32, circuit=circuit)
+        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=32, circuit=circuit))
         chat = retried(chat, attempts=4, first_wait=0.01, longest_wait=0.05)
         loop = asyncio.get_running_loop()
         loop.call_later(0.1, setattr, server, "away", kind)
@@ -222,7 +222,7 @@ async def test_a_server_that_is_gone_for_good_ends_the_run(question) -> None:
     await server.start()
     await server.stop()
     circuit = Circuit(failures=3, patience=0.3, first_wait=0.02, longest_wait=0.05)
-    chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), concurrency=4, circuit=circuit)
+    chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=4, circuit=circuit))
     chat = retried(chat, patience=0.3, first_wait=0.01, longest_wait=0.05)
     got = await asyncio.wait_for(
         asyncio.gather(*(chat(question(n)) for n in range(50)), return_exceptions=True), timeout=10
@@ -234,7 +234,7 @@ async def test_one_poisoned_question_does_not_stop_the_others(question) -> None:
     def answer(request):
         return FAILED if request == question(7) else "x"
 
-    chat = retried(limited(scripted_chat(answer), concurrency=8), attempts=3, first_wait=0.01)
+    chat = retried(limited(scripted_chat(answer), Limits(concurrency=8)), attempts=3, first_wait=0.01)
     got = await asyncio.gather(*(chat(question(n)) for n in range(40)), return_exceptions=True)
     assert [n for n, one in enumerate(got) if not isinstance(one, Reply)] == [7]
 
@@ -248,7 +248,7 @@ def test_no_minute_ever_holds_more_than_the_limit(asked: list[tuple[int, float, 
     clock = Clock()
 
     async def run() -> list[tuple[float, int]]:
-        window = Window(100, clock=clock, sleep=clock.sleep)
+        window = RateWindow(100, clock=clock, sleep=clock.sleep)
         made = []
         for amount, pause, settled in asked:
             await clock.sleep(pause)
@@ -264,7 +264,7 @@ def test_no_minute_ever_holds_more_than_the_limit(asked: list[tuple[int, float, 
 
 async def test_what_a_reply_did_not_use_is_free_again() -> None:
     clock = Clock()
-    window = Window(100, clock=clock, sleep=clock.sleep)
+    window = RateWindow(100, clock=clock, sleep=clock.sleep)
     entry = await window.reserve(90)
     window.settle(entry, 10)
     await window.reserve(90)
@@ -275,7 +275,7 @@ async def test_what_a_reply_did_not_use_is_free_again() -> None:
 
 async def test_a_request_larger_than_the_limit_waits_for_an_empty_window() -> None:
     clock = Clock()
-    window = Window(100, clock=clock, sleep=clock.sleep)
+    window = RateWindow(100, clock=clock, sleep=clock.sleep)
     await window.reserve(10_000)
     await window.reserve(1)
     assert sum(clock.slept) >= 60

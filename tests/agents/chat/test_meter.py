@@ -10,9 +10,10 @@ from recloop.agents.chat.build import build_chat
 from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.meter import LOST, Budget, Meter, Spent
-from recloop.agents.chat.metered import metered, prompt_tokens
+from recloop.agents.chat.metered import metered
 from recloop.agents.chat.prices import Price, price_of, read_prices
 from recloop.agents.chat.scripted import scripted_chat
+from recloop.agents.chat.token_bounds import prompt_token_bound
 from recloop.agents.chat.types import Message, Reply, Request, Usage
 from recloop.errors import BudgetExceeded, ConfigError, ModelUnavailable, ReplyInvalid, RunError
 
@@ -44,7 +45,7 @@ async def test_sixty_four_at_once_never_pass_a_limit_of_tokens_and_come_near_it(
     got = await outcomes(chat, [question(n) for n in range(1000)])
     assert meter.total.tokens <= 20_000
     # The next call might have taken all of its max_tokens: no nearer can a hard limit be approached.
-    assert meter.total.tokens > 20_000 - prompt_tokens(question()) - 512 - 30
+    assert meter.total.tokens > 20_000 - prompt_token_bound(question()) - 512 - 30
     assert sum(isinstance(one, Reply) for one in got) == meter.total.calls
 
 

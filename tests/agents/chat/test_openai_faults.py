@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.openai_chat import openai_chat
+from recloop.agents.chat.refusals import retry_after
 from recloop.agents.chat.types import Message, Request
-from recloop.agents.chat.wire import endpoint_of, reply_of, retry_after
+from recloop.agents.chat.wire import endpoint_of, reply_of
 from recloop.errors import ConfigError, ModelUnavailable
 
 

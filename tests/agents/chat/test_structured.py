@@ -1,13 +1,19 @@
 """A prompt in, an object out: one repair turn, and nothing that was cut off or declined is ever repaired."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from recloop.agents.agent import Tally, Tools
+from recloop.agents.chat.build import build_chat
+from recloop.agents.chat.cached import cached
+from recloop.agents.chat.config import LLMConfig
 from recloop.agents.chat.handles import ranking_reply
+from recloop.agents.chat.json_text import object_text
+from recloop.agents.chat.loopback import Loopback
 from recloop.agents.chat.scripted import scripted_chat
-from recloop.agents.chat.structured import ask, repaired, unfenced, valid_reply
-from recloop.agents.chat.types import Reply, Usage
+from recloop.agents.chat.structured import ask, repaired, valid_reply
+from recloop.agents.chat.types import Reply, Sampling, Usage
 from recloop.errors import ModelUnavailable, ReplyInvalid
 from recloop.prompts import Rendered
 
@@ -88,9 +94,41 @@ async def test_what_is_cut_off_or_declined_is_never_repaired(reply, kind) -> Non
     assert (asked.tally.calls, asked.tally.repairs) == (1, 0)
 
 
-async def test_a_whole_object_under_finish_reason_length_is_still_cut_off() -> None:
-    with pytest.raises(ReplyInvalid, match="max_tokens"):
-        await ask(tools([cut_off(ranked("A", "B"))]), RENDERED, RANKING)
+async def test_a_whole_object_followed_by_blanks_up_to_max_tokens_is_taken(question, replies) -> None:
+    calls = []
+
+    def answer(request):
+        calls.append(request)
+        return Reply(ranked("A", "B", "C") + "\n" * 900, "m", finish_reason="length", usage=Usage(10, 512))
+
+    chat = cached(repaired(scripted_chat(answer)), replies, endpoint="e", model="m")
+    assert (await chat(question())).finish_reason == "stop"
+    assert (await chat(question())).cached
+    assert len(calls) == 1
+
+
+async def test_what_reached_max_tokens_at_temperature_0_is_not_requested_again(question) -> None:
+    calls = []
+
+    def answer(request):
+        calls.append(request)
+        return Reply('{"reason": "s', "m", finish_reason="length", usage=Usage(10, 512))
+
+    for chat, request, expected in (
+        (repaired(scripted_chat(answer)), question(), 1),
+        (repaired(scripted_chat(answer)), replace(question(), sampling=Sampling(0.7, max_tokens=512)), 3),
+        (repaired(scripted_chat(answer), reasoning=True), question(), 3),
+    ):
+        calls.clear()
+        with pytest.raises(ReplyInvalid, match=r"raise llm\.max_tokens") as caught:
+            await chat(request)
+        assert (len(calls), caught.value.kind) == (expected, "truncated")
+
+
+async def test_a_reply_cut_off_short_of_max_tokens_names_the_context_length(question) -> None:
+    short = Reply('{"reason": "s', "m", finish_reason="length", usage=Usage(10, 40))
+    with pytest.raises(ReplyInvalid, match=r"short of llm\.max_tokens = 512: raise the context length"):
+        await repaired(scripted_chat([short] * 3))(question())
 
 
 @pytest.mark.parametrize("reply", [cut_off(), declined()])
@@ -137,15 +175,87 @@ async def test_a_fenced_reply_is_taken_out_and_counted() -> None:
     assert (asked.tally.calls, asked.tally.repairs, asked.tally.fenced) == (1, 0, 1)
 
 
+JSON = '{"a": 1}'
+
+
 @pytest.mark.parametrize(
-    "text", ['{"a": 1}', '```json\n{"a": 1}\n```', '```\n{"a": 1}```', '<think>hm {"a": 2}</think>\n{"a": 1}']
+    "text",
+    [
+        JSON,
+        f"```json\n{JSON}\n```",
+        f"```\n{JSON}```",
+        f"~~~\n{JSON}\n~~~",
+        f"```javascript\r\n{JSON}\r\n```",
+        f"```json\n{JSON}",
+        f'<think>hm {{"a": 2}}</think>\n{JSON}',
+        f"Okay, the first ...\n</think>\n\n{JSON}",
+        f"<thinking>hm</thinking>{JSON}",
+        f"<THINK>hm</THINK>\n```json\n{JSON}\n```",
+        f"<reasoning>one</reasoning> <think>two</think> {JSON}",
+        f"Here is the JSON:\n```json\n{JSON}\n```",
+        f"```json\n{JSON}\n```\nLet me know if you need anything else [1] {{thanks}}!",
+        f"Sure! {JSON}",
+        f"Here you are: {JSON} It fits.",
+        f"{JSON} {JSON}",
+        f"{JSON}<|im_end|>",
+        f"{JSON}</s>\n",
+        f"<|start_header_id|>{JSON}<|eot_id|><|end_of_text|>",
+        f"\ufeff{JSON}",
+        f"\u00a0{JSON}\u00a0",
+    ],
 )
-def test_json_is_found_behind_fences_and_thoughts(text) -> None:
-    assert json.loads(unfenced(text)) == {"a": 1}
+def test_the_one_object_is_read_whatever_stands_around_it(text) -> None:
+    assert object_text(text) == JSON
 
 
-def test_json_inside_prose_is_not_searched_for() -> None:
-    assert unfenced('Here you are: {"a": 1}') == 'Here you are: {"a": 1}'
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1} {"a": 2}',
+        '```json\n{"a": 1}\n```\nor\n```json\n{"a": 2}\n```',
+        '[{"a": 1}]',
+        'Answer: [{"a": 1}]',
+        '{"b": {"a": 1}, "c"',
+        '{"reason": "x" "ranking": {"a": 1}}',
+        '<think>first I try {"a": 1}',
+        "no JSON at all",
+        "",
+        "{",
+        "[" * 20_000,
+        '{"a":' * 20_000,
+    ],
+)
+def test_what_is_ambiguous_or_broken_is_not_read(text) -> None:
+    assert object_text(text) == text
+
+
+def test_a_text_that_quotes_fences_or_thoughts_inside_its_json_stays_whole() -> None:
+    text = json.dumps({"reason": "a ```json block``` and </think> {x}", "a": 1})
+    assert object_text(text) == text
+
+
+async def test_a_key_that_stands_twice_is_refused_and_repaired(question) -> None:
+    double = '{"reason": "a", "ranking": [], ' + ranked("A", "B", "C")[1:]
+    seen = []
+
+    def answer(request):
+        seen.append(request)
+        return double if len(seen) == 1 else ranked("A", "B", "C")
+
+    assert (await repaired(scripted_chat(answer))(question())).repairs == 1
+    assert "'reason' stands twice" in seen[1].messages[-1].content
+
+
+async def test_the_repair_turn_holds_the_schema_in_words_once(question) -> None:
+    async with Loopback(keep=True, faults={"not_json": 1.0}) as server:
+        for structured in ("json_schema", "json_object", "prompt"):
+            server.bodies.clear()
+            config = LLMConfig(provider="openai", model="m", base_url=server.url, structured=structured)
+            with pytest.raises(ReplyInvalid):
+                await build_chat(config)(question())
+            repair = server.bodies[1]["messages"][-1]["content"]
+            assert repair.count("Its JSON schema:") == 1
+            assert '"ranking"' in repair
 
 
 async def test_an_unavailable_model_is_not_repaired() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from recloop.agents.agent import Tools
-from recloop.agents.chat.likelihood import Question, Scored, scripted_likelihood
+from recloop.agents.chat.likelihood import Scored, ScoringRequest, scripted_likelihood
 from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.types import Chat, Reply, Request
 from recloop.agents.denoiser import Denoise, Denoiser
@@ -108,7 +108,7 @@ def test_long_sequences_are_judged_in_even_windows() -> None:
 def test_the_whole_title_tells_apart_what_the_first_token_does_not(world: Dataset) -> None:
     """All kites and the robot begin alike; only later tokens say which is the stranger."""
 
-    def script(question: Question) -> list[list[float]]:
+    def script(question: ScoringRequest) -> list[list[float]]:
         return [[-1.0, -0.1 if "robot" in text else -3.0, -0.1] for text in question.continuations]
 
     def doubts(token: str) -> list[float]:
@@ -121,9 +121,9 @@ def test_the_whole_title_tells_apart_what_the_first_token_does_not(world: Datase
 
 
 def test_a_title_is_weighed_to_its_closing_quote(world: Dataset) -> None:
-    asked: list[Question] = []
+    asked: list[ScoringRequest] = []
 
-    def script(question: Question) -> list[list[float]]:
+    def script(question: ScoringRequest) -> list[list[float]]:
         asked.append(question)
         return [[-1.0]] * len(question.continuations)
 
@@ -137,9 +137,9 @@ def test_a_title_is_weighed_to_its_closing_quote(world: Dataset) -> None:
 @pytest.mark.parametrize("question", ["find", "judge", "next"])
 def test_a_tuned_model_is_asked_in_the_words_it_has_learnt_and_over_titles_alone(world: Dataset, question: str) -> None:
     """The robot is the stranger: most likely as the noise, No by the kites, and none the likelier after them."""
-    asked: list[Question] = []
+    asked: list[ScoringRequest] = []
 
-    def script(question: Question) -> list[list[float]]:
+    def script(question: ScoringRequest) -> list[list[float]]:
         asked.append(question)
         if question.continuations == ("Yes", "No"):
             strange = "robot" in str(question.prompt[-1]).split("take this one?")[1]

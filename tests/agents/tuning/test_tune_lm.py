@@ -73,9 +73,9 @@ def test_the_loss_is_that_of_the_answers_tokens_alone(base: Path) -> None:
     samples = list(Sampler(small(base, tasks={"find": 1}), train).draw(5, np.random.default_rng(0)))
     [batch] = micro_batches(rows_of(model, samples), small(base))
     told = loss_of(model, batch)
-    from recloop.agents.chat.likelihood import Question
+    from recloop.agents.chat.likelihood import ScoringRequest
 
-    scored = score(model, [Question(sample.prompt, (sample.answer,)) for sample in samples])
+    scored = score(model, [ScoringRequest(sample.prompt, (sample.answer,)) for sample in samples])
     answers = sum(one.total for (one,) in scored)
     ends = [model.tokenizer.eos_token_id]
     assert told.count == sum(len(one.logprobs) for (one,) in scored) + len(ends) * len(samples)

@@ -69,7 +69,7 @@ async def test_a_model_that_cannot_write_json_gives_an_invalid_reply_not_a_crash
 
 
 async def test_the_study_setting_leads_to_the_model_and_its_likelihood(tmp_path: Path) -> None:
-    from recloop.agents.chat.likelihood import Question
+    from recloop.agents.chat.likelihood import ScoringRequest
 
     folder = made(tmp_path / "small")
     config = LLMConfig(provider="local", model=str(folder), device="cpu", max_tokens=4)
@@ -77,7 +77,7 @@ async def test_the_study_setting_leads_to_the_model_and_its_likelihood(tmp_path:
     with pytest.raises(ReplyInvalid, match=r"cut off at max_tokens after 4 tokens") as cut:
         await build_chat(config, meter=Meter(Budget()))(request(sampling=config.sampling))
     assert cut.value.reply.cost == 0, "a model of one's own costs nothing a token"
-    ((one,),) = await build_likelihood(config)([Question("A", (" kite",))])
+    ((one,),) = await build_likelihood(config)([ScoringRequest("A", (" kite",))])
     assert one.total < 0
     with pytest.raises(ConfigError, match="cannot score a given text"):
         build_likelihood(LLMConfig())

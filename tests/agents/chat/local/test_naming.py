@@ -8,7 +8,7 @@ import math
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recloop.agents.chat.likelihood import Question
+from recloop.agents.chat.likelihood import ScoringRequest
 from recloop.agents.chat.local.decoding import greedy
 from recloop.agents.chat.local.model import LocalModel
 from recloop.agents.chat.local.naming import Catalogue
@@ -55,7 +55,7 @@ def test_what_is_named_has_the_log_probability_that_scoring_gives_it(plain: Loca
     catalogue = Catalogue(plain, TITLES)
     for prompt in ("A kite.\nAnswer:\n", "A box of nails.\nAnswer:\n"):
         found = named(catalogue, prompt)
-        ((one,),) = score(plain, [Question(prompt, (f"{found.title}\n",))])
+        ((one,),) = score(plain, [ScoringRequest(prompt, (f"{found.title}\n",))])
         assert found.logprob == pytest.approx(one.total, abs=1e-4)
 
 
@@ -70,7 +70,7 @@ def test_each_step_takes_the_likeliest_token_that_leads_to_a_title(plain: LocalM
         asked = [plain.tokenizer.convert_tokens_to_string([text]) for text in texts]
         if len(nexts) > 1:
             shown = plain.tokenizer.decode(kept[0][1:at], skip_special_tokens=False)
-            (scored,) = score(plain, [Question(shown, tuple(asked))])
+            (scored,) = score(plain, [ScoringRequest(shown, tuple(asked))])
             best = max(scored, key=lambda one: one.first)
             nexts = [nexts[scored.index(best)]]
         kept = [row for row in kept if row[at] == nexts[0]]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from recloop.agents.chat.likelihood import Question, yes_or_no, yes_share
+from recloop.agents.chat.likelihood import ScoringRequest, yes_or_no, yes_share
 from recloop.agents.chat.local.encoding import encoded, opened
 from recloop.agents.chat.local.model import LocalModel
 from recloop.agents.chat.local.scoring import local_likelihood, score
@@ -19,7 +19,7 @@ TITLES = small_world().dataset.items["title"].tolist()
 MESSAGES = (Message("system", "You judge."), Message("user", "Which of these does not belong?"))
 
 
-def naive(model: LocalModel, question: Question) -> list[list[float]]:
+def naive(model: LocalModel, question: ScoringRequest) -> list[list[float]]:
     """One pass a token, nothing kept between them: what every faster way must give."""
     beginning, special = opened(model, question.prompt)
     beginning += question.begun
@@ -34,10 +34,10 @@ def naive(model: LocalModel, question: Question) -> list[list[float]]:
     return found
 
 
-def questions() -> list[Question]:
+def questions() -> list[ScoringRequest]:
     """Windows of different lengths, with continuations of different lengths and numbers."""
     windows = [TITLES[at : at + size] for at, size in ((0, 3), (20, 11), (40, 1), (60, 6))]
-    return [Question("\n".join(window) + "\n", tuple(f"{title}\n" for title in window)) for window in windows]
+    return [ScoringRequest("\n".join(window) + "\n", tuple(f"{title}\n" for title in window)) for window in windows]
 
 
 @pytest.mark.parametrize("tokens", [16_384, 300, 1])
@@ -46,8 +46,8 @@ def test_scores_are_those_of_reading_token_by_token(name: str, tokens: int, requ
     model = request.getfixturevalue(name)
     asked = [
         *questions(),
-        Question(MESSAGES, ("Kite", "a whole sentence, with a comma\n", "K"), begun='The noise is "'),
-        Question("Kit", ("e", "es fly", "chen"), begun=""),
+        ScoringRequest(MESSAGES, ("Kite", "a whole sentence, with a comma\n", "K"), begun='The noise is "'),
+        ScoringRequest("Kit", ("e", "es fly", "chen"), begun=""),
     ]
     for question, scored in zip(asked, score(model, asked, tokens=tokens), strict=True):
         assert [one.text for one in scored] == list(question.continuations)
@@ -68,7 +68,7 @@ async def test_a_score_does_not_depend_on_what_else_is_asked(plain: LocalModel) 
 
 def test_titles_are_tokenised_in_the_context_they_follow(plain: LocalModel) -> None:
     [alone] = plain.tokenizer(["Kite"], add_special_tokens=False)["input_ids"]
-    row = encoded(plain, Question("A red", (" Kite", " Kites")))
+    row = encoded(plain, ScoringRequest("A red", (" Kite", " Kites")))
     for rest, text in zip(row.rests, ("A red Kite", "A red Kites"), strict=True):
         assert [*row.shared, *rest] == plain.tokenizer(text)["input_ids"]
     assert list(row.rests[0]) != alone
@@ -80,7 +80,7 @@ def test_a_token_across_the_border_counts_for_the_continuation(plain: LocalModel
         return whole[: len(short)] != short
 
     word = next(word for title in TITLES for word in title.split() if parted(word))
-    ((one,),) = score(plain, [Question(f"\n{word[:-1]}", (word[-1],))])
+    ((one,),) = score(plain, [ScoringRequest(f"\n{word[:-1]}", (word[-1],))])
     assert len(one.tokens) == 1
     assert one.tokens[0].endswith(word[-1])
     assert one.tokens[0] != word[-1]
@@ -99,7 +99,7 @@ def test_the_probabilities_of_all_first_tokens_sum_to_one(plain: LocalModel) -> 
         text for text in (plain.tokenizer.decode([i]) for i in ids)
         if len(plain.tokenizer(f"\n{text}", add_special_tokens=False)["input_ids"]) == 2 and "\ufffd" not in text
     ]  # fmt: skip
-    ((*scored,),) = score(plain, [Question("A kite.\n", tuple(dict.fromkeys(singles)))])
+    ((*scored,),) = score(plain, [ScoringRequest("A kite.\n", tuple(dict.fromkeys(singles)))])
     mass = sum(math.exp(one.total) for one in scored if len(one.logprobs) == 1)
     assert 0.3 < mass <= 1 + 1e-5
 
@@ -114,20 +114,20 @@ def test_yes_and_no_are_weighed_against_each_other(plain: LocalModel) -> None:
 
 def test_a_text_longer_than_the_model_is_refused(plain: LocalModel) -> None:
     with pytest.raises(DataError, match=r"has \d+ tokens, plain-\w+ takes 512: shorten the prompt"):
-        score(plain, [Question("kite " * 600, ("Kite",))])
+        score(plain, [ScoringRequest("kite " * 600, ("Kite",))])
 
 
 def test_nothing_asked_is_nothing_scored(plain: LocalModel) -> None:
     assert score(plain, []) == []
-    assert score(plain, [Question("A kite.", ())]) == [()]
-    ((empty, some),) = score(plain, [Question("A kite.", ("", " flies"))])
+    assert score(plain, [ScoringRequest("A kite.", ())]) == [()]
+    ((empty, some),) = score(plain, [ScoringRequest("A kite.", ("", " flies"))])
     assert (empty.logprobs, empty.total) == ((), 0.0)
     assert math.isnan(empty.per_token)
     assert some.logprobs
 
 
 def test_without_a_prompt_the_text_begins_with_the_models_start(plain: LocalModel) -> None:
-    ((one,),) = score(plain, [Question("", ("Kite",))])
+    ((one,),) = score(plain, [ScoringRequest("", ("Kite",))])
     ids = plain.tokenizer("Kite")["input_ids"]
     with torch.no_grad():
         out = plain.network(input_ids=torch.tensor([ids[:1]])).logits[0, -1]
