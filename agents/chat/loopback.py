@@ -64,7 +64,8 @@ class Loopback:
     `latency` is the mean in seconds, `spread` the sigma of a log-normal around it (0: always the same). `capacity` is
     how many requests it works on at once; more are refused with 429 and `retry_after`, or wait where `queueing`.
     `faults` maps names of FAULTS to rates in [0, 1]. With an `api_key`, any other is refused with 401. `keep` keeps
-    the bodies. `script` answers by a request's body; where it gives None, the server answers as it would without.
+    the bodies. `hold` keeps every answer back until so many requests are in flight for the first time (a test of
+    concurrency without a clock). `script` answers by a request's body; on None the server answers as it would without.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Loopback:
         faults: Mapping[str, float] | None = None,
         api_key: str | None = None,
         keep: bool = False,
+        hold: int = 0,
         script: Callable[[dict[str, Any]], Canned | None] | None = None,
         seed: int = 0,
     ) -> None:
@@ -92,6 +94,7 @@ class Loopback:
         self.faults = dict(faults or {})
         self.api_key = api_key
         self.keep = keep
+        self.hold = hold
         self.script = script
         self.away: Literal["", "error_503", "disconnect"] = ""
         """Set to let every request fail so, as in an outage."""
@@ -107,11 +110,13 @@ class Loopback:
         self._seen: Counter[bytes] = Counter()
         self._free: asyncio.Semaphore | None = None
         self._ended = asyncio.Event()
+        self._crowded = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
         """Begin to listen (port 0: a free one); the address up to and with /v1."""
         self._ended = asyncio.Event()
+        self._crowded = asyncio.Event()
         self._free = asyncio.Semaphore(self.capacity) if self.capacity and self.queueing else None
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._answer)
@@ -161,6 +166,8 @@ class Loopback:
         fault = self.away or self._fault(rng)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if self.in_flight >= self.hold:
+            self._crowded.set()
         try:
             if self.capacity and not self.queueing and self.in_flight > self.capacity:
                 self.counts["over_capacity"] += 1
@@ -186,6 +193,8 @@ class Loopback:
         self.counts[fault or "ok"] += 1
         if fault in ("error_429", "error_500", "error_503"):
             return _error(int(fault[-3:]), f"planted {fault}", self.retry_after if fault == "error_429" else None)
+        if self.hold:
+            await self._crowded.wait()
         if self.latency:
             await asyncio.sleep(self.latency * math.exp(rng.gauss(-(self.spread**2) / 2, self.spread)))
         if fault == "stall":

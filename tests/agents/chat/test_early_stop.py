@@ -71,13 +71,21 @@ async def test_one_prompt_that_is_too_long_fails_one_task_and_not_the_others(que
 
 
 async def test_few_requests_are_in_flight_until_a_reply_is_usable(question) -> None:
-    async with Loopback(latency=0.05) as server:
-        chat = build_chat(LLMConfig(provider="openai", model="m", base_url=server.url, concurrency=64))
-        most = []
-        server.script = lambda _: most.append(server.in_flight)
-        await asyncio.gather(*(chat(question(n)) for n in range(40)))
-    assert max(most[:TRIAL]) <= TRIAL
-    assert server.most_in_flight > 30
+    in_flight, seen = 0, []
+
+    async def answer(request):
+        nonlocal in_flight
+        in_flight += 1
+        seen.append(in_flight)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        in_flight -= 1
+        return "x"
+
+    chat = stopping_early(scripted_chat(answer))
+    await asyncio.gather(*(chat(question(n)) for n in range(40)))
+    assert max(seen[:TRIAL]) == TRIAL
+    assert max(seen) > 30
 
 
 async def test_failures_among_usable_replies_stop_nothing(question) -> None:

@@ -1,6 +1,7 @@
 """Waiting and asking again: one retry layer, adaptive concurrency, an outage, and a minute's window."""
 
 import asyncio
+import math
 import random
 
 import pytest
@@ -157,28 +158,39 @@ def test_refusals_that_come_whatever_the_concurrency_do_not_hold_it_down() -> No
     assert sum(limits[2000:]) / 2000 > 32
 
 
-async def test_a_server_of_limited_capacity_is_found_out(question) -> None:
-    async with Loopback(latency=0.03, capacity=8, retry_after=0.05) as server:
-        pace = Concurrency(64)
-        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=64, pace=pace))
-        chat = retried(chat, first_wait=0.02)
-        got = await asyncio.gather(*(chat(question(n)) for n in range(200)))
-        assert len(got) == 200
-        assert pace.cuts >= 3
-        assert pace.limit < 24
-        assert server.counts["requests"] < 1.6 * 200
-        server.capacity = None
-        await asyncio.gather(*(chat(question(n)) for n in range(1000, 1400)))
-        assert pace.limit > 24
+async def test_a_server_of_limited_capacity_is_adapted_to(question) -> None:
+    capacity: float = 8
+    in_flight = sent = 0
+
+    async def answer(request):
+        nonlocal in_flight, sent
+        sent += 1
+        if in_flight >= capacity:
+            raise ModelUnavailable("429", retryable=True, status=429, busy=True, retry_after=0.02)
+        in_flight += 1
+        await asyncio.sleep(0.02)
+        in_flight -= 1
+        return "x"
+
+    limits = Limits(concurrency=64)
+    chat = retried(limited(scripted_chat(answer), limits), first_wait=0.02)
+    await asyncio.gather(*(chat(question(n)) for n in range(200)))
+    assert limits.pace.cuts >= 3
+    assert limits.pace.limit < 24
+    assert sent < 1.6 * 200
+    capacity = math.inf
+    await asyncio.gather(*(chat(question(n)) for n in range(1000, 1400)))
+    assert limits.pace.limit > 24
 
 
 async def test_a_server_that_queues_is_kept_busy(question) -> None:
-    """It never refuses: 16 at once, 50 ms each, is 320 a second at best."""
-    async with Loopback(latency=0.05, capacity=16, queueing=True) as server:
-        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=64, timeout=20))
-        began = asyncio.get_running_loop().time()
-        await asyncio.gather(*(chat(question(n)) for n in range(320)))
-        assert asyncio.get_running_loop().time() - began < 3
+    """It works on 16 at once and never refuses: nothing is a reason to send fewer."""
+    async with Loopback(capacity=16, queueing=True, hold=33) as server:
+        limits = Limits(concurrency=64, timeout=600)
+        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), limits)
+        await asyncio.gather(*(chat(question(n)) for n in range(160)))
+        assert server.most_in_flight >= 33
+        assert (limits.pace.cuts, limits.pace.limit) == (0, 64)
 
 
 async def test_a_cancelled_waiter_gives_its_place_to_the_next(question) -> None:
@@ -201,20 +213,33 @@ async def test_a_cancelled_waiter_gives_its_place_to_the_next(question) -> None:
 
 
 @pytest.mark.parametrize("kind", ["error_503", "disconnect"])
-async def test_an_outage_in_mid_run_fails_nothing(question, kind) -> None:
-    async with Loopback(latency=0.01) as server:
-        circuit = Circuit(failures=10, first_wait=0.05, longest_wait=0.2)
-        chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=32, circuit=circuit))
-        chat = retried(chat, attempts=4, first_wait=0.01, longest_wait=0.05)
-        loop = asyncio.get_running_loop()
-        loop.call_later(0.1, setattr, server, "away", kind)
-        loop.call_later(1.2, setattr, server, "away", "")
-        asked = [asyncio.ensure_future(chat(question(n))) for n in range(400)]
-        got = await asyncio.gather(*asked)
-        assert all(isinstance(one, Reply) for one in got)
-        assert circuit.pauses >= 1
-        # The pause spared the server: without it, 32 workers would have asked thousands of times.
-        assert server.counts[kind] < 150
+async def test_an_outage_in_mid_run_fails_nothing_and_the_server_is_spared(question, kind) -> None:
+    """The outage begins at the 60th request; it ends once the pause has begun and three probes have failed."""
+    circuit = Circuit(failures=10, first_wait=0.02, longest_wait=0.05)
+    probes: list[int] = []
+    async with Loopback() as server:
+
+        def script(_) -> None:
+            if server.counts["requests"] == 60:
+                server.away = kind
+            if server.away and circuit.open:
+                probes.append(server.in_flight)
+                if len([alone for alone in probes if alone == 1]) > 3:
+                    server.away = ""
+
+        server.script = script
+        limits = Limits(concurrency=32, circuit=circuit)
+        chat = retried(
+            limited(openai_chat("m", base_url=server.url, api_key_env=None), limits),
+            attempts=4,
+            first_wait=0.01,
+            longest_wait=0.05,
+        )
+        outcomes = await asyncio.gather(*(chat(question(n)) for n in range(200)))
+    assert all(isinstance(one, Reply) for one in outcomes)
+    assert circuit.pauses >= 1
+    # After those that were under way at its beginning, one request at a time.
+    assert all(alone == 1 for alone in probes[32:])
 
 
 async def test_a_server_that_is_gone_for_good_ends_the_run(question) -> None:
@@ -225,7 +250,7 @@ async def test_a_server_that_is_gone_for_good_ends_the_run(question) -> None:
     chat = limited(openai_chat("m", base_url=server.url, api_key_env=None), Limits(concurrency=4, circuit=circuit))
     chat = retried(chat, patience=0.3, first_wait=0.01, longest_wait=0.05)
     got = await asyncio.wait_for(
-        asyncio.gather(*(chat(question(n)) for n in range(50)), return_exceptions=True), timeout=10
+        asyncio.gather(*(chat(question(n)) for n in range(50)), return_exceptions=True), timeout=120
     )
     assert all(isinstance(one, ModelUnavailable) for one in got)
 
@@ -299,19 +324,23 @@ async def test_a_storm_of_faults_is_weathered(question, replies, tmp_path, caplo
     monkeypatch.setenv("STORM_KEY", "storm-key-that-nobody-may-see")
     caplog.set_level("DEBUG")
     async with Loopback(faults=STORM, retry_after=0.02, api_key="storm-key-that-nobody-may-see") as server:
+        # Attempts for any machine: a slow one is late more often, and must come to the same end.
         config = LLMConfig(
-            provider="openai", model="m", base_url=server.url, api_key_env="STORM_KEY", timeout=0.6, concurrency=64
+            provider="openai", model="m", base_url=server.url, api_key_env="STORM_KEY", timeout=0.6, attempts=1000
         )
         chat = build_chat(config, cache=replies)
-        got = await asyncio.gather(*(chat(question(n)) for n in range(120)), return_exceptions=True)
-    bad = [one for one in got if not isinstance(one, Reply)]
+        outcomes = await asyncio.gather(*(chat(question(n)) for n in range(120)), return_exceptions=True)
+        sent = server.counts["requests"]
+    bad = [one for one in outcomes if not isinstance(one, Reply)]
     assert len(bad) <= 3
-    assert all(isinstance(one, (ReplyInvalid, ModelUnavailable)) for one in bad)
+    assert all(isinstance(one, ReplyInvalid) for one in bad)
     assert replies.stats().entries == 120 - len(bad)
-    # 36 % of the requests meet a fault of the transport, so 1.56 are sent for each turn that is needed; here by chance.
-    assert server.counts["requests"] <= 1.8 * sum(one.turns for one in got if isinstance(one, Reply))
+    # Every request is a turn or a logged retry: no second layer sends any.
+    turns = sum(one.turns if isinstance(one, Reply) else one.reply.turns for one in outcomes)
+    retries = sum(record.getMessage() == "asking again" for record in caplog.records)
+    assert sent <= turns + retries
     replies.export(tmp_path / "out.jsonl")
     files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    told = caplog.text + repr(bad) + "".join(str(one) for one in bad)
+    texts = caplog.text + repr(bad) + "".join(str(one) for one in bad)
     assert b"storm-key" not in files
-    assert "storm-key" not in told
+    assert "storm-key" not in texts

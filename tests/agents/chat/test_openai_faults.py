@@ -1,6 +1,7 @@
 """What a server may do wrong, and what the client makes of it."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from recloop.agents.chat.loopback import Loopback
@@ -47,17 +48,18 @@ async def test_a_stall_ends_at_the_deadline(question) -> None:
 async def test_a_server_that_trickles_does_not_hold_a_call_beyond_the_deadline(question) -> None:
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(100):
-            writer.write(b" ")
-            await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n")
+        # For ever: only the deadline ends the call.
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
 
     listening = await asyncio.start_server(trickle, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    began = asyncio.get_running_loop().time()
     with pytest.raises(ModelUnavailable, match="no whole answer"):
         await openai_chat("m", base_url=f"http://127.0.0.1:{port}/v1", api_key_env=None, timeout=0.4)(question())
-    assert asyncio.get_running_loop().time() - began < 2
     listening.close()
 
 
@@ -124,11 +126,11 @@ async def test_a_reply_over_max_tokens_is_cut_off(question, server) -> None:
 
 
 async def test_many_calls_share_connections_and_all_are_answered(question) -> None:
-    async with Loopback(latency=0.05) as server:
+    async with Loopback(hold=40) as server:
         chat = client(server, concurrency=40)
         replies = await asyncio.gather(*(chat(question(number)) for number in range(120)))
         assert len({reply.text for reply in replies}) > 100
-        assert server.most_in_flight > 30
+        assert server.most_in_flight >= 40
 
 
 async def test_free_text_can_be_asked_for(server) -> None:
