@@ -92,6 +92,8 @@ def differences(asked: Parts, kept: Parts) -> list[str]:
                 f"sampling.{name}: {ours.get(name)!r} asked, {theirs.get(name)!r} kept"
                 for name in sorted({*ours, *theirs})
                 if ours.get(name) != theirs.get(name)
+                # Ignored at temperature 0, where it is spelled as 1.
+                and not (name == "top_p" and 0 in (ours.get("temperature"), theirs.get("temperature")))
             )
         elif part == "schema":
             found.append("schema: the reply's form differs (its fields, handles or descriptions)")

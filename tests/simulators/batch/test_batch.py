@@ -117,6 +117,16 @@ def test_a_refused_key_stops_the_run_instead_of_failing_every_task(toy, tmp_path
     assert chat.calls <= 2 * 20 + 8
 
 
+def test_a_key_refused_as_a_setting_stops_the_run_and_raises_nothing(toy, tmp_path, monkeypatch):
+    async def refuse(chat, request):
+        raise ConfigError("the server refuses the API key (401)")
+
+    monkeypatch.setattr(toy.ToyChat, "__call__", refuse)
+    summary = run(toy, tmp_path)
+    assert "refuses the API key" in summary.stopped
+    assert (summary.ok, summary.failed) == (0, 0)
+
+
 def test_a_bug_names_its_task_and_keeps_the_finished_records(toy, tmp_path):
     with pytest.raises(RuntimeError, match=r"task 'user:33' stopped the run: KeyError: 'a typo in the agent'"):
         run(toy, tmp_path, chat=toy.ToyChat(bugs={33}))

@@ -115,7 +115,7 @@ class ToyChat:
             Path(self.grave).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         if number >= self.refuses_all_from:
-            raise ModelUnavailable("no such key", status=401)
+            raise ModelUnavailable("no such key", status=401, hopeless=True)
         if number in self.bugs:
             raise KeyError("a typo in the agent")
         if request.draw == 1 and number in self.invalid:
