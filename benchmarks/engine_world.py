@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from recloop.agents.chat.made_up import WORDS
+from recloop.agents.chat.schema_samples import WORDS
 from recloop.recsys.data import Dataset
 
 PAGE_MB = resource.getpagesize() / 2**20

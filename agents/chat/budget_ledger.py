@@ -1,4 +1,4 @@
-"""`Leases`: one budget that several processes draw from in instalments, so that together they cannot pass it.
+"""`Leases`: one budget that several processes take instalments of, so that together they cannot pass it.
 
 The ledger is a file that its users lock for a moment. What is granted never adds up to more than the budget, and no
 process reserves beyond what it was granted. Instalments shrink with what is left, so that little lies idle at the end.

@@ -1,8 +1,8 @@
-"""`cached`: no question is paid for twice; n draws are n entries, and equal questions in flight are one.
+"""`cached`: stores validated replies by request; concurrent identical requests are coalesced; n draws are n entries.
 
-It stands outermost. What it keeps, it has validated itself, against the request's own schema: a reply that is cut off,
-declined or of the wrong form never gets in, whoever composed the chain. Everything inside, the repair turn above all,
-is replayed as the one reply that came of it, with the calls and tokens it took when it was made.
+It stands outermost and validates every reply against the request's own schema: a reply that is cut off, declined or of
+the wrong form is never stored. What the chain inside made of several turns is stored as one reply, with the calls and
+tokens it took.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def cached(chat: Chat, replies: Replies, *, endpoint: str, model: str) -> Chat:
     """
     in_flight: dict[bytes, asyncio.Future[Reply | None]] = {}
 
-    async def remembered(request: Request) -> Reply:
+    async def chat_with_cache(request: Request) -> Reply:
         key = key_of(request, endpoint=endpoint, model=model)
         while (flight := in_flight.get(key)) is not None:
             reply = await asyncio.shield(flight)
             if reply is not None:
                 return reply
-            # Whoever was asking was cancelled, or failed: it is our turn, with attempts of our own.
-        kept = replies.get(key)
-        if kept is not None:
-            return kept
+            # The call that was waited for was cancelled or failed: make one of our own.
+        stored = replies.get(key)
+        if stored is not None:
+            return stored
         flight = in_flight[key] = asyncio.get_running_loop().create_future()
         shared: Reply | None = None
         try:
@@ -46,7 +46,7 @@ def cached(chat: Chat, replies: Replies, *, endpoint: str, model: str) -> Chat:
             del in_flight[key]
             flight.set_result(shared)
 
-    return remembered
+    return chat_with_cache
 
 
 def valid(reply: Reply, request: Request) -> bool:

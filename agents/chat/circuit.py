@@ -1,4 +1,4 @@
-"""A pause for everybody while the server is away, and one request at a time to see whether it is back."""
+"""A circuit breaker: pauses all requests during an outage and probes with one at a time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Circuit:
         return self._opened is not None
 
     async def passage(self) -> bool:
-        """Wait until a request may go out; True where it is the probe, whose outcome must be told.
+        """Wait until a request may go out; True where it is the probe, whose outcome must be reported.
 
         Raises ModelUnavailable where the server has been away for longer than `patience`.
         """
@@ -91,7 +91,7 @@ class Circuit:
         return self._opened is not None
 
     def abandoned(self) -> None:
-        """The probe ended without telling anything (cancelled, out of budget): another may try."""
+        """The probe ended without an outcome (cancelled, out of budget): another may try."""
         if self._probing:
             self._probing = False
             self._wake()

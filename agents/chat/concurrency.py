@@ -1,8 +1,8 @@
-"""How many requests a server bears at once, found out by additive increase and multiplicative decrease.
+"""The number of requests that a server takes at once, by additive increase and multiplicative decrease.
 
 The rule is TCP's (Chiu & Jain 1989): a refusal (429, 503) halves the number, at most once a round trip, since refusals
-of requests that were under way together are one piece of news; a round trip without refusal adds a little. A server
-that queues without refusing tells by its latency: once replies come near the deadline, the number falls by a fifth.
+of requests that were in flight together are one event; a round trip without refusal adds a little. A server that queues
+without refusing shows its load by latency: once replies come near the deadline, the number falls by a fifth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STEPS = 32
 _MEMORY = 1 / 30
 """Weight of the newest outcome in the share of refusals."""
 _LOW = 16
-"""The share of refusals that nobody's concurrency explains is taken at a sixteenth of the most in flight."""
+"""The background refusal rate is estimated at <= 1/16 of the maximum concurrency."""
 _TOLERATED = 0.35
 _ENOUGH = 30
 
@@ -29,8 +29,9 @@ class Concurrency:
     `slow_after` is the latency in seconds that counts as overload (None: latency says nothing). Times are those of one
     monotonic clock, in seconds.
 
-    Some refuse at random, however little they are asked (a gateway with one sick replica). What share is refused at the
-    lowest concurrencies is therefore remembered, up to 0.35, and refusals within one and a half times that cut nothing.
+    Some servers refuse at random, whatever the load (a gateway with one broken replica). The share refused at the
+    lowest concurrencies is therefore estimated, up to 0.35, and a refusal rate up to one and a half times it cuts
+    nothing.
     """
 
     def __init__(self, most: int, *, slow_after: float | None = None) -> None:

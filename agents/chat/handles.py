@@ -1,6 +1,6 @@
-"""Items are named A, B, C ... in a prompt, and the reply's schema allows these names only: nothing is matched by title.
+"""Handles A, B, C ... for the items of a prompt; the reply's schema allows only these, so nothing is matched by title.
 
-The reply classes are made per number of items and kept, so that a million requests share a few dozen schemas.
+Reply classes are cached per number of items, so that a million requests share a few dozen schemas.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from ...errors import ConfigError
-from .made_up import fitting, sentence
+from .schema_samples import fitting, sentence
 
 FAULTS = (
     "error_429",

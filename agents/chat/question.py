@@ -1,8 +1,8 @@
-"""What makes two requests the same question: the canonical parts of one, their digest, and where two of them differ.
+"""The identity of a request: its canonical parts, their digest (the cache key), and where two requests differ.
 
 Endpoint (with every setting of `llm` that a reply depends on: `build.asked_of`), model, messages, sampling, the reply's
-schema and the draw are in; timeouts, retries, keys and the asking agent are not. So a changed setting of the transport
-finds every old reply again.
+schema, the draw and a continuation are parts; timeouts, retries, keys and the calling agent are not. So a changed
+transport setting finds every old reply again.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Parts = Mapping[str, Any]
 
 PARTS = ("endpoint", "model", "messages", "sampling", "schema", "draw", "logprobs", "continuation")
 WHO = ("endpoint", "model")
-"""The parts that say who was asked, not what."""
+"""The parts that identify the model; the others are the request itself."""
 
 
 def parts_of(request: Request, *, endpoint: str, model: str) -> dict[str, Any]:
-    """The canonical parts of `request` asked of `model` at `endpoint`."""
+    """The canonical parts of `request` to `model` at `endpoint`."""
     parts: dict[str, Any] = {
         "endpoint": endpoint,
         "model": model,
@@ -77,18 +77,18 @@ def digest(parts: Parts) -> bytes:
     return hashlib.sha256(canonical(parts).encode(errors="surrogatepass")).digest()
 
 
-def differences(asked: Parts, kept: Parts) -> list[str]:
-    """Where two questions part, in words; empty where they are the same."""
-    found = []
+def differences(wanted: Parts, stored: Parts) -> list[str]:
+    """Where two requests differ, in words; empty where they are the same."""
+    differing = []
     for part in PARTS:
-        ours: Any = asked.get(part)
-        theirs: Any = kept.get(part)
+        ours: Any = wanted.get(part)
+        theirs: Any = stored.get(part)
         if ours == theirs:
             continue
         if part == "messages":
-            found.extend(_message_differences(ours or [], theirs or []))
+            differing.extend(_message_differences(ours or [], theirs or []))
         elif part == "sampling":
-            found.extend(
+            differing.extend(
                 f"sampling.{name}: {ours.get(name)!r} asked, {theirs.get(name)!r} kept"
                 for name in sorted({*ours, *theirs})
                 if ours.get(name) != theirs.get(name)
@@ -96,24 +96,24 @@ def differences(asked: Parts, kept: Parts) -> list[str]:
                 and not (name == "top_p" and 0 in (ours.get("temperature"), theirs.get("temperature")))
             )
         elif part == "schema":
-            found.append("schema: the reply's form differs (its fields, handles or descriptions)")
+            differing.append("schema: the reply's form differs (its fields, handles or descriptions)")
         else:
-            found.append(f"{part}: {ours!r} asked, {theirs!r} kept")
-    return found
+            differing.append(f"{part}: {ours!r} asked, {theirs!r} kept")
+    return differing
 
 
-def nearest(asked: Parts, kept: Iterable[Parts]) -> list[str]:
+def nearest(wanted: Parts, stored: Iterable[Parts]) -> list[str]:
     """Where `asked` differs from the question in `kept` (at least one) that it shares most with."""
 
     def distance(other: Parts) -> tuple[int, int]:
-        return len(differences(asked, other)), -_shared(asked["messages"], other["messages"])
+        return len(differences(wanted, other)), -_shared(wanted["messages"], other["messages"])
 
-    return differences(asked, min(kept, key=distance))
+    return differences(wanted, min(stored, key=distance))
 
 
 def as_json(reply: Reply) -> dict[str, Any]:
     """A reply as it is kept in a cache or a replay file."""
-    kept: dict[str, Any] = {
+    stored: dict[str, Any] = {
         "text": reply.text,
         "model": reply.model,
         "finish_reason": reply.finish_reason,
@@ -127,53 +127,55 @@ def as_json(reply: Reply) -> dict[str, Any]:
         "fenced": reply.fenced,
     }
     if reply.logprobs is not None:
-        kept["logprobs"] = reply.logprobs
+        stored["logprobs"] = reply.logprobs
     if reply.alternatives is not None:
-        kept["alternatives"] = reply.alternatives
-    return kept
+        stored["alternatives"] = reply.alternatives
+    return stored
 
 
-def from_json(kept: Mapping[str, Any]) -> Reply:
+def from_json(stored: Mapping[str, Any]) -> Reply:
     """The reply that `as_json` wrote, marked as cached."""
-    logprobs, alternatives = kept.get("logprobs"), kept.get("alternatives")
+    logprobs, alternatives = stored.get("logprobs"), stored.get("alternatives")
     return Reply(
-        text=kept["text"],
-        model=kept["model"],
-        finish_reason=kept["finish_reason"],
-        usage=Usage(kept["prompt_tokens"], kept["completion_tokens"]),
-        cost=kept["cost"],
-        seconds=kept["seconds"],
-        turns=kept["turns"],
-        repairs=kept["repairs"],
-        unmatched=kept.get("unmatched", 0),
-        fenced=kept["fenced"],
+        text=stored["text"],
+        model=stored["model"],
+        finish_reason=stored["finish_reason"],
+        usage=Usage(stored["prompt_tokens"], stored["completion_tokens"]),
+        cost=stored["cost"],
+        seconds=stored["seconds"],
+        turns=stored["turns"],
+        repairs=stored["repairs"],
+        unmatched=stored.get("unmatched", 0),
+        fenced=stored["fenced"],
         cached=True,
         logprobs=None if logprobs is None else _pairs(logprobs),
         alternatives=None if alternatives is None else tuple(_pairs(others) for others in alternatives),
     )
 
 
-def _pairs(kept: Iterable[Any]) -> tuple[tuple[str, float], ...]:
-    return tuple((token, value) for token, value in kept)
+def _pairs(stored: Iterable[Any]) -> tuple[tuple[str, float], ...]:
+    return tuple((token, value) for token, value in stored)
 
 
-def _message_differences(asked: list[list[str]], kept: list[list[str]]) -> list[str]:
-    if len(asked) != len(kept):
-        return [f"messages: {len(asked)} asked, {len(kept)} kept"]
-    found = []
-    for number, ((role, ours), (other_role, theirs)) in enumerate(zip(asked, kept, strict=True)):
+def _message_differences(wanted: list[list[str]], stored: list[list[str]]) -> list[str]:
+    if len(wanted) != len(stored):
+        return [f"messages: {len(wanted)} asked, {len(stored)} kept"]
+    differing = []
+    for number, ((role, ours), (other_role, theirs)) in enumerate(zip(wanted, stored, strict=True)):
         if role != other_role:
-            found.append(f"messages[{number}]: role {role} asked, {other_role} kept")
+            differing.append(f"messages[{number}]: role {role} asked, {other_role} kept")
         if ours != theirs:
             at = _alike(ours, theirs)
             near = slice(max(0, at - 15), at + 25)
-            found.append(f"messages[{number}] ({role}), character {at}: {ours[near]!r} asked, {theirs[near]!r} kept")
-    return found
+            differing.append(
+                f"messages[{number}] ({role}), character {at}: {ours[near]!r} asked, {theirs[near]!r} kept"
+            )
+    return differing
 
 
-def _shared(asked: list[list[str]], kept: list[list[str]]) -> int:
+def _shared(wanted: list[list[str]], stored: list[list[str]]) -> int:
     """Characters from the start of each message that two conversations have in common."""
-    return sum(_alike(ours[1], theirs[1]) for ours, theirs in zip(asked, kept, strict=False))
+    return sum(_alike(ours[1], theirs[1]) for ours, theirs in zip(wanted, stored, strict=False))
 
 
 def _alike(ours: str, theirs: str) -> int:

@@ -1,7 +1,7 @@
-"""So many requests, and so many tokens, a minute: a sliding window that is never passed, whatever minute one looks at.
+"""Requests and tokens a minute: a sliding window whose limit holds in every interval of a minute.
 
-A token bucket lets twice its rate into an unlucky minute. Here each entry is remembered until it is a minute old; it is
-made with what the request may come to, and shrinks to what it did come to when the reply is there.
+A token bucket lets up to twice its rate into one minute. Here each reservation is stored until it is a minute old; it
+is made with the request's upper bound, and shrinks to the true number when the reply is there.
 """
 
 from __future__ import annotations

@@ -37,11 +37,11 @@ def replay_chat(path: Path, *, model: str | None = None) -> Chat:
 
     async def chat(request: Request) -> Reply:
         parts = parts_of(request, endpoint="", model="")
-        found = entries.get(digest(_what(parts)))
-        if found is None:
+        reply = entries.get(digest(_what(parts)))
+        if reply is None:
             near = "; ".join(nearest(_what(parts), questions))
             raise ReplayMiss(f"{path} holds no reply to this question; the nearest one differs in {near}")
-        return found
+        return reply
 
     return chat
 

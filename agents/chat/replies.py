@@ -1,7 +1,7 @@
 """`Replies`: validated replies in one SQLite file that several processes may share, found by the question's digest.
 
 Write-ahead logging lets readers and a writer work at once. Writes go through one thread that commits whatever has
-gathered, so a commit costs little and the event loop never waits for another process's lock. A reply counts as kept
+gathered, so a commit costs little and the event loop never waits for another process's lock. A reply is stored
 once it is committed: a kill -9 after that loses nothing.
 """
 
@@ -89,12 +89,12 @@ class Replies:
 
     async def put(self, key: bytes, parts: Parts, reply: Reply) -> None:
         """Keep `reply`; returns when it is committed. A reply that is there already stays: the first one is the one."""
-        kept = asyncio.get_running_loop().create_future()
+        committed = asyncio.get_running_loop().create_future()
         if self._writer is None:
             self._writer = threading.Thread(target=self._write, name="replies", daemon=True)
             self._writer.start()
-        self._queue.put(((key, parts, reply, time.time()), kept))
-        await kept
+        self._queue.put(((key, parts, reply, time.time()), committed))
+        await committed
 
     def stats(self) -> CacheStats:
         """How many replies of which models, and what they cost when they were made."""
@@ -114,8 +114,8 @@ class Replies:
         """
         if self.get(digest(parts)) is not None:
             return []
-        said, opening = _places(parts)
-        for where, values in (("said = ?", [said]), ("opening = ?", [opening]), ("1", [])):
+        messages_digest, opening = _places(parts)
+        for where, values in (("said = ?", [messages_digest]), ("opening = ?", [opening]), ("1", [])):
             rows = self._reader.execute(
                 f"SELECT question FROM replies WHERE {where} ORDER BY created DESC LIMIT {_NEIGHBOURS}", values
             ).fetchall()
@@ -200,7 +200,7 @@ class Replies:
                     connection.executemany(_INSERT, [_row(*entry) for entry, _ in waiting])
             except (sqlite3.Error, ValueError) as error:
                 failure = RunError(f"the reply cache {self.path} cannot be written: {error}")
-            _tell([kept for _, kept in waiting], failure)
+            _tell([committed for _, committed in waiting], failure)
         connection.close()
 
 

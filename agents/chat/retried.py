@@ -1,4 +1,4 @@
-"""`retried`: the one layer that asks again, with jittered waits, and never where the same request must fail again."""
+"""`retried`: the one layer that repeats a request, with jittered waits, and never one that must fail again."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def retried(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Chat:
-    """`chat`, asked again while its error is retryable, for `attempts` failures and `patience` seconds from the first.
+    """`chat`, repeated while its error is retryable, for `attempts` failures and `patience` seconds from the first.
 
     A server that is too busy or away (429, 503, no connection) uses up no attempt, only patience: it did not try.
-    Waits double from `first_wait` to `longest_wait` seconds, each drawn between half and all of that, and are never
+    Waits double from `first_wait` to `longest_wait` seconds, each uniform between half and all of that, and are never
     shorter than the server's Retry-After. `jitter` moves waiting times only, never a result.
 
     Raises the last ModelUnavailable, saying how often and how long it was tried; other errors pass at once.
     """
     draw = (jitter or random.Random()).uniform
 
-    async def persistent(request: Request) -> Reply:
+    async def chat_with_retries(request: Request) -> Reply:
         try:
             return await chat(request)
         except ModelUnavailable as error:
@@ -92,7 +92,7 @@ def retried(
         retrying = AsyncRetrying(retry=again, wait=wait, stop=stop, sleep=sleep, retry_error_callback=give_up)
         return await retrying(attempt)
 
-    return persistent
+    return chat_with_retries
 
 
 def _error(state: RetryCallState) -> ModelUnavailable:

@@ -14,7 +14,8 @@ _DROPPED = ("title", "default", "discriminator")
 @lru_cache(maxsize=4096)
 def strict_schema(reply: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of `reply` for OpenAI's strict mode. Shared between callers: do not change it."""
-    return _strict(reply.model_json_schema())
+    schema: dict[str, Any] = _strict(reply.model_json_schema())
+    return schema
 
 
 def _strict(node: Any) -> Any:

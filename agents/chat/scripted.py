@@ -33,8 +33,8 @@ def scripted_chat(
         if isinstance(scripted, Reply):
             return scripted
         text = scripted.model_dump_json() if isinstance(scripted, BaseModel) else str(scripted)
-        asked = sum(len(message.content.split()) for message in request.messages)
-        return Reply(text=text, model=model, usage=Usage(asked, len(text.split())))
+        prompt_tokens = sum(len(message.content.split()) for message in request.messages)
+        return Reply(text=text, model=model, usage=Usage(prompt_tokens, len(text.split())))
 
     return chat
 

@@ -37,8 +37,8 @@ def traced(chat: Chat, spans: Tracer, *, provider: str, model: str) -> Chat:
     """`chat` with a span a call: who asked, by which prompt, tokens, turns, cached or not, how it ended."""
     from opentelemetry.trace import Status, StatusCode
 
-    async def told(request: Request) -> Reply:
-        asked: dict[str, Any] = {
+    async def chat_with_span(request: Request) -> Reply:
+        attributes_of_request: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": provider,
             "gen_ai.request.model": model,
@@ -49,7 +49,7 @@ def traced(chat: Chat, spans: Tracer, *, provider: str, model: str) -> Chat:
             "recloop.draw": request.draw,
         }
         with spans.start_as_current_span(
-            f"chat {model}", attributes=asked, record_exception=False, set_status_on_exception=False
+            f"chat {model}", attributes=attributes_of_request, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
                 reply = await chat(request)
@@ -58,7 +58,7 @@ def traced(chat: Chat, spans: Tracer, *, provider: str, model: str) -> Chat:
                 span.set_attribute("error.type", type(error).__name__)
                 span.set_status(Status(StatusCode.ERROR, redact(str(error))[:300]))
                 raise
-            answered = {
+            attributes_of_reply = {
                 "gen_ai.response.model": reply.model,
                 "gen_ai.response.finish_reasons": [reply.finish_reason],
                 "gen_ai.usage.input_tokens": reply.usage.prompt_tokens,
@@ -67,10 +67,10 @@ def traced(chat: Chat, spans: Tracer, *, provider: str, model: str) -> Chat:
                 "recloop.turns": reply.turns,
                 "recloop.cost_usd": reply.cost,
             }
-            span.set_attributes({name: value for name, value in answered.items() if value is not None})
+            span.set_attributes({name: value for name, value in attributes_of_reply.items() if value is not None})
             return reply
 
-    return told
+    return chat_with_span
 
 
 def task_spans(spans: Tracer, agent: str) -> Span:

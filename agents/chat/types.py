@@ -1,4 +1,4 @@
-"""The one seam to language models: a `Chat` answers a `Request` with a `Reply`.
+"""The interface to language models: a `Chat` answers a `Request` with a `Reply`.
 
 Providers (offline, openai, litellm, replay, scripted) and wrappers (retried, limited, metered, cached) are all Chats,
 so they compose: `cached(metered(limited(retried(openai_chat(...)))))`.
@@ -21,7 +21,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the model draws its words; part of what makes two requests different."""
+    """How the model samples its words; part of a request's identity."""
 
     temperature: float = 0.0
     """0 (greedy) to 2."""
@@ -36,12 +36,12 @@ class Sampling:
 class Facts:
     """What a request shows, as data: all that the `offline` provider answers from. Not part of the cache key.
 
-    `kind` names the question (`rank`, `rewrite_profile`, `rewrite_items` ...), `shown` holds the very texts that the
-    prompt shows. Providers that are language models never look here.
+    `kind` names the task (`rank`, `revise_profile`, `revise_items` ...), `values` holds the very texts that the prompt
+    shows. Providers that are language models never read them.
     """
 
     kind: str
-    shown: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class Request:
     """The reply's form; its JSON schema is sent to the server and is part of the cache key. None asks for free text."""
     sampling: Sampling = Sampling()
     draw: int = 0
-    """Which sample of the same question this is; n draws are n cache entries."""
+    """Which sample of the same request this is; n draws are n cache entries."""
     logprobs: bool = False
     """Ask for the log-probabilities of the reply's tokens."""
     agent: str = ""
-    """Who asks; for the usage table only."""
+    """The calling agent; for the usage table only."""
     prompt: str = ""
     """Digest of the prompt's files; for records only (the text itself is in the cache key)."""
     facts: Facts | None = None
@@ -101,13 +101,13 @@ class Reply:
     """From sending to having the whole reply."""
     cached: bool = False
     turns: int = 1
-    """Calls this reply took, a repair turn or a second asking included. `usage` and `cost` are those of all turns."""
+    """Calls this reply took, repair turns and repeated requests included. `usage` and `cost` are those of all turns."""
     repairs: int = 0
     """Of these, turns that repaired a reply of the wrong form."""
     unmatched: int = 0
-    """Of these turns, those that named an item which was not shown."""
+    """Of these turns, those that named an item by a handle that the prompt does not have."""
     fenced: bool = False
-    """Whether the JSON came wrapped in a Markdown fence, against the instructions."""
+    """Whether the JSON came wrapped (in a fence, in prose, behind thoughts), against the instructions."""
     logprobs: tuple[tuple[str, float], ...] | None = field(default=None)
     """(token, log-probability) in order, where asked for and given."""
     alternatives: tuple[tuple[tuple[str, float], ...], ...] | None = field(default=None)

@@ -59,8 +59,8 @@ class Planted:
         def answer(request: Request) -> str:
             assert request.facts is not None
             assert request.schema is not None
-            user = users[request.facts.shown["query"]]
-            scored = {h: self.score(user, items[text]) for h, text in request.facts.shown["options"].items()}
+            user = users[request.facts.values["query"]]
+            scored = {h: self.score(user, items[text]) for h, text in request.facts.values["options"].items()}
             ranking = [{"item": h, "score": s} for h, s in sorted(scored.items(), key=lambda pair: -pair[1])]
             return request.schema.model_validate({"reason": "as planted", "ranking": ranking}).model_dump_json()
 

@@ -1,4 +1,4 @@
-"""A question as token ids: what all its continuations begin with once, and what each goes on with.
+"""A scoring request as token ids: the prefix that all continuations share, and the rest of each.
 
 Beginning and continuation are tokenised as one text, as the model would have read them: a title by itself may fall into
 other tokens than after a quote or a space. So the tokens of the beginning can differ near its end from one continuation
@@ -30,15 +30,15 @@ class Encoded:
     """Tokens at the head of each rest that still belong to the beginning: fed, not counted."""
 
 
-def encoded(model: LocalModel, question: ScoringRequest) -> Encoded:
-    """The question's ids. DataError where nothing stands before a continuation or a text is longer than the model."""
-    beginning, special = opened(model, question.prompt)
-    beginning += question.begun
-    if not question.continuations:
+def encoded(model: LocalModel, request: ScoringRequest) -> Encoded:
+    """The request's ids. DataError where nothing stands before a continuation or a text is longer than the model."""
+    beginning, special = opened(model, request.prompt)
+    beginning += request.begun
+    if not request.continuations:
         return Encoded((), (), ())
-    texts = [beginning + continuation for continuation in question.continuations]
-    told = model.tokenizer(texts, add_special_tokens=special, return_offsets_mapping=True)
-    rows = [_whole(ids, ends, len(beginning)) for ids, ends in zip(told["input_ids"], _ends(told), strict=True)]
+    texts = [beginning + continuation for continuation in request.continuations]
+    encoding = model.tokenizer(texts, add_special_tokens=special, return_offsets_mapping=True)
+    rows = [_whole(ids, ends, len(beginning)) for ids, ends in zip(encoding["input_ids"], _ends(encoding), strict=True)]
     least = min(inside for _, inside in rows)
     common = shared_length([ids for ids, _ in rows], least)
     if common == 0:
@@ -46,7 +46,7 @@ def encoded(model: LocalModel, question: ScoringRequest) -> Encoded:
     longest = max(len(ids) for ids, _ in rows)
     if longest > model.length:
         raise DataError(
-            f"a question has {longest} tokens, {model.name} takes {model.length}: shorten the prompt, "
+            f"a prompt and continuation has {longest} tokens, {model.name} takes {model.length}: shorten the prompt, "
             f"which begins with {beginning[:60]!r}"
         )
     return Encoded(
@@ -79,9 +79,9 @@ def shared_length(rows: Sequence[Sequence[int]], most: int) -> int:
     return most
 
 
-def _ends(told: Any) -> list[list[int]]:
+def _ends(encoding: Any) -> list[list[int]]:
     """Of each token the place in the text after its last character; 0 for tokens that the tokenizer adds."""
-    return [[end for _, end in offsets] for offsets in told["offset_mapping"]]
+    return [[end for _, end in offsets] for offsets in encoding["offset_mapping"]]
 
 
 def _whole(ids: list[int], ends: list[int], beginning: int) -> tuple[list[int], int]:

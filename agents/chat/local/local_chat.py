@@ -10,13 +10,13 @@ import torch
 from ....errors import ModelUnavailable
 from ..types import Chat, Message, Reply, Request, Usage
 from ..wire import TOP_LOGPROBS, in_words
-from .decoding import Choice, Written, drawn, greedy, write
+from .decoding import Choice, GeneratedTokens, greedy, sampled, write
 from .encoding import opened
 from .model import LocalModel
 
 
 def local_chat(model: LocalModel) -> Chat:
-    """A Chat over `model`. Requests are answered one after another; a reply's form is asked for in words.
+    """A Chat over `model`. Requests are answered one after another; the schema goes into the prompt in words.
 
     Raises ModelUnavailable, not to be tried again, where a prompt leaves no room for an answer.
     """
@@ -38,7 +38,7 @@ def _answer(model: LocalModel, request: Request) -> Reply:
     choose: Choice = greedy
     if sampling.temperature > 0:
         generator = torch.Generator().manual_seed((sampling.seed or 0) + request.draw)
-        choose = drawn(sampling.temperature, sampling.top_p or 1.0, generator)
+        choose = sampled(sampling.temperature, sampling.top_p or 1.0, generator)
     with model.computing():
         written = write(
             model,
@@ -47,7 +47,7 @@ def _answer(model: LocalModel, request: Request) -> Reply:
             choose=choose,
             alternatives=TOP_LOGPROBS if request.logprobs else 0,
         )
-    tokens, alternatives = _told(model, written) if request.logprobs else (None, None)
+    tokens, alternatives = _token_logprobs(model, written) if request.logprobs else (None, None)
     return Reply(
         text=model.tokenizer.decode(written.ids, skip_special_tokens=True).strip(),
         model=model.name,
@@ -67,8 +67,8 @@ def _messages(request: Request) -> tuple[Message, ...]:
     return request.messages if words in last.content else (*earlier, Message(last.role, last.content + words))
 
 
-def _told(
-    model: LocalModel, written: Written
+def _token_logprobs(
+    model: LocalModel, written: GeneratedTokens
 ) -> tuple[tuple[tuple[str, float], ...], tuple[tuple[tuple[str, float], ...], ...]]:
     def spelt(token: int) -> str:
         return str(model.tokenizer.decode([token]))

@@ -26,7 +26,7 @@ class LocalModel:
     network: Any
     """A causal language model of transformers (PreTrainedModel)."""
     tokenizer: Any
-    """Its PreTrainedTokenizerFast. Both are untyped here: what they give depends on what they are asked for."""
+    """Its PreTrainedTokenizerFast. Both are untyped: their return types depend on their arguments."""
     name: str
     """The folder's name and a fingerprint of what it holds, the adapter too: it stands in records and cache keys."""
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -44,7 +44,7 @@ class LocalModel:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Alone with the network, in evaluation mode, without gradients."""
+        """Exclusive use of the network, in evaluation mode, without gradients."""
         with self.turn, torch.inference_mode():
             self.network.eval()
             yield
@@ -100,7 +100,7 @@ def _network(folder: Path, dtype: Any) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # a bar for a file that is read in a second would stand between a run's own lines
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for a file that is read in a second would stand between a run's own lines
     try:
         return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Answers that can only be a catalogue's titles: the title is written along a trie of all of them."""
+"""Constrained decoding of one title of a catalogue, along a token trie of all titles."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .model import LocalModel
 from .trie import TokenTrie
 
 _TAIL = 32
-"""Characters of the beginning that a title is tokenised with, before it is looked whether they are enough."""
+"""Characters of the prompt's end that titles are tokenised with first; the whole prompt where these do not suffice."""
 _TRIES = 8
-"""Tries kept: there is one for each way in which prompts end."""
+"""Tries held in memory, one for each way in which prompts end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class CatalogueTitle:
     """A title of the catalogue, by its place there (the first of equal titles)."""
 
     item: int
     title: str
     logprob: float
-    """Of all its tokens and of what ends it, under the model with nothing forbidden."""
+    """Of all its tokens and of its end, under the unconstrained model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class _Route:
 
 
 class Catalogue:
-    """The titles that may be named. `end` is written after a title, so that one may be the beginning of another.
+    """The titles that may be decoded. `end` closes a title, so that one may be the beginning of another.
 
-    Titles are tokenised in the context they follow. Greedy: the likeliest token among those that lead to a title still
-    to be had, and so not always the likeliest title; for few candidates a Likelihood gives that.
+    Titles are tokenised in the context they follow. Decoding is greedy among the tokens that lead to an allowed title,
+    which does not always give the likeliest title; for few candidates a Likelihood does.
     """
 
     def __init__(self, model: LocalModel, titles: Sequence[str], *, end: str = "\n") -> None:
@@ -65,11 +65,11 @@ class Catalogue:
 
     async def name(
         self, prompt: str | tuple[Message, ...], begun: str = "", *, without: Collection[str] = ()
-    ) -> Named | None:
-        """The title that the model goes on with; none of `without` (titles). None where none is left."""
+    ) -> CatalogueTitle | None:
+        """The title that the model continues with, none of `without` (titles). None where none is left."""
         return await asyncio.to_thread(self._name, prompt, begun, frozenset(without))
 
-    def _name(self, prompt: str | tuple[Message, ...], begun: str, without: frozenset[str]) -> Named | None:
+    def _name(self, prompt: str | tuple[Message, ...], begun: str, without: frozenset[str]) -> CatalogueTitle | None:
         text, special = opened(self.model, prompt)
         text += begun
         ids = self.model.tokenizer(text, add_special_tokens=special)["input_ids"]
@@ -96,7 +96,7 @@ class Catalogue:
             done = write(self.model, beginning, route.longest, following=following)
         item = free.ending(here)
         assert item is not None
-        return Named(item, self.titles[item], sum(done.logprobs))
+        return CatalogueTitle(item, self.titles[item], sum(done.logprobs))
 
     def _route(self, text: str, ids: Sequence[int], special: bool) -> _Route:
         tail = text[-_TAIL:]

@@ -1,4 +1,4 @@
-"""A trie of token sequences: which tokens may come next, so that what is written is one of a list of texts."""
+"""A trie of token sequences: the tokens allowed next, so that the decoded text is one of a list."""
 
 from __future__ import annotations
 

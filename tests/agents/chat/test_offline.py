@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from recloop.agents.chat.handles import handles_for, ranking_reply
-from recloop.agents.chat.likeness import Rarity, cosine, words
 from recloop.agents.chat.offline import offline_chat, offline_version
 from recloop.agents.chat.offline_setwise import AVERSION
 from recloop.agents.chat.structured import valid_reply
+from recloop.agents.chat.text_similarity import Rarity, cosine, words
 from recloop.agents.chat.types import Facts, Message, Request
 from recloop.agents.setwise.judgement import assessment_reply
 from recloop.agents.setwise.reflection import descriptions_reply, profile_reply, reflection_reply

@@ -80,7 +80,7 @@ def scripted(doubts: list[dict[str, float]], world: Dataset) -> Chat:
         said = next(reviews)
         rows = [
             {"item": h, "reason": "", "doubt": next((d for word, d in said.items() if word in text), 0.0)}
-            for h, text in request.facts.shown["options"].items()
+            for h, text in request.facts.values["options"].items()
         ]
         return Reply(json.dumps({"reason": "", "doubts": rows}), "scripted")
 

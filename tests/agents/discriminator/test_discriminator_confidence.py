@@ -100,7 +100,7 @@ _nothing.name = "nothing"  # type: ignore[attr-defined]
 
 def answering(answer: str, confidence: float = 0.8) -> Any:
     def reply(request: Request) -> str:
-        names = request.facts.shown["options"]  # type: ignore[union-attr]
+        names = request.facts.values["options"]  # type: ignore[union-attr]
         told = [{"item": name, "answer": answer, "confidence": confidence} for name in reversed(names)]
         return json.dumps({"reason": "", "judgements": told})
 

@@ -44,7 +44,7 @@ def knowing(data: Dataset, sharp: float) -> Chat:
         return max(taste.items(), key=lambda pair: len(pair[0] & set(history)))[1]
 
     def answer(request: Request) -> str:
-        shown: Any = request.facts.shown  # type: ignore[union-attr]
+        shown: Any = request.facts.values  # type: ignore[union-attr]
         user = user_of([codes[text] for text in shown["history"]])
         told = []
         for name, text in shown["options"].items():

@@ -131,7 +131,7 @@ def test_who_likes_kites_is_given_the_kite_that_nobody_knows(data: Dataset, embe
 
 def test_what_is_popular_anyway_is_dropped_and_counted(data: Dataset, embed: Embedder, tmp_path: Path) -> None:
     def everything(request: Request) -> Any:
-        return {"reason": "", "picks": [{"item": h, "score": 1} for h in request.facts.shown["options"]]}  # type: ignore[union-attr]
+        return {"reason": "", "picks": [{"item": h, "score": 1} for h in request.facts.values["options"]]}  # type: ignore[union-attr]
 
     chat = scripted_chat(lambda request: json.dumps(everything(request)))
     dropping = Generator(Generate(head=HEAD, proposals=8, shown=8, alpha=1), embed)

@@ -33,7 +33,7 @@ FEW = Coverage(source="popularity", candidates=6)
 
 def reply(request, score):
     """Every option of a request, scored by a function of its handle and text."""
-    options = request.facts.shown["options"]
+    options = request.facts.values["options"]
     return json.dumps({"reason": "", "ranking": [{"item": h, "score": score(h, text)} for h, text in options.items()]})
 
 
@@ -87,7 +87,7 @@ def test_a_handle_left_out_is_no_answer():
 def test_a_stable_ranking_is_asked_for_twice_in_two_orders_and_no_more():
     payload, seen = scored(ScorePairs(coverage=FEW), lambda request: reply(request, by_text))
     assert [request.draw for request in seen] == [0, 1]
-    orders = [list(request.facts.shown["options"].values()) for request in seen]
+    orders = [list(request.facts.values["options"].values()) for request in seen]
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
     assert payload["agreement"] == 1.0
@@ -96,14 +96,14 @@ def test_a_stable_ranking_is_asked_for_twice_in_two_orders_and_no_more():
 
 def test_a_ranking_that_follows_the_order_shown_is_asked_for_again_and_averaged():
     def first_is_best(request):
-        names = list(request.facts.shown["options"])
+        names = list(request.facts.values["options"])
         return reply(request, lambda h, t: 1 - names.index(h) / len(names))
 
     payload, seen = scored(ScorePairs(coverage=FEW, most_draws=3), first_is_best, user=2)
     assert [request.draw for request in seen] == [0, 1, 2]
     texts = item_texts(TRAIN)
     for item, score, spread in zip(payload["items"], payload["scores"], payload["spread"], strict=True):
-        given = [1 - list(request.facts.shown["options"].values()).index(texts[item]) / 6 for request in seen]
+        given = [1 - list(request.facts.values["options"].values()).index(texts[item]) / 6 for request in seen]
         assert abs(score - np.mean(given)) < 1e-5
         assert abs(spread - np.std(given)) < 1e-5
 

@@ -125,7 +125,7 @@ async def test_earlier_lists_are_judged_in_another_order() -> None:
     person = Person(liking=unlearning)
     await walk(person, of(replay=1, rounds=1), state=start(2))
     orders = [
-        tuple(request.facts.shown["options"].values())
+        tuple(request.facts.values["options"].values())
         for request in person.asked
         if request.facts is not None and request.facts.kind == "assess"
     ]

@@ -43,7 +43,7 @@ class Listening:
         self.kinds.add(request.facts.kind)
         parts = canonical(parts_of(request, endpoint="", model=""))
         self.asked.append(parts)
-        self.heard.append(parts + json.dumps(dict(request.facts.shown), ensure_ascii=False, default=str))
+        self.heard.append(parts + json.dumps(dict(request.facts.values), ensure_ascii=False, default=str))
         return await self.chat(request)
 
 

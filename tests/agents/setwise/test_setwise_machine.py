@@ -183,8 +183,8 @@ async def test_point_wise_the_user_path_is_shown_what_it_is_told_was_preferred()
     await walk(person, of(set_size=1, rounds=1))
     [reflection] = [r for r in person.asked if r.facts is not None and r.facts.kind == "revise_profile"]
     assert reflection.facts is not None
-    assert reflection.facts.shown["rejected"] == ["A", "C", "D"]
-    assert all(inline(text) in text_of(reflection) for text in reflection.facts.shown["options"].values())
+    assert reflection.facts.values["rejected"] == ["A", "C", "D"]
+    assert all(inline(text) in text_of(reflection) for text in reflection.facts.values["options"].values())
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ async def test_notes_are_never_of_the_same_or_a_later_step() -> None:
         assert bool(recalled) == (step > 0)
     for request in person.asked:
         if request.facts is not None and request.facts.kind == "assess":
-            assert all(inline(note, 1500) in text_of(request) for note in request.facts.shown["notes"])
+            assert all(inline(note, 1500) in text_of(request) for note in request.facts.values["notes"])
 
 
 async def test_a_walk_that_was_killed_and_started_again_is_the_walk() -> None:
@@ -505,7 +505,7 @@ def test_offline_is_shown_nothing_that_the_prompt_does_not_show(tmp_path: Path) 
         assert request.facts is not None
         kinds.add(request.facts.kind)
         plain = " ".join(text_of(request).split())
-        for text in strings(request.facts.shown):
+        for text in strings(request.facts.values):
             assert " ".join(text.split()) in plain
     assert kinds == {"describe", "assess", "revise_profile", "revise_items"}
 

@@ -45,7 +45,7 @@ class Person:
     def __call__(self, request: Request) -> str:
         assert request.facts is not None
         self.asked.append(request)
-        shown = request.facts.shown
+        shown = request.facts.values
         return json.dumps(getattr(self, request.facts.kind)(shown))
 
     def assess(self, shown: Mapping[str, Any]) -> dict[str, Any]:

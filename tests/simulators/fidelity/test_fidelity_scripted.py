@@ -22,7 +22,7 @@ def ranking(scores: dict[str, float]) -> str:
 
 
 def options(request) -> dict[str, str]:
-    return request.facts.shown["options"]
+    return request.facts.values["options"]
 
 
 def luck(text: str) -> float:
@@ -73,7 +73,7 @@ async def test_an_agent_with_the_right_answer_scores_one(a_bench) -> None:
         }
 
         def truth(request) -> str:
-            taken = held[tuple(request.facts.shown["query"].split("\n"))]
+            taken = held[tuple(request.facts.values["query"].split("\n"))]
             return ranking({handle: float(text in taken) for handle, text in options(request).items()})
 
         bench.opened.chat = scripted_chat(truth)
@@ -159,7 +159,7 @@ async def test_replies_that_cannot_be_used_are_missing_and_counted(a_bench) -> N
 
 async def test_kind_ratings_are_mended_by_calibration(a_bench, shared_data) -> None:
     def kind(request) -> str:
-        shown = request.facts.shown
+        shown = request.facts.values
         given = {h: 4.5 if luck(text) < 0.7 else 5.0 for h, text in shown["options"].items()}
         return json.dumps({"reason": "so", "ratings": [{"item": h, "rating": r} for h, r in given.items()]})
 

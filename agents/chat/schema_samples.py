@@ -1,4 +1,4 @@
-"""A JSON value that fits a JSON schema, drawn from a random source: what the loopback server answers with."""
+"""Random JSON values that fit a JSON schema: what the loopback server answers with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Likeness of texts by rare words in common: what the `offline` provider judges by."""
+"""Similarity of texts by TF-IDF cosine: the rule of the `offline` provider."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Terms = Mapping[str, float]
 @lru_cache(maxsize=200_000)
 def words(text: str) -> tuple[str, ...]:
     """Lower-case words without stop words; a plural s is dropped so that kites meet kite."""
-    found = (w.lower() for w in WORD.findall(text))
+    lowered = (w.lower() for w in WORD.findall(text))
     return tuple(
-        w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in found if w not in STOP
+        w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in lowered if w not in STOP
     )
 
 
