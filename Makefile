@@ -27,16 +27,24 @@ format: $(DEVELOPS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# One line a step; what pip prints (warnings, a line a package) goes to a file that is shown where a step fails.
+PIP_LOG := $(VENV)/pip.log
+INSTALL = $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
+define quietly
+	@echo "$(1)"
+	@$(2) >>$(PIP_LOG) 2>&1 || { tail -n 30 $(PIP_LOG); exit 1; }
+endef
+
 # torch comes first and pinned: left to another package's range, pip takes the newest build with its CUDA libraries.
 $(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
-	touch $(READY)
+	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	$(call quietly,installing torch (the largest part of the download),$(INSTALL) torch)
+	$(call quietly,installing recloop and what it needs,$(INSTALL) --editable .)
+	@touch $(READY)
 
 $(DEVELOPS): $(READY)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	touch $(DEVELOPS)
+	$(call quietly,installing what the tests need,$(INSTALL) --editable ".[dev]")
+	@touch $(DEVELOPS)
 
 # Type checkers look a package up by its folder's name; this checkout may have any.
 .typing/recloop:

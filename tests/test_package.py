@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,7 +19,7 @@ LAYERS = {
     "simulators": {"prompts", "recsys", "agents"},
     "cli": {"prompts", "recsys", "agents", "simulators"},
 }
-ROOT_NAMES = {"__version__", "atomic", "errors", "identity", "logs", "settings"}
+ROOT_NAMES = {"__version__", "atomic", "errors", "identity", "logs", "notebook", "settings"}
 
 
 def modules() -> list[Path]:
@@ -24,7 +28,22 @@ def modules() -> list[Path]:
 
 def test_every_subpackage_is_listed_so_that_the_wheel_has_it():
     found = {"recloop"} | {".".join(["recloop", *path.parent.relative_to(ROOT).parts]) for path in modules()}
-    assert found == set(SETTINGS["tool"]["setuptools"]["packages"])
+    assert found | {"recloop.examples"} == set(SETTINGS["tool"]["setuptools"]["packages"])
+
+
+def test_the_wheel_has_every_module_prompt_and_example(tmp_path):
+    source = tmp_path / "source"
+    skipped = shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__", "runs", "docs", "benchmarks")
+    shutil.copytree(ROOT, source, ignore=skipped)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    built = subprocess.run([*pip, "--wheel-dir", tmp_path, source], capture_output=True, text=True, timeout=250)
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("recloop-*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    wanted = [*modules(), *ROOT.glob("*.py"), ROOT / "py.typed", *(ROOT / "prompts").rglob("*.md")]
+    wanted += [path for path in (ROOT / "examples").rglob("*") if path.suffix in (".yaml", ".ipynb")]
+    assert {f"recloop/{path.relative_to(ROOT).as_posix()}" for path in wanted} <= inside
+    assert not [name for name in inside if name.startswith(("recloop/tests", "recloop/benchmarks"))]
 
 
 def test_every_prompt_matches_the_package_data_patterns():

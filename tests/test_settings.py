@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from recloop.errors import ConfigError
+from recloop.recsys.data import DataConfig, load
 from recloop.settings import checked, read_yaml, with_settings
 from recloop.simulators.refining.config import read_config
 from recloop.simulators.studies.study import read_study
@@ -289,3 +290,9 @@ def test_wordings_of_shipped_prompts_own_pieces_and_notes_are_accepted(tmp_path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert read_study({"name": "a", "data": {}, "prompts": str(tmp_path)}).prompts == tmp_path
+
+
+@pytest.mark.parametrize("source", ["os:system", "os:name", "os:getcwd", "builtins:str"])
+def test_a_plug_in_that_is_no_source_of_data_is_refused(source: str) -> None:
+    with pytest.raises(ConfigError, match=f"data.source: '{source}' is no source"):
+        load(DataConfig(source=source))

@@ -161,7 +161,7 @@ Source = Callable[[DataConfig], Dataset]
 
 def load(config: DataConfig) -> Dataset:
     """The data of the source, filtered. DataError names file or filter, ConfigError the setting."""
-    data = _source(config.source)(config)
+    data = _source_data(config)
     if config.window is not None:
         data = time_window(data, config.window.start, config.window.end)
     if config.duplicates != "keep":
@@ -289,6 +289,23 @@ def _source(name: str) -> Source:
         raise ConfigError(
             f"data.source: {name!r} cannot be imported ({error}); install it or name one of {', '.join(SOURCES)}"
         ) from error
+
+
+def _source_data(config: DataConfig) -> Dataset:
+    """What the source gives for its settings. Raises ConfigError where a plug-in is no source."""
+    source, plain = _source(config.source), f"data.source: {config.source!r} is no source: "
+    if not callable(source):
+        raise ConfigError(f"{plain}it is a {type(source).__name__}, not a function from DataConfig to Dataset")
+    try:
+        data: object = source(config)
+    except TypeError as error:
+        traceback = error.__traceback__
+        if traceback is not None and traceback.tb_next is None:  # raised by the call itself, not inside the function
+            raise ConfigError(f"{plain}it does not take a DataConfig ({error})") from error
+        raise
+    if not isinstance(data, Dataset):
+        raise ConfigError(f"{plain}it gave a {type(data).__name__}, not a Dataset (see docs/plug-ins.md)")
+    return data
 
 
 def _path(config: DataConfig) -> Path:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...atomic import write_text, write_whole
+from ...notebook import html_of
 from .outcome import LEAD, Outcome
 
 SUMMARY = "fidelity.json"
@@ -75,6 +76,9 @@ class Report:
             }
         )
         return told
+
+    def _repr_html_(self) -> str:
+        return html_of(lambda console: show(self, console))
 
     def write(self) -> None:
         """`<protocol>.parquet`, a row a value, and `fidelity.json`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...atomic import check_output, check_parents
 from ...errors import ConfigError
+from ...notebook import Facts
 from ...recsys.data import DataConfig, Dataset, describe, load, write, write_log
 from ...recsys.data.writers import Layout
 from ...settings import checked, with_settings
@@ -20,7 +21,7 @@ def data_info(source: str, path: Path | str | None = None, settings: Sequence[st
     source: a study file (`study.yaml`: its data), or the name of a source (`movielens`) with the `path` to read.
     settings: `min_rating=4`-like assignments on the data's settings.
     """
-    return describe(open_data(source, path, settings))
+    return Facts(describe(open_data(source, path, settings)))
 
 
 def data_convert(

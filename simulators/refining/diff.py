@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from ...errors import DataError, RunError
+from ...notebook import html_of_facts
 from .changes import CHANGES
 from .output_check import run_folder
 from .source_copy import read_undo, sha256
@@ -49,6 +50,9 @@ class Diff:
     def counts(self) -> dict[str, int]:
         """What was done, how often."""
         return dict(sorted(Counter(change.what for edits in self.users.values() for change in edits).items()))
+
+    def _repr_html_(self) -> str:
+        return html_of_facts({"raw": self.raw, "refined": self.refined, "users": len(self.users), **self.counts})
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -17,6 +17,7 @@ from typing import Any
 from ...atomic import disk_errors, make_folder, write_text
 from ...errors import RunError
 from ...identity import digest, settings_of
+from ...notebook import html_of_facts
 from ...recsys.data import DataConfig
 from ...recsys.data.streams import Log
 from ..batch.event_loop import run_async
@@ -61,6 +62,11 @@ class Refined:
     def complete(self) -> bool:
         """The log is written, and every task has a record that is not a failure."""
         return not self.stopped and all(summary.complete for summary in self.summaries.values())
+
+    def _repr_html_(self) -> str:
+        parts = {"rows": self.rows, **self.reports, "warnings": ", ".join(self.warnings), "stopped": self.stopped}
+        facts = {"refined log": self.out, "run folder": self.folder, "answered by": self.llm, **parts}
+        return html_of_facts({name: value for name, value in facts.items() if value})
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; undefined figures are null."""

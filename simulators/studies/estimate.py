@@ -25,6 +25,7 @@ from ...agents.chat.types import Chat, Reply, Request, Usage
 from ...agents.memory.embeddings import embedder
 from ...agents.memory.listed import ListMemory
 from ...errors import ConfigError, RunError
+from ...notebook import Facts
 from ...recsys.data import Dataset
 from ...recsys.data.sources import load_split
 from ..batch.event_loop import run_async
@@ -60,14 +61,16 @@ def estimate(
     price = _price(study.llm)
     train = load_split(study.data).train
     steps = run_async(_steps(study, train, tasks, dry, price))
-    return {
-        "study": study.name,
-        "model": f"{study.llm.provider} {study.llm.model or ''}".strip(),
-        "dry": dry,
-        "steps": steps,
-        "total": {name: _added([step["left"][name] for step in steps]) for name in (*SUMMED, "seconds")},
-        "budget": study.llm.budget.model_dump(exclude_none=True),
-    }
+    return Facts(
+        {
+            "study": study.name,
+            "model": f"{study.llm.provider} {study.llm.model or ''}".strip(),
+            "dry": dry,
+            "steps": steps,
+            "total": {name: _added([step["left"][name] for step in steps]) for name in (*SUMMED, "seconds")},
+            "budget": study.llm.budget.model_dump(exclude_none=True),
+        }
+    )
 
 
 async def _steps(study: Study, train: Dataset, tasks: int, dry: bool, price: Price | None) -> list[dict[str, Any]]:

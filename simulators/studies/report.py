@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...agents.chat.meter import Spent
+from ...notebook import html_of, html_of_facts
 from ...recsys.evaluation import as_markdown
 from ..batch.summary import Summary
 from .variants import RAW, REFINED
@@ -51,6 +52,11 @@ class Verdict:
     def complete(self) -> bool:
         """Every task has a record that is not a failure, and the table is there."""
         return not self.stopped and all(summary.complete for summary in self.summaries.values())
+
+    def _repr_html_(self) -> str:
+        if self.stopped:
+            return html_of_facts({"study": self.name, "stopped": self.stopped, "folder": self.folder})
+        return html_of(lambda console: show(self, console))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; undefined figures are null."""
