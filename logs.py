@@ -36,7 +36,7 @@ class JsonLines(logging.Formatter):
     """{"time", "level", "logger", "event", ...}: what was given with `extra=` stands beside them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        event = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -44,8 +44,8 @@ class JsonLines(logging.Formatter):
             **_given(record),
         }
         if record.exc_text:
-            told["exception"] = record.exc_text
-        return json.dumps(told, ensure_ascii=False, default=str)
+            event["exception"] = record.exc_text
+        return json.dumps(event, ensure_ascii=False, default=str)
 
 
 class Lines(logging.Formatter):

@@ -37,11 +37,11 @@ def cache_explain(
     """Why a task would call the model: what in its first question without a reply differs from the nearest one kept."""
     from ..simulators.inspection import cache
 
-    told = cache.cache_explain(study, task, settings or [], step=step)
+    result = cache.cache_explain(study, task, settings or [], step=step)
     if as_json:
-        return print_json(told)
-    print(f"{told['step']}, {told['task']}: {told['found']} replies found, {told['missing'] or 'none'} missing")
-    for line in told["differs"]:
+        return print_json(result)
+    print(f"{result['step']}, {result['task']}: {result['found']} replies found, {result['missing'] or 'none'} missing")
+    for line in result["differs"]:
         print(f"  {line}")
 
 
@@ -56,8 +56,8 @@ def cache_export(
     """Write every question and its reply, so that studies run again offline and identically."""
     from ..simulators.inspection import cache
 
-    told = cache.cache_export(out, file, model=model, overwrite=overwrite)
-    print_json(told) if as_json else print(f"{told['entries']} replies in {told['written']}")
+    result = cache.cache_export(out, file, model=model, overwrite=overwrite)
+    print_json(result) if as_json else print(f"{result['entries']} replies in {result['written']}")
 
 
 @app.command("import", epilog=example("recloop cache import replay.jsonl --out runs"))
@@ -67,8 +67,8 @@ def cache_import(
     """Take a replay file's replies into the cache."""
     from ..simulators.inspection import cache
 
-    told = cache.cache_import(out, file)
-    print_json(told) if as_json else print(f"{told['new']} new replies in {told['path']}")
+    result = cache.cache_import(out, file)
+    print_json(result) if as_json else print(f"{result['new']} new replies in {result['path']}")
 
 
 @app.command("prune", epilog=example("recloop cache prune --older-than-days 90"))

@@ -52,15 +52,14 @@ def train(
     """Fit one model and keep it with the ids of its users and items. The same command resumes what was cut off."""
     from ..recsys.serving import train as fit
 
-    told = fit(study, out, model, settings or [], seed=seed, refit=refit, overwrite=overwrite)
+    result = fit(study, out, model, settings or [], seed=seed, refit=refit, overwrite=overwrite)
     if as_json:
-        return print_json(told)
-    judged = ", ".join(f"{metric} {value:.4f}" for metric, value in told["validation"].items())
-    epochs = f", best epoch {told['best_epoch']}" if told["best_epoch"] else ""
-    print(
-        f"{told['model']}: {told['interactions']} interactions in {told['seconds']:.1f} s{epochs}, seed {told['seed']}"
-    )
-    print(f"validation: {judged or 'learnt from it (refit)'}\nkept in {told['folder']}")
+        return print_json(result)
+    metrics = ", ".join(f"{metric} {value:.4f}" for metric, value in result["validation"].items())
+    epochs = f", best epoch {result['best_epoch']}" if result["best_epoch"] else ""
+    learnt = f"{result['interactions']} interactions in {result['seconds']:.1f} s{epochs}"
+    print(f"{result['model']}: {learnt}, seed {result['seed']}")
+    print(f"validation: {metrics or 'learnt from it (refit)'}\nkept in {result['folder']}")
 
 
 @app.command(epilog=example("recloop evaluate theirs.csv models/sasrec --data study.yaml --against models/itemknn"))
@@ -133,10 +132,10 @@ def recommend(
         return print_json({"written": str(out), "rows": rows}) if as_json else print(f"{rows} rows in {out}")
     if not user:
         raise typer.BadParameter("name users (--user 17), or a file for the lists of everybody (--out lists.parquet)")
-    found = best(model, user, k, **how)
+    lists = best(model, user, k, **how)
     if as_json:
-        return print_json(found.to_dict("records"))
-    _print_rows(found, ("user", "rank", "item", "title", "score"), ("user_id", "rank", "item_id", "title", "score"))
+        return print_json(lists.to_dict("records"))
+    _print_rows(lists, ("user", "rank", "item", "title", "score"), ("user_id", "rank", "item_id", "title", "score"))
 
 
 @app.command(epilog=example("recloop similar models/itemknn --item 50 --item 181 -k 5"))
@@ -149,11 +148,11 @@ def similar(
     """The items nearest to an item, by a model's vectors (cosine) or its weights from item to item."""
     from ..recsys.serving import similar as near
 
-    found = near(model, item, k)
+    rows = near(model, item, k)
     if as_json:
-        return print_json(found.to_dict("records"))
-    shown = ("item", "title", "rank", "similar", "its title", "score")
-    _print_rows(found, shown, ("item_id", "title", "rank", "similar_id", "similar_title", "score"))
+        return print_json(rows.to_dict("records"))
+    head = ("item", "title", "rank", "similar", "its title", "score")
+    _print_rows(rows, head, ("item_id", "title", "rank", "similar_id", "similar_title", "score"))
 
 
 @app.command(epilog=example("recloop vectors models/bpr vectors/bpr"))
@@ -170,13 +169,13 @@ def vectors(
     """Write a model's vectors of items and users, with their ids, as Parquet and .npy."""
     from ..recsys.serving import vectors as write
 
-    told = write(model, out, data=data, items_only=items_only, at=at, align=align, settings=settings or [])
-    print_json(told) if as_json else print_facts(told)
+    result = write(model, out, data=data, items_only=items_only, at=at, align=align, settings=settings or [])
+    print_json(result) if as_json else print_facts(result)
 
 
-def _print_rows(found: Any, head: tuple[str, ...], columns: tuple[str, ...]) -> None:
+def _print_rows(rows: Any, head: tuple[str, ...], columns: tuple[str, ...]) -> None:
     table = Table(*head)
-    for row in found[list(columns)].itertuples(index=False):
+    for row in rows[list(columns)].itertuples(index=False):
         table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row))
     console(140).print(table)
 
@@ -191,7 +190,7 @@ def _print_verdict(verdict: Any) -> None:
         mean = f"{row['mean']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" if row["n"] else "-"
         table.add_row(row["ranking"], row["group"], row["metric"], str(row["n"]), mean, *cells)
     console(160).print(table)
-    for name, told in verdict.protocols.items():
+    for name, protocol in verdict.protocols.items():
         lists = ", ".join(f"{metric} {value:.3f}" for metric, value in verdict.lists[name].items())
         print(f"{name}: {lists}")
-        print("  " + ", ".join(f"{key}: {value}" for key, value in told.items()))
+        print("  " + ", ".join(f"{key}: {value}" for key, value in protocol.items()))

@@ -85,21 +85,21 @@ def diff(
     """What a refined log has otherwise: what was done to which row, why, and how sure, by user."""
     from ..simulators.refining import diff as differing
 
-    found = differing.diff(raw, refined)
+    result = differing.diff(raw, refined)
     if as_json:
-        told = found.as_json()
-        print_json(told if user is None else told | {"users": {user: told["users"].get(user, [])}})
+        values = result.as_json()
+        print_json(values if user is None else values | {"users": {user: values["users"].get(user, [])}})
         return
-    for name, edits in found.users.items():
+    for name, edits in result.users.items():
         if user is not None and name != user:
             continue
         print(f"user {name}")
         for edit in edits:
             what = f"{edit.was} replaced by {edit.item}" if edit.was is not None else f"{edit.what} {edit.item}"
-            told_weight = f", weight {edit.weight:g}" if edit.what == "reweighted" else ""
+            weight = f", weight {edit.weight:g}" if edit.what == "reweighted" else ""
             sure = "no confidence stated" if edit.sure is None else f"sure {edit.sure:.2f}"
-            print(f"  {what}{told_weight} ({sure}, {edit.agent}){': ' + edit.why if edit.why else ''}")
-    print(", ".join(f"{count} {kind}" for kind, count in found.counts.items()) or "nothing changed")
+            print(f"  {what}{weight} ({sure}, {edit.agent}){': ' + edit.why if edit.why else ''}")
+    print(", ".join(f"{count} {kind}" for kind, count in result.counts.items()) or "nothing changed")
 
 
 @app.command(epilog=example("recloop undo refined.csv --to log-again.csv"))

@@ -22,15 +22,15 @@ def runs_list(out: Out = Path("runs"), as_json: Json = False) -> None:
     """Every run below a folder, with its steps and their counts."""
     from ..simulators.inspection import runs
 
-    found = runs.runs_list(out)
+    entries = runs.runs_list(out)
     if as_json:
-        return print_json(found)
+        return print_json(entries)
     table = Table("run", "step", "tasks", "ok", "invalid", "failed", "calls", "table")
-    for entry in found:
+    for entry in entries:
         for step, counts in entry["steps"].items() or [("", {})]:
             figures = [str(counts.get(key, "")) for key in ("tasks", "ok", "invalid", "failed", "calls")]
             table.add_row(entry["name"], step, *figures, "yes" if entry["table"] else "no")
-    Console().print(table if found else f"no run in {out}")
+    Console().print(table if entries else f"no run in {out}")
 
 
 @app.command("show", epilog=example("recloop runs show bazaar"))
@@ -43,12 +43,12 @@ def runs_show(
     from ..simulators.inspection import runs
     from ..simulators.studies.report import paid
 
-    shown = runs.runs_show(name, out)
+    result = runs.runs_show(name, out)
     if as_json:
-        return print_json(shown)
-    print(shown["report"] or f"{shown['study']}\n{json.dumps(shown['steps'], indent=2)}\nno table yet: run it again")
-    if shown["usage"]:
-        Console(width=None if sys.stdout.isatty() else 160).print(paid(shown["usage"]))
+        return print_json(result)
+    print(result["report"] or f"{result['study']}\n{json.dumps(result['steps'], indent=2)}\nno table yet: run it again")
+    if result["usage"]:
+        Console(width=None if sys.stdout.isatty() else 160).print(paid(result["usage"]))
 
 
 @app.command("trace", epilog=example("recloop runs trace bazaar u0003"))
@@ -61,5 +61,5 @@ def runs_trace(
     """One user's loop, round by round: sets, rankings, reasons, mismatch, what was rewritten, kept or rolled back."""
     from ..simulators.inspection import trace
 
-    shown = trace.runs_trace(name, user, out)
-    print_json(shown) if as_json else print(shown["text"])
+    result = trace.runs_trace(name, user, out)
+    print_json(result) if as_json else print(result["text"])

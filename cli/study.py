@@ -59,8 +59,8 @@ def estimate(
     """Calls, tokens, dollars and time that a study has still to spend, from a sample, with an interval."""
     from ..simulators.studies import estimate as estimating
 
-    told = estimating.estimate(study, settings or [], tasks=tasks, dry=dry)
-    print_json(told) if as_json else _print_estimate(told)
+    figures = estimating.estimate(study, settings or [], tasks=tasks, dry=dry)
+    print_json(figures) if as_json else _print_estimate(figures)
 
 
 @app.command(epilog=example("recloop fidelity examples/bazaar.yaml --set fidelity.users=100"))
@@ -86,15 +86,15 @@ def fidelity(
         raise typer.Exit(1)
 
 
-def _print_estimate(told: dict[str, Any]) -> None:
+def _print_estimate(figures: dict[str, Any]) -> None:
     table = Table("step", "tasks left", "calls", "prompt tokens", "completion tokens", "USD", "hours")
-    for step in told["steps"]:
+    for step in figures["steps"]:
         table.add_row(step["step"], str(step["tasks"] - step["finished"]), *_estimated(step["left"]))
-    table.add_row("in all", "", *_estimated(told["total"]))
+    table.add_row("in all", "", *_estimated(figures["total"]))
     console(160).print(table)
-    counted = "counted by length, nothing was asked" if told["dry"] else "asked, counted and kept"
-    sampled = sum(step["sampled"] for step in told["steps"])
-    print(f"From {sampled} sampled task(s), {counted}; in brackets, 95 % intervals. Model: {told['model']}.")
+    origin = "counted by length, nothing was asked" if figures["dry"] else "asked, counted and kept"
+    sampled = sum(step["sampled"] for step in figures["steps"])
+    print(f"From {sampled} sampled task(s), {origin}; in brackets, 95 % intervals. Model: {figures['model']}.")
 
 
 def _estimated(figures: dict[str, dict[str, float] | None]) -> list[str]:

@@ -28,18 +28,20 @@ def tune(
     """Search hyperparameters on the validation side, within a budget. The same command resumes."""
     from ..recsys.tuning import tune as search_for
 
-    found = search_for(
+    result = search_for(
         search, settings or [], best=best, overwrite=overwrite, progress=lambda line: print(line, file=sys.stderr)
     )
     if as_json:
-        print_json(found.as_json())
+        print_json(result.as_json())
     else:
-        table = Table("model", f"{found.metric}, validation", "defaults", "trial", "of", "failed", "hyperparameters")
-        for name, told in found.best.items():
-            table.add_row(name, *_figures(told), ", ".join(f"{k}: {v}" for k, v in told["hyperparameters"].items()))
+        table = Table("model", f"{result.metric}, validation", "defaults", "trial", "of", "failed", "hyperparameters")
+        for name, trial in result.best.items():
+            table.add_row(name, *_figures(trial), ", ".join(f"{k}: {v}" for k, v in trial["hyperparameters"].items()))
         console(160).print(table)
-        print(f"Every trial: {found.folder}/trials.csv; a study with the best of each model: {found.folder}/best.yaml")
-    missing = set(found.table["model"]) - set(found.best)
+        print(
+            f"Every trial: {result.folder}/trials.csv; a study with the best of each model: {result.folder}/best.yaml"
+        )
+    missing = set(result.table["model"]) - set(result.best)
     if missing:
         print(f"no trial of {', '.join(sorted(missing))} succeeded; trials.csv says why", file=sys.stderr)
         raise typer.Exit(1)
@@ -59,10 +61,10 @@ def tune_lm(
     tuned = learn(file, out, settings or [], device=device, progress=lambda line: print(line, file=sys.stderr))
     if as_json:
         return print_json(tuned.card)
-    kept = f"epoch {tuned.card['best_epoch']}, validation {tuned.card['valid_loss']:.4f} nats a token of the answers"
-    print(f"{kept}\nkept in {tuned.folder}; what it was made of: {tuned.folder}/card.md")
+    summary = f"epoch {tuned.card['best_epoch']}, validation {tuned.card['valid_loss']:.4f} nats a token of the answers"
+    print(f"{summary}\nkept in {tuned.folder}; what it was made of: {tuned.folder}/card.md")
 
 
-def _figures(told: dict[str, Any]) -> list[str]:
-    defaults = "-" if told["defaults"] is None else f"{told['defaults']:.4f}"
-    return [f"{told['value']:.4f}", defaults, str(told["trial"]), str(told["trials"]), str(told["failed"])]
+def _figures(trial: dict[str, Any]) -> list[str]:
+    defaults = "-" if trial["defaults"] is None else f"{trial['defaults']:.4f}"
+    return [f"{trial['value']:.4f}", defaults, str(trial["trial"]), str(trial["trials"]), str(trial["failed"])]
