@@ -54,12 +54,9 @@ class Blocks:
 
 def cut(log: Log, folder: Path, block_mb: float, identity: dict[str, Any]) -> Blocks:
     """The blocks of `log` in `folder`: those there, if whole and of the same identity, else cut now."""
-    index = folder / INDEX
-    if index.is_file():
-        stored = json.loads(index.read_text(encoding="utf-8"))
-        if stored["identity"] == identity:
-            ids = pd.Index(parquet.read_table(folder / ITEMS)["item_id"].to_pandas())
-            return Blocks(folder, stored["count"], ids, stored["rows"])
+    earlier = _cut_before(folder, identity)
+    if earlier is not None:
+        return earlier
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     size = log.file.path.stat().st_size * (UNPACKED if log.file.path.suffix in (".gz", ".parquet", ".pq") else 1)
@@ -82,8 +79,22 @@ def cut(log: Log, folder: Path, block_mb: float, identity: dict[str, Any]) -> Bl
         blocks.path(block).replace(blocks.path(place))
     ids = pd.Index(list(items))
     parquet.write_table(pa.table({"item_id": pa.array(list(items))}), folder / ITEMS)
-    write_text(index, json.dumps({"identity": identity, "count": len(writers.opened), "rows": rows}) + "\n")
+    write_text(folder / INDEX, json.dumps({"identity": identity, "count": len(writers.opened), "rows": rows}) + "\n")
     return Blocks(folder, len(writers.opened), ids, rows)
+
+
+def _cut_before(folder: Path, identity: dict[str, Any]) -> Blocks | None:
+    """The blocks in `folder`; None where there are none, others, or damaged ones, which are cut again."""
+    try:
+        stored = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if stored["identity"] != identity:
+            return None
+        ids = pd.Index(parquet.read_table(folder / ITEMS)["item_id"].to_pandas())
+        blocks = Blocks(folder, stored["count"], ids, stored["rows"])
+        rows = sum(parquet.read_metadata(blocks.path(block)).num_rows for block in range(blocks.count))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowInvalid):
+        return None
+    return blocks if rows == blocks.rows else None
 
 
 class _Writers:

@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from ...agents.fusion import with_provenance
 from ...atomic import write_text, write_whole
+from ...errors import RunError
 from ...recsys.data import Dataset
 from .parts import Parts
 
@@ -44,7 +45,11 @@ class BlockStates:
 
     def frame(self, state: str, block: int) -> pd.DataFrame:
         """The interactions of a block as the step `state` has left them."""
-        return parquet.read_table(self.path(state, block), use_threads=False).to_pandas()
+        path = self.path(state, block)
+        try:
+            return parquet.read_table(path, use_threads=False).to_pandas()
+        except (OSError, pa.ArrowInvalid) as error:
+            raise _damaged(path, error) from error
 
     def open_blocks(self, state: str) -> list[int]:
         """The blocks that have no such state yet."""
@@ -75,7 +80,7 @@ class BlockStates:
     def reports(self, state: str) -> list[dict[str, Any]]:
         """The step's report of every block."""
         paths = (self.path(state, block).with_suffix(".json") for block in range(self.parts.blocks.count))
-        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        return [_report(path) for path in paths]
 
     def pairs(self, state: str) -> list[Path]:
         """The tables of preference pairs that the step has left."""
@@ -84,3 +89,17 @@ class BlockStates:
 
 def _put(frame: pd.DataFrame, path: Path) -> None:
     parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), path, compression="zstd")
+
+
+def _report(path: Path) -> dict[str, Any]:
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, error) from error
+    return report
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{path} is damaged ({error}); delete {path.parent}: the same command makes it again and asks nothing"
+    )

@@ -152,6 +152,23 @@ def test_damaged_copies_and_tables_are_named_in_one_line(log: Path, tmp_path: Pa
         undo(done.out)
 
 
+def test_damaged_blocks_are_cut_again_and_a_damaged_state_is_named(log: Path, tmp_path: Path) -> None:
+    done = refined(log, tmp_path / "out.csv")
+    written, folder = Path(done.out).read_bytes(), Path(done.folder)
+    for pattern in ("blocks-*/blocks.json", "blocks-*/items.parquet", "blocks-*/block-00000.parquet"):
+        [path] = folder.glob(pattern)
+        path.write_bytes(b"garbage")
+        refined(log, tmp_path / "out.csv")
+        assert Path(done.out).read_bytes() == written
+    for pattern in ("states/*/block-00000.json", "states/*/block-00000.parquet"):
+        [path] = folder.glob(pattern)
+        before = path.read_bytes()
+        path.write_bytes(b"garbage")
+        with pytest.raises(RunError, match=rf"{path.name} is damaged .*delete .*{path.parent.name}"):
+            refined(log, tmp_path / "out.csv")
+        path.write_bytes(before)
+
+
 def test_places_that_cannot_be_written_are_refused_before_any_work(log: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "is-a-folder.csv").mkdir()
