@@ -1,12 +1,12 @@
-"""Fusion of real and synthetic interactions: how many generated rows stay, what they weigh, and how all is undone.
+"""Fusion of real and synthetic interactions: how many generated rows stay, and what they weigh.
 
 A generated row has `origin` generated; the agent, its confidence and its record stand beside it. Real rows keep their
-place: one that is held to be noise is down-weighted or has weight 0, never deleted.
+place: one that is held to be noise is down-weighted or has weight 0, never deleted. A fold makes a new Dataset: to undo one agent of a stack, fold the records
+of the others into the raw data again.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,6 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from ..recsys.data import Dataset
-from .agent import Records
 
 Bools = npt.NDArray[np.bool_]
 GENERATED, REWEIGHTED, REMOVED, REPLACED = "generated", "reweighted", "removed", "replaced"
@@ -79,10 +78,10 @@ def fused(data: Dataset, fusion: Fusion) -> Dataset:
             "confidence": frame["confidence"].to_numpy()[generated],
         }
     )
-    kept = within(rows, int((~generated).sum()), fusion)
+    selected = within(rows, int((~generated).sum()), fusion)
     frame = weighed(frame, fusion)
     stays = np.ones(len(frame), bool)
-    stays[np.flatnonzero(generated)[~kept]] = False
+    stays[np.flatnonzero(generated)[~selected]] = False
     return data.with_(interactions=frame[stays].reset_index(drop=True))
 
 
@@ -94,13 +93,13 @@ def within(rows: pd.DataFrame, real: int, fusion: Fusion) -> Bools:
     ties = pd.util.hash_array(rows["user"].astype(str).to_numpy(object))
     sure = rows["confidence"].fillna(0).to_numpy()
     order = np.lexsort((rows["item"].to_numpy(), ties, -sure))
-    kept = np.ones(len(rows), bool)
+    stays = np.ones(len(rows), bool)
     if fusion.quota is not None:
         place = rows.iloc[order].groupby("item").cumcount().to_numpy()
-        kept[order[place >= fusion.quota]] = False
+        stays[order[place >= fusion.quota]] = False
     if fusion.share is not None:
-        kept[order[kept[order]][int(fusion.share * real) :]] = False
-    return kept
+        stays[order[stays[order]][int(fusion.share * real) :]] = False
+    return stays
 
 
 def weighed(frame: pd.DataFrame, fusion: Fusion) -> pd.DataFrame:
@@ -111,38 +110,8 @@ def weighed(frame: pd.DataFrame, fusion: Fusion) -> pd.DataFrame:
     return frame.assign(weight=np.where(generated, counts, frame["weight"].to_numpy()).astype(np.float32))
 
 
-def undone(data: Dataset, agent: str, records: Records) -> Dataset:
-    """`data` without what the records of `agent` changed: its rows gone, items and weights as they were.
-
-    A row that it rejected comes back by folding the step before again.
-    """
-    frame = data.interactions
-    if "origin" not in frame:
-        return data
-    mine = (frame["agent"] == agent).to_numpy()
-    changed = mine & frame["origin"].isin([REWEIGHTED, REMOVED, REPLACED]).to_numpy()
-    before = {}
-    for payload in records.loc[(records["agent"] == agent) & (records["status"] == "ok"), "payload"]:
-        told = json.loads(payload)
-        for row in told.get("rows", ()):
-            if "weight" in row:
-                before[told["user"], row["item"]] = row["weight"]
-    users = data.users["user_id"].to_numpy()
-    weight, item = frame["weight"].to_numpy(np.float32, copy=True), frame["item"].to_numpy(copy=True)
-    if "was" in frame:
-        was = frame["was"].to_numpy()
-        item[changed & (was >= 0)] = was[changed & (was >= 0)]
-        frame = frame.assign(was=np.where(changed, -1, was).astype(was.dtype))
-    for row in np.flatnonzero(changed):
-        weight[row] = before[plain(users[data.user[row]]), int(item[row])]
-    frame = frame.assign(weight=weight, item=item)
-    frame.loc[changed, ["origin", "agent", "record"]] = ["raw", "", ""]
-    frame.loc[changed, "confidence"] = np.nan
-    return data.with_(interactions=frame[~(mine & (frame["origin"] == GENERATED).to_numpy())].reset_index(drop=True))
-
-
 def with_provenance(frame: pd.DataFrame) -> pd.DataFrame:
-    """A copy that has every provenance column; what was not said is raw."""
+    """A copy that has every provenance column; values of a raw row where it had none."""
     frame = frame.copy()
     for column, blank in (("origin", "raw"), ("agent", ""), ("confidence", np.float32(np.nan)), ("record", "")):
         if column not in frame:

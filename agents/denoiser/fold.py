@@ -1,4 +1,4 @@
-"""What the denoiser's records change, with provenance; `fusion.undone` takes it back."""
+"""What the denoiser's records change, with provenance."""
 
 from __future__ import annotations
 

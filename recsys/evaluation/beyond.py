@@ -13,7 +13,7 @@ def coverage(lists: Lists, k: int, n_items: int) -> float:
 
     lists: (n, depth) item codes, best first; -1 where a list is shorter.
     """
-    return float(np.count_nonzero(_shown(lists, k, n_items)) / n_items)
+    return float(np.count_nonzero(_appearances(lists, k, n_items)) / n_items)
 
 
 def gini(lists: Lists, k: int, n_items: int) -> float:
@@ -21,12 +21,12 @@ def gini(lists: Lists, k: int, n_items: int) -> float:
 
     Over the whole catalogue, items never shown included. NaN when nothing is shown at all.
     """
-    shown = np.sort(_shown(lists, k, n_items))
-    total = shown.sum()
+    appearances = np.sort(_appearances(lists, k, n_items))
+    total = appearances.sum()
     if total == 0:
         return float("nan")
     position = np.arange(1, n_items + 1)
-    return float(np.sum((2 * position - n_items - 1) * shown) / (n_items * total))
+    return float(np.sum((2 * position - n_items - 1) * appearances) / (n_items * total))
 
 
 def novelty(lists: Lists, k: int, item_counts: npt.NDArray[np.integer], n_users: int) -> float:
@@ -36,12 +36,12 @@ def novelty(lists: Lists, k: int, item_counts: npt.NDArray[np.integer], n_users:
     the sample can say. NaN when nothing is shown at all.
     """
     top = lists[:, :k]
-    shown = top[top >= 0]
-    if len(shown) == 0:
+    appearances = top[top >= 0]
+    if len(appearances) == 0:
         return float("nan")
-    return float(np.mean(np.log2(n_users / np.maximum(item_counts[shown], 1))))
+    return float(np.mean(np.log2(n_users / np.maximum(item_counts[appearances], 1))))
 
 
-def _shown(lists: Lists, k: int, n_items: int) -> npt.NDArray[np.int64]:
+def _appearances(lists: Lists, k: int, n_items: int) -> npt.NDArray[np.int64]:
     top = lists[:, :k]
     return np.bincount(top[top >= 0], minlength=n_items)

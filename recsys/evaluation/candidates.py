@@ -52,9 +52,9 @@ def evaluate_candidates(
     # Exactly one column of a row is the true item, so that this is (n, 1).
     own = scores[listed == right[:, None]][:, None]
     above, tied = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
-    found = np.flatnonzero(own[:, 0] > -np.inf)
-    asked = HeldOut(codes, np.arange(len(codes)), right, 0)
-    placed = Placement(found, above[found], tied[found], asked.counts())
+    ranked = np.flatnonzero(own[:, 0] > -np.inf)
+    targets = HeldOut(codes, np.arange(len(codes)), right, 0)
+    placed = Placement(ranked, above[ranked], tied[ranked], targets.counts())
     protocol = {
         "ranking": "candidates",
         "model": label,
@@ -65,8 +65,8 @@ def evaluate_candidates(
     }
     return assemble(
         placed,
-        right[found],
-        asked,
+        right[ranked],
+        targets,
         wanted,
         protocol,
         item_groups=item_groups or {},

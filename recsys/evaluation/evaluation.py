@@ -83,9 +83,9 @@ class Evaluation:
         for group in self.groups:
             for metric in self.metrics:
                 values = self.values(metric, group)
-                kept = np.ones(len(values), bool) if group == ALL else ~np.isnan(values)
+                selected = np.ones(len(values), bool) if group == ALL else ~np.isnan(values)
                 parts.append(
-                    pd.DataFrame({"user": user[kept], "group": group, "metric": metric, "value": values[kept]})
+                    pd.DataFrame({"user": user[selected], "group": group, "metric": metric, "value": values[selected]})
                 )
         return pd.concat(parts, ignore_index=True)
 
@@ -93,7 +93,7 @@ class Evaluation:
 def assemble(
     placed: Placement,
     placed_item: Longs,
-    asked: HeldOut,
+    targets: HeldOut,
     metrics: Sequence[Named],
     protocol: Mapping[str, object],
     *,
@@ -116,22 +116,22 @@ def assemble(
         taken.add(group)
 
     def table(placement: Placement) -> pd.DataFrame:
-        columns = {"user": asked.users, "n_relevant": placement.n_relevant}
+        columns = {"user": targets.users, "n_relevant": placement.n_relevant}
         return pd.DataFrame(columns | {str(metric): metric(placement) for metric in accuracy})
 
     per_user = table(placed)
     for group, mask in user_groups.items():
-        per_user[group] = np.asarray(mask, bool)[asked.users]
+        per_user[group] = np.asarray(mask, bool)[targets.users]
     by_item_group = {
-        group: table(placed.only(np.asarray(mask, bool)[placed_item], asked.counts(np.asarray(mask, bool))))
+        group: table(placed.only(np.asarray(mask, bool)[placed_item], targets.counts(np.asarray(mask, bool))))
         for group, mask in item_groups.items()
     }
     undefined = int((placed.n_relevant == 0).sum())
     counts = {
-        "users": len(asked.users),
+        "users": len(targets.users),
         "users_undefined": undefined,
-        "held_out": len(asked.item),
-        "held_out_already_seen": asked.already_seen,
+        "held_out": len(targets.item),
+        "held_out_already_seen": targets.already_seen,
     }
     return Evaluation(per_user, by_item_group, dict(beyond), {**protocol, **counts}, names, tuple(user_groups), topk)
 

@@ -56,17 +56,17 @@ def score_rankings(
             f"{table['user_id'].iloc[row]!r}; keep one row a pair"
         )
     known = known_at(split, side)
-    asked = held_out(split, side, None, known if mask_seen else None)
-    counts = asked.counts()
-    kept = (counts[user] > 0) & (order > -np.inf)
+    targets = held_out(split, side, None, known if mask_seen else None)
+    counts = targets.counts()
+    scored_rows = (counts[user] > 0) & (order > -np.inf)
     seen = np.zeros(len(key), bool)
     if mask_seen:
-        seen_user, seen_item = pairs(known, asked.users)
+        seen_user, seen_item = pairs(known, targets.users)
         seen = np.isin(key, seen_user * n_items + seen_item)
-    without = int((counts > 0).sum() - len(np.unique(user[kept])))
-    user, item, order = user[kept & ~seen], item[kept & ~seen], order[kept & ~seen]
+    without = int((counts > 0).sum() - len(np.unique(user[scored_rows])))
+    user, item, order = user[scored_rows & ~seen], item[scored_rows & ~seen], order[scored_rows & ~seen]
     user, item, above, tied = _placed(user, item, order)
-    relevant = np.isin(user * n_items + item, asked.row * n_items + asked.item)
+    relevant = np.isin(user * n_items + item, targets.row * n_items + targets.item)
     placed = Placement(user[relevant], above[relevant], tied[relevant], counts)
     lists = _lists(user, item, len(counts), max(metric.k for metric in wanted))
     protocol = {
@@ -79,13 +79,13 @@ def score_rankings(
         "items": n_items,
         "ordered_by": "rank" if "rank" in table else "score",
         "rows": len(table),
-        "rows_seen": int((kept & seen).sum()),
+        "rows_seen": int((scored_rows & seen).sum()),
         "users_without_list": without,
     }
     return assemble(
         placed,
         item[relevant],
-        asked,
+        targets,
         wanted,
         protocol,
         item_groups=item_groups or {},
@@ -121,6 +121,14 @@ def _order(table: pd.DataFrame, source: str) -> np.ndarray:
         raise DataError(f"{source}: has neither 'rank' nor 'score'; give the column that orders the items")
     column = "rank" if "rank" in table else "score"
     values = _numbers(table, column, source)
+    if not len(values):
+        raise DataError(f"{source}: no rows below the header; write one row a recommended item")
+    wrong = np.flatnonzero((values < 1) | (values != np.floor(values))) if column == "rank" else np.empty(0, np.int64)
+    if len(wrong):
+        raise DataError(
+            f"{source}, row {wrong[0] + 1}: rank {table[column].iloc[wrong[0]]!r} is not a whole number from 1 "
+            "(the best); name the column 'score' where higher is better"
+        )
     if column == "rank" and "score" in table:
         _agree(table, values, _numbers(table, "score", source), source)
     return -values if column == "rank" else values

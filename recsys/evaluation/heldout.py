@@ -58,8 +58,8 @@ def held_out(split: Split, side: Side, users: npt.ArrayLike | None, masked: Data
     if masked is not None:
         before_row, before_item = pairs(masked, codes)
         # A hash over the few held-out pairs, not over the long histories: np.isin took ten times as long here.
-        found = pd.Index(keys).get_indexer(pd.Index(before_row * target.n_items + before_item))
-        seen[found[found >= 0]] = True
+        matches = pd.Index(keys).get_indexer(pd.Index(before_row * target.n_items + before_item))
+        seen[matches[matches >= 0]] = True
     keys = keys[~seen]
     return HeldOut(codes, keys // target.n_items, keys % target.n_items, int(seen.sum()))
 

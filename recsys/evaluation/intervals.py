@@ -42,8 +42,8 @@ def paired(
 
     a, b: (n,) values of the same users in the same order, or (seeds, n). Several seeds are averaged a user first, so
         that the interval speaks of these trained models; with `resample_seeds` the seeds, paired by position, are
-        drawn again as well as the users, so that it speaks of the training method (a two-level bootstrap; few seeds
-        still understate their spread). Users with NaN in either, for any seed, are left out.
+        drawn again as well as the users, so that it speaks of the training method (a two-level bootstrap). Users with
+        NaN in either, for any seed, are left out.
     Raises DataError when the shapes differ.
     """
     first, second = np.atleast_2d(np.asarray(a, np.float64)), np.atleast_2d(np.asarray(b, np.float64))
@@ -70,6 +70,8 @@ def resampled_means(values: Values, rng: np.random.Generator, draws: int) -> Val
     """(draws, columns) means of values (n, columns, seeds) under resampling of users and, if several, of seeds.
 
     All columns see the same draws. Users are drawn as counts, so that a draw of all columns is one matrix product.
+    Deviations between seeds are scaled by sqrt(seeds / (seeds - 1)): resampling few seeds understates their variance by
+    that factor squared (Davison & Hinkley 1997, section 2.3).
     """
     n, columns, seeds = values.shape
     flat = values.reshape(n, columns * seeds)
@@ -77,21 +79,25 @@ def resampled_means(values: Values, rng: np.random.Generator, draws: int) -> Val
     step = max(1, CHUNK // max(n, 1))
     for start in range(0, draws, step):
         size = min(step, draws - start)
-        drawn = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        sample = rng.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
+        counts = np.bincount(sample.ravel(), minlength=size * n).reshape(size, n)
         means[start : start + size] = counts.astype(np.float64) @ flat / n
     by_seed = means.reshape(draws, columns, seeds)
     if seeds == 1:
         return by_seed[:, :, 0]
-    chosen = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
-    return np.einsum("dcs,ds->dc", by_seed, chosen / seeds)
+    shares = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+    weights = 1 / seeds + (shares - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
+    return np.einsum("dcs,ds->dc", by_seed, weights)
 
 
 def summarised(mean: float, means: Values, n: int) -> Interval:
     """The interval that the resampled means (draws,) of an observed mean give."""
-    low, high = np.percentile(means, [2.5, 97.5])
+    # Order statistics, not interpolated percentiles: so the interval excludes 0 exactly where p <= .05.
+    rank = max(1, int(0.025 * (len(means) + 1)))
+    ordered = np.sort(means)
     tail = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-    return Interval(mean, float(low), float(high), n, min(1.0, 2 * (tail + 1) / (len(means) + 1)))
+    p = min(1.0, 2 * (tail + 1) / (len(means) + 1))
+    return Interval(mean, float(ordered[rank - 1]), float(ordered[-rank]), n, p)
 
 
 def wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike) -> float:

@@ -65,26 +65,26 @@ def evaluate(
     """
     wanted = named(metrics)
     known = known_at(split, side)
-    asked = held_out(split, side, users, known if mask_seen else None)
+    targets = held_out(split, side, users, known if mask_seen else None)
     n_items = known.n_items
-    rows = np.flatnonzero(asked.counts() > 0)
+    rows = np.flatnonzero(targets.counts() > 0)
     block = block or max(1, BLOCK_SCORES // n_items)
     depth = min(max(metric.k for metric in wanted), n_items)
-    lists = np.full((len(asked.users), depth), -1, np.int64)
+    lists = np.full((len(targets.users), depth), -1, np.int64)
     given = known if history is None else history
     parts = []
     for start in range(0, len(rows), block):
         here = rows[start : start + block]
-        codes = asked.users[here]
+        codes = targets.users[here]
         scores = scored(model, codes, given, n_items)
         if mask_seen:
             seen_row, seen_item = pairs(known, codes)
             scores[seen_row, seen_item] = -np.inf
-        first, last = np.searchsorted(asked.row, [here[0], here[-1] + 1])
-        row = np.searchsorted(here, asked.row[first:last])
-        above, tied, lists[here] = place(scores, row, asked.item[first:last], depth, model.name)
+        first, last = np.searchsorted(targets.row, [here[0], here[-1] + 1])
+        row = np.searchsorted(here, targets.row[first:last])
+        above, tied, lists[here] = place(scores, row, targets.item[first:last], depth, model.name)
         parts.append((above, tied))
-    placed, item = _together(asked, parts)
+    placed, item = _together(targets, parts)
     protocol = {
         "ranking": "full",
         "model": model.name,
@@ -98,7 +98,7 @@ def evaluate(
     return assemble(
         placed,
         item,
-        asked,
+        targets,
         wanted,
         protocol,
         item_groups=item_groups or {},
@@ -121,7 +121,7 @@ def place(
     among the best is exact; only for a tie that the cut goes through is the whole row counted.
     """
     deep = min(depth + 1, scores.shape[1])
-    best, best_item = (found.numpy() for found in torch.topk(torch.from_numpy(scores), deep, dim=1))
+    best, best_item = (ranked.numpy() for ranked in torch.topk(torch.from_numpy(scores), deep, dim=1))
     if np.isnan(best[:, 0]).any():  # topk puts NaN first
         raise DataError(f"model {model!r} scored items NaN; look for a division by zero or a training that diverged")
     value = scores[row, item]
@@ -140,9 +140,9 @@ def place(
         for entry in np.flatnonzero(inside & torn[row] & (value == cut[row])):
             tied[entry] = np.count_nonzero(scores[row[entry]] == value[entry])
         for one in np.flatnonzero(torn):
-            kept = best[one, :depth] > cut[one]
+            above_cut = best[one, :depth] > cut[one]
             equal = np.flatnonzero(scores[one] == cut[one])
-            best_item[one, np.flatnonzero(~kept)] = equal[: depth - kept.sum()]
+            best_item[one, np.flatnonzero(~above_cut)] = equal[: depth - above_cut.sum()]
     return above, tied, _ordered(best[:, :depth], best_item[:, :depth])
 
 
@@ -167,9 +167,9 @@ def scored(model: Scorer, users: Ints, history: Dataset, n_items: int) -> Scores
     return np.array(scores, dtype=scores.dtype if scores.dtype in (np.float32, np.float64) else np.float64, order="C")
 
 
-def _together(asked: HeldOut, parts: list[tuple[Longs, Longs]]) -> tuple[Placement, Longs]:
+def _together(targets: HeldOut, parts: list[tuple[Longs, Longs]]) -> tuple[Placement, Longs]:
     above = np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, np.int64)
     tied = np.concatenate([part[1] for part in parts]) if parts else np.zeros(0, np.int64)
-    found = tied > 0
-    placed = Placement(asked.row[found], above[found], tied[found], asked.counts())
-    return placed, asked.item[found]
+    ranked = tied > 0
+    placed = Placement(targets.row[ranked], above[ranked], tied[ranked], targets.counts())
+    return placed, targets.item[ranked]

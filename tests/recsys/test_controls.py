@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recloop.errors import DataError
-from recloop.recsys.controls import edit_size, popularity_buckets, popularity_edit, random_edit
+from recloop.recsys.controls import balance, edit_size, popularity_edit, random_edit
+from recloop.recsys.controls.strata import place_bins, places, rank_windows
 from recloop.recsys.data.bazaar import bazaar
 from recloop.recsys.data.dataset import PAIR_COLUMNS, PROVENANCE_COLUMNS, Dataset
 
@@ -59,6 +60,12 @@ def edited(
         changes["users"] = raw.users.assign(profile=[f"profile {u}" for u in range(raw.n_users)])
         changes["user_vectors"] = rng.normal(size=(raw.n_users, 2)).astype(np.float32)
     return raw.with_(**changes)
+
+
+def popularity_buckets(counts: np.ndarray, buckets: int = 10) -> np.ndarray:
+    """Deciles of counts; equal counts share one."""
+    cuts = np.quantile(counts, np.arange(1, buckets) / buckets, method="inverted_cdf")
+    return np.searchsorted(np.unique(cuts), counts, side="left")
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +207,7 @@ def test_new_weights_are_the_same_multiset(raw: Dataset, control: Control) -> No
 
 
 def test_the_popularity_edit_keeps_the_popularity_of_what_is_edited(raw: Dataset) -> None:
-    """An agent that only touches popular rows and only adds tail items: the bucket counts are kept to the row."""
+    """An agent that only touches popular rows and only adds tail items."""
     bucket = popularity_buckets(raw.item_counts)
     rng = np.random.default_rng(0)
     frame = raw.interactions
@@ -214,17 +221,18 @@ def test_the_popularity_edit_keeps_the_popularity_of_what_is_edited(raw: Dataset
     )
     refined = raw.with_(interactions=pd.concat([frame, added], ignore_index=True))
 
-    def by_bucket(control: Dataset) -> list[list[int]]:
+    def popularity(control: Dataset) -> list[float]:
         touched = [
             removals(raw, control)["item"],
             additions(raw, control)["item"],
             control.item[control.weight == 0.5],
         ]
-        return [np.bincount(bucket[items], minlength=10).tolist() for items in touched]
+        return [float(raw.item_counts[items].mean()) for items in touched]
 
-    assert by_bucket(popularity_edit(raw, refined, rng)) == by_bucket(refined)
-    at_random = by_bucket(random_edit(raw, refined, rng))
-    assert all(ours[-1 if i != 1 else 0] < 60 for i, ours in enumerate(at_random)), "random edits leave the bucket"
+    theirs = popularity(refined)
+    assert popularity(popularity_edit(raw, refined, rng)) == pytest.approx(theirs, rel=0.15)
+    at_random = popularity(random_edit(raw, refined, rng))
+    assert all(abs(ours / own - 1) > 0.3 for ours, own in zip(at_random, theirs, strict=True))
 
 
 def test_random_removals_fall_on_rows_evenly(raw: Dataset) -> None:
@@ -258,7 +266,10 @@ def test_popularity_pairs_take_both_items_from_the_agents_buckets(raw: Dataset) 
     refined = raw.with_(pairs=pd.DataFrame(stated, columns=list(PAIR_COLUMNS)))
     made = popularity_edit(raw, refined, rng).pairs
     for side in ("preferred", "other"):
-        np.testing.assert_array_equal(bucket[made[side]], bucket[refined.pairs[side]])
+        assert np.abs(bucket[made[side]] - bucket[refined.pairs[side]]).max() <= 1
+        assert raw.item_counts[made[side]].mean() == pytest.approx(
+            raw.item_counts[refined.pairs[side]].mean(), rel=0.05
+        )
     at_random = random_edit(raw, refined, rng).pairs
     assert (bucket[at_random["other"]] != bucket[refined.pairs["other"]]).mean() > 0.6
 
@@ -284,8 +295,9 @@ def test_texts_move_with_their_vectors(raw: Dataset, refined: Dataset, control: 
     assert people != list(range(raw.n_users))
     assert made.items["title"].equals(raw.items["title"])
     if control is popularity_edit:
-        assert (popularity_buckets(raw.item_counts)[source] == popularity_buckets(raw.item_counts)).all()
-        assert (popularity_buckets(raw.user_counts)[people] == popularity_buckets(raw.user_counts)).all()
+        for counts, moved in ((raw.item_counts, source), (raw.user_counts, people)):
+            bucket = popularity_buckets(counts)
+            assert np.abs(bucket[moved] - bucket).max() <= 1
 
 
 @pytest.mark.parametrize("control", CONTROLS)
@@ -301,13 +313,63 @@ def test_only_edited_vectors_move_and_the_others_stay(raw: Dataset, control: Con
     assert {row.tobytes() for row in made.item_vectors[moved]} == {row.tobytes() for row in better[:20]}
 
 
-def test_buckets_grow_with_popularity_and_do_not_part_equal_counts() -> None:
-    counts = np.array([1, 1, 1, 1, 1, 1, 2, 3, 9, 40])
-    bucket = popularity_buckets(counts, buckets=5)
-    assert (np.diff(bucket) >= 0).all()
-    assert len(set(bucket[:6])) == 1
-    assert bucket[5] < bucket[6] < bucket[8] <= bucket[9]
-    assert np.bincount(popularity_buckets(np.arange(100))).tolist() == [10] * 10
+def test_a_window_of_popularity_rank_holds_neighbours_of_one_cell() -> None:
+    cell = np.repeat([0, 1], 100)
+    count = np.random.default_rng(0).permutation(200)
+    stratum = rank_windows(cell, count, np.random.default_rng(0), size=10)
+    assert np.bincount(stratum).tolist() == [10] * 20
+    for label in range(20):
+        members = np.flatnonzero(stratum == label)
+        assert len(set(cell[members])) == 1
+        rank = np.searchsorted(np.sort(count[cell == cell[members[0]]]), count[members])
+        assert rank.max() - rank.min() == 9
+
+
+def test_the_five_newest_places_stand_alone_and_older_ones_share_a_bin() -> None:
+    bins = place_bins(np.arange(60), 1.25)
+    assert len(set(bins[:6])) == 6
+    assert (np.diff(bins) >= 0).all()
+    assert len(set(bins)) < 20
+
+
+def content_free(raw: Dataset, rule: str) -> Dataset:
+    """`raw` edited by a rule that reads no text: `popular` adds each user's 5 most popular unseen items, `oldest` drops
+    60 % of the oldest third of every history, `recent` halves the weight of each user's 5 newest rows."""
+    frame = raw.interactions
+    if rule == "popular":
+        ranked = np.argsort(-raw.item_counts, kind="stable")
+        new = [
+            (user, item, raw.timestamp[raw.indptr[user + 1] - 1])
+            for user in range(raw.n_users)
+            for item in ranked[~np.isin(ranked, raw.history(user))][:5]
+        ]
+        added = pd.DataFrame(new, columns=["user", "item", "timestamp"]).assign(value=1.0, weight=1.0)
+        added = added.astype({"user": np.int32, "item": np.int32, "value": np.float32, "weight": np.float32})
+        return raw.with_(interactions=pd.concat([frame, added], ignore_index=True))
+    if rule == "recent":
+        return raw.with_(interactions=frame.assign(weight=np.where(places(raw) < 5, 0.5, 1).astype(np.float32)))
+    old = places(raw) >= 2 * raw.user_counts[raw.user] / 3
+    return raw.rows(~(old & (np.random.default_rng(0).random(len(raw)) < 0.6)))
+
+
+@pytest.mark.parametrize("rule", ["popular", "oldest", "recent"])
+def test_edit_and_control_are_balanced_in_popularity_place_and_activity(rule: str) -> None:
+    raw = bazaar(seed=0, users=300, items=300)
+    refined = content_free(raw, rule)
+    control = popularity_edit(raw, refined, np.random.default_rng(0))
+    table = balance(raw, {"refined": refined, "popularity_edit": control}, refined).set_index("variant")
+    for column in ("popularity", "place", "activity"):
+        assert table.loc["popularity_edit", column] == pytest.approx(table.loc["refined", column], rel=0.05), column
+    assert table.loc["refined", "shared"] == 1
+
+
+def test_a_random_edit_is_not_balanced_and_the_table_shows_it() -> None:
+    raw = bazaar(seed=0, users=300, items=300)
+    refined = content_free(raw, "popular")
+    control = random_edit(raw, refined, np.random.default_rng(0))
+    table = balance(raw, {"refined": refined, "random_edit": control}, refined).set_index("variant")
+    assert table.loc["random_edit", "popularity"] < 0.8 * table.loc["refined", "popularity"]
+    assert table.loc["random_edit", "shared"] < 0.1
 
 
 def test_a_user_who_has_everything_cannot_be_given_an_unseen_item() -> None:
@@ -324,23 +386,23 @@ def test_datasets_over_other_items_are_refused(raw: Dataset) -> None:
         random_edit(raw, bazaar(seed=0, users=120, items=170), np.random.default_rng(0))
 
 
-def test_a_control_deals_the_scores_of_pairs_anew_and_gives_as_many(raw: Dataset) -> None:
+def test_a_control_permutes_the_scores_of_pairs_and_gives_as_many(raw: Dataset) -> None:
     rng = np.random.default_rng(0)
-    asked = [(u, i) for u in range(raw.n_users) for i in rng.choice(raw.n_items, 8, replace=False)]
-    table = pd.DataFrame(asked, columns=["user", "item"]).astype(np.int32)
-    table["score"] = rng.random(len(table)).astype(np.float32)
+    sampled = [(u, i) for u in range(raw.n_users) for i in rng.choice(raw.n_items, 8, replace=False)]
+    table = pd.DataFrame(sampled, columns=["user", "item"]).astype(np.int32)
+    counts = raw.item_counts[table["item"]]
+    table["score"] = (counts / counts.max() + rng.random(len(table)) * 1e-3).astype(np.float32)
     table = table.assign(spread=(table["score"] / 10).astype(np.float32), agent="judge", record="why")
     refined = raw.with_(scores=table)
-    bucket = popularity_buckets(raw.item_counts)[table["item"]]
     assert edit_size(raw, refined)["scores"] == len(table)
     for control in CONTROLS:
-        dealt = control(raw, refined, np.random.default_rng(1)).scores
-        assert dealt[["user", "item"]].equals(table[["user", "item"]])
-        assert sorted(dealt["score"]) == sorted(table["score"])
-        assert abs(np.corrcoef(dealt["score"], table["score"])[0, 1]) < 0.3
-        np.testing.assert_allclose(dealt["spread"], dealt["score"] / 10, rtol=1e-5)
-        assert (dealt["agent"] != "judge").all()
-        alike = [sorted(dealt["score"][bucket == b]) == sorted(table["score"][bucket == b]) for b in set(bucket)]
-        assert all(alike) == (control is popularity_edit)
+        permuted = control(raw, refined, np.random.default_rng(1)).scores
+        assert permuted[["user", "item"]].equals(table[["user", "item"]])
+        assert sorted(permuted["score"]) == sorted(table["score"])
+        assert (permuted["score"] != table["score"]).mean() > 0.5
+        np.testing.assert_allclose(permuted["spread"], permuted["score"] / 10, rtol=1e-5)
+        assert (permuted["agent"] != "judge").all()
+        likeness = np.corrcoef(permuted["score"], counts)[0, 1]
+        assert likeness > 0.9 if control is popularity_edit else abs(likeness) < 0.3
     # What an earlier step has scored already is no edit.
     assert random_edit(refined, refined, rng) is refined

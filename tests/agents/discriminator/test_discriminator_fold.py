@@ -14,7 +14,7 @@ from recloop.agents.catalogue import item_texts
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Chat, Request
 from recloop.agents.discriminator import Cut, Discriminate, Discriminator, Noise
-from recloop.agents.fusion import added, is_generated, undone
+from recloop.agents.fusion import added, is_generated
 from recloop.agents.memory import tfidf_svd
 from recloop.recsys.data import Dataset
 from recloop.recsys.data.bazaar import world
@@ -90,9 +90,7 @@ def test_what_suits_stays_and_what_does_not_goes(data: Dataset, sound: tuple[Dis
     assert sum(one["accepted"] for one in made) == after.sum()
 
 
-def test_noise_is_down_weighted_says_who_did_it_and_can_be_undone(
-    data: Dataset, sound: tuple[Discriminator, Records]
-) -> None:
+def test_noise_is_down_weighted_says_who_did_it(data: Dataset, sound: tuple[Discriminator, Records]) -> None:
     agent, records = changed(sound[0], noise=Noise(quantile=0.15, weight=0.25)), sound[1]
     folded = agent.fold(data, records)
     rows = folded.interactions
@@ -102,10 +100,6 @@ def test_noise_is_down_weighted_says_who_did_it_and_can_be_undone(
     assert set(rows.loc[weak, "origin"]) == {"reweighted"}
     assert set(rows.loc[weak, "agent"]) == {"discriminate"}
     assert set(rows.loc[weak, "record"]) <= set(records["key"])
-    raw = undone(folded, agent.name, records)
-    real = raw.interactions[~is_generated(raw)].reset_index(drop=True)
-    columns = ["user", "item", "timestamp", "value", "weight"]
-    pd.testing.assert_frame_equal(real[columns], WORLD.dataset.interactions[columns])
 
 
 def test_removed_noise_weighs_nothing_and_stays_in_its_place(

@@ -81,8 +81,8 @@ def test_the_table_holds_every_variant_against_raw_and_the_controls() -> None:
     table = compare(values, controls=("random_edit", "popularity_edit"))
     assert len(table) == 2 * 2 * (4 + 3 + 2)
     refined = table[(table["variant"] == "refined") & (table["against"] != "")]
-    assert (refined["low"] > 0.05).all()
-    assert (refined["p_holm"] < 0.001).all()
+    assert (refined["low"] > 0.03).all()
+    assert (refined["p_holm"] < 0.01).all()
     assert refined["against"].unique().tolist() == ["raw", "random_edit", "popularity_edit"]
     assert (refined["p_holm"] >= refined["p"]).all()
     none = table[table["variant"].isin(["random_edit", "popularity_edit"]) & (table["against"] == "raw")]
@@ -96,9 +96,46 @@ def test_the_table_says_what_paired_says() -> None:
     row = compare(values, seed=5).query("model == 'bpr' and variant == 'refined' and against == 'raw'").iloc[0]
     wide = values.query("model == 'bpr' and group == 'all'").pivot_table("value", "user", ["variant", "seed"])
     a, b = wide["refined"].to_numpy().T, wide["raw"].to_numpy().T
-    assert row["difference"] == pytest.approx(paired(a, b, np.random.default_rng(0)).mean)
-    assert row["low"] == pytest.approx(paired(a, b, np.random.default_rng(0)).low, abs=0.003)
-    assert row["p"] == pytest.approx(wilcoxon(a.mean(0), b.mean(0)))
+    spread = paired(a, b, np.random.default_rng(0), resample_seeds=True)
+    assert row["difference"] == pytest.approx(spread.mean)
+    assert row["low"] == pytest.approx(spread.low, abs=0.003)
+
+
+def test_the_p_of_a_row_and_its_interval_never_contradict() -> None:
+    """20 users gain .6, 120 lose .05: the mean rises while most signs fall, and p speaks of the mean."""
+    rng = np.random.default_rng(0)
+    for trial in range(40):
+        gains, losses = rng.integers(5, 30), rng.integers(20, 200)
+        difference = np.zeros(1000)
+        difference[:gains], difference[gains : gains + losses] = 0.6, -0.05
+        frames = [
+            pd.DataFrame({"model": "bpr", "variant": name, "seed": 0, "user": np.arange(1000), "group": "all"}).assign(
+                metric="ndcg@10", value=value
+            )
+            for name, value in (("raw", np.zeros(1000)), ("refined", difference))
+        ]
+        row = compare(pd.concat(frames), seed=trial).iloc[-1]
+        assert (row["p"] <= 0.05) == (row["low"] > 0 or row["high"] < 0)
+
+
+def test_a_family_is_one_metric_and_group_with_controls_apart() -> None:
+    values = study(np.random.default_rng(0))
+    both = pd.concat([values, values.assign(metric="recall@10")])
+    controls = ("random_edit", "popularity_edit")
+    one, two = compare(values, controls=controls), compare(both, controls=controls)
+    pd.testing.assert_series_equal(one["p_holm"], two[two["metric"] == "ndcg@10"]["p_holm"].reset_index(drop=True))
+    headline = one[(one["variant"] == "refined") & (one["group"] == "all") & (one["against"] != "")]
+    np.testing.assert_allclose(headline["p_holm"], holm(headline["p"]))
+
+
+def test_a_model_of_one_seed_is_held_against_every_seed_of_a_control() -> None:
+    values = study(np.random.default_rng(0))
+    values = values[(values["seed"] == 0) | (values["variant"] == "random_edit")]
+    row = compare(values, controls=("random_edit",)).query("variant == 'refined' and against == 'random_edit'").iloc[0]
+    assert row["seeds"] == 3
+    table = values[(values["group"] == "all") & (values["model"] == "bpr")]
+    means = table.groupby("variant")["value"].mean()
+    assert row["difference"] == pytest.approx(means["refined"] - means["random_edit"])
 
 
 def test_neither_row_order_nor_another_group_changes_a_figure() -> None:
@@ -120,7 +157,7 @@ def test_the_markdown_of_equal_tables_is_equal_and_reads_as_promised() -> None:
     assert "### ndcg@10, cold" in text
     assert "| model | variant | users | seeds | mean | vs raw | vs random_edit |" in text
     line = next(line for line in text.splitlines() if line.startswith("| bpr | refined"))
-    assert line.count("p<.001") == 2
+    assert line.count("p=.00") == 2
     assert "| +0.1" in line or "| +0.09" in line
     raw = next(line for line in text.splitlines() if line.startswith("| bpr | raw"))
     assert raw.endswith("|  |  |")
@@ -128,7 +165,7 @@ def test_the_markdown_of_equal_tables_is_equal_and_reads_as_promised() -> None:
 
 def test_drawing_seeds_again_is_offered_in_the_table_too() -> None:
     values = study(np.random.default_rng(0))
-    wide, narrow = compare(values, resample_seeds=True), compare(values)
+    wide, narrow = compare(values), compare(values, resample_seeds=False)
     compared = narrow["against"] != ""
     np.testing.assert_allclose(wide["difference"][compared], narrow["difference"][compared])
     assert ((wide["high"] - wide["low"])[compared] > (narrow["high"] - narrow["low"])[compared]).mean() > 0.7

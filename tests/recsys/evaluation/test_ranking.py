@@ -248,7 +248,9 @@ def test_a_ranking_written_to_a_file_scores_as_it_did_inside(tmp_path: Path) -> 
         }
     ).sample(frac=1, random_state=0)
     table.to_csv(tmp_path / "theirs.csv", index=False)
-    table.assign(rank=-table["score"]).drop(columns="score").to_parquet(tmp_path / "ranks.parquet")
+    table.assign(rank=table.groupby("user_id")["score"].rank("min", ascending=False)).drop(columns="score").to_parquet(
+        tmp_path / "ranks.parquet"
+    )
     for file in ("theirs.csv", "ranks.parquet"):
         outside = score_rankings(tmp_path / file, split, metrics=METRICS, keep_topk=True)
         pd.testing.assert_frame_equal(outside.per_user, inside.per_user)
@@ -311,3 +313,15 @@ def test_bad_candidate_lists_are_refused(candidates: list[list[int]], truth: lis
     known = world(np.random.default_rng(1)).train
     with pytest.raises(DataError, match=hint):
         evaluate_candidates(Fixed(np.zeros((30, 25))), [5], np.array(candidates), np.array(truth), known=known)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "message"),
+    [([0, 1], "rank 0"), ([-1, 2], "rank -1"), ([1.5, 2], "rank 1.5"), ([], "no rows below the header")],
+)
+def test_ranks_count_from_one_in_whole_numbers(ranks: list[float], message: str) -> None:
+    split = world(np.random.default_rng(0))
+    train = split.train
+    table = pd.DataFrame({"user_id": train.users["user_id"][: len(ranks)], "item_id": train.items["item_id"].iloc[0]})
+    with pytest.raises(DataError, match=message):
+        score_rankings(table.assign(rank=np.array(ranks)), split)
