@@ -1,8 +1,8 @@
 """Fusion of real and synthetic interactions: how many generated rows stay, and what they weigh.
 
-A generated row has `origin` generated; the agent, its confidence and its record stand beside it. Real rows keep their
-place: one that is held to be noise is down-weighted or has weight 0, never deleted. A fold makes a new Dataset: to undo one agent of a stack, fold the records
-of the others into the raw data again.
+A generated row has `origin` generated; the agent, its confidence and its record stand beside it. Real rows are never
+deleted: noise is down-weighted or has weight 0. A fold makes a new Dataset: to undo one agent of a stack, fold the
+records of the others into the raw data again.
 """
 
 from __future__ import annotations
