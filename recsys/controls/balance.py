@@ -21,7 +21,8 @@ def balance(raw: Dataset, variants: Mapping[str, Dataset], refined: Dataset) -> 
     Columns: `edit` (removed, added, reweighted, pairs (their less liked item), item vectors, user vectors); `n`;
     `popularity`, interactions of the item in raw; `rank`, of the item by popularity, 1 the most popular, ties averaged;
     `place` from the end of the user's history, 1 the newest row; `activity`, length of the user's history; `shared`,
-    share of the edits that `refined` makes as well. NaN where a kind has no item, or no place.
+    share of the edits that `refined` makes as well. NaN where a kind has no item, no place or, for vectors, no
+    counterpart.
     """
     own = {kind: set(frame.itertuples(index=False, name=None)) for kind, frame in _edits(raw, refined).items()}
     rank = rankdata(-raw.item_counts)
@@ -31,7 +32,9 @@ def balance(raw: Dataset, variants: Mapping[str, Dataset], refined: Dataset) -> 
             if frame.empty:
                 continue
             user, item, place = (frame[column].to_numpy(np.int64) for column in ("user", "item", "place"))
-            shared = np.mean([edit in own.get(kind, set()) for edit in frame.itertuples(index=False, name=None)])
+            # Vectors of all items or users change place: which of them are edited says nothing.
+            same = [edit in own.get(kind, set()) for edit in frame.itertuples(index=False, name=None)]
+            shared = np.nan if kind.endswith("vectors") else np.mean(same)
             rows.append(
                 {
                     "variant": name,

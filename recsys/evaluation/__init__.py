@@ -2,7 +2,7 @@
 
 from .candidates import evaluate_candidates
 from .clicks import auc, logloss, user_auc
-from .comparison import as_markdown, compare
+from .comparison import as_markdown, compare, p_value
 from .evaluation import Evaluation, read_values, write_values
 from .foreign import score_rankings
 from .groups import group_masks, history_buckets
@@ -25,6 +25,7 @@ __all__ = [
     "holm",
     "interval",
     "logloss",
+    "p_value",
     "paired",
     "parse",
     "read_values",

@@ -91,7 +91,7 @@ def compare(
     for *family, row in families:
         by_family[tuple(family)].append(row)
     for members in by_family.values():
-        for row, p in zip(members, holm([row.get("p", np.nan) for row in members]), strict=True):
+        for row, p in zip(members, holm(np.array([row.get("p", np.nan) for row in members], np.float64)), strict=True):
             row["p_holm"] = p
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

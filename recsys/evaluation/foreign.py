@@ -126,7 +126,7 @@ def _order(table: pd.DataFrame, source: str) -> np.ndarray:
     wrong = np.flatnonzero((values < 1) | (values != np.floor(values))) if column == "rank" else np.empty(0, np.int64)
     if len(wrong):
         raise DataError(
-            f"{source}, row {wrong[0] + 1}: rank {table[column].iloc[wrong[0]]!r} is not a whole number from 1 "
+            f"{source}, row {wrong[0] + 1}: rank {table[column].iloc[wrong[0]]} is not a whole number from 1 "
             "(the best); name the column 'score' where higher is better"
         )
     if column == "rank" and "score" in table:

@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 Models = Iterable[tuple[str, str, Mapping[str, Any]]]
 """(label, name, hyperparameters) of each model; labels differ, names need not."""
 
-COMPARISON = frozenset({"controls", "draws"})
+COMPARISON = frozenset({"controls", "draws", "seeds"})
 """Settings of `evaluate` that choose or compare trainings and change none."""
 UNREADABLE = (OSError, ValueError, KeyError, DataError, pa.ArrowException)
 """What reading a cut or scrambled file of values raises (JSON and UTF-8 errors are ValueErrors)."""

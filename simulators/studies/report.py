@@ -13,9 +13,14 @@ from rich.table import Table
 
 from ...agents.chat.meter import Spent
 from ...notebook import html_of, html_of_facts
-from ...recsys.evaluation import as_markdown
+from ...recsys.evaluation import as_markdown, holm, p_value
 from ..batch.summary import Summary
+from .forest_plot import ALPHA, forest_plot
+from .html_report import html_page
 from .variants import RAW, REFINED
+
+USABLE = 0.5
+"""Smallest share of usable records that makes a step complete."""
 
 NO_LLM = (
     "The agents' words come from the provider `offline`, TF-IDF similarity of the texts shown. It is NOT a language "
@@ -48,10 +53,16 @@ class Verdict:
     reports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Step -> what its agent reports of its records, where it does."""
 
+    balance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`recsys.controls.balance`'s rows: what edit and controls have in common."""
+    seeds: str = "drawn"
+    """Whether intervals cover training seeds, as `evaluate.seeds`."""
+
     @property
     def complete(self) -> bool:
-        """Every task has a record that is not a failure, and the table is there."""
-        return not self.stopped and all(summary.complete for summary in self.summaries.values())
+        """The table is there, no task failed, and at least half of each step's records are usable."""
+        enough = all(summary.ok >= USABLE * summary.tasks for summary in self.summaries.values())
+        return not self.stopped and enough and all(summary.complete for summary in self.summaries.values())
 
     def _repr_html_(self) -> str:
         if self.stopped:
@@ -72,38 +83,74 @@ class Verdict:
             "usage": {agent: asdict(spent) for agent, spent in self.usage.items()},
             "reports": {step: defined(report) for step, report in self.reports.items()},
             "metric": self.metric,
-            "conclusions": conclusions(self.table, self.metric),
+            "conclusions": conclusions(self.table, self.metric, self.summaries),
             "table": rows.to_dict("records"),
+            "balance": defined(self.balance.to_dict("records")),
             "complete": self.complete,
             "stopped": self.stopped,
         }
 
 
-def conclusions(table: pd.DataFrame, metric: str) -> list[str]:
-    """One sentence a model: whether refined beats raw and every control beyond its interval, and where it loses."""
-    said = []
+def conclusions(table: pd.DataFrame, metric: str, summaries: Mapping[str, Summary] | None = None) -> list[str]:
+    """The verdict in sentences: unusable records of each step, a sentence a model, and groups that fall.
+
+    A model's words follow p-values corrected over all models and comparisons of the headline metric (Holm), never the
+    uncorrected intervals beside them. A fall of head items or warm users is corrected over all such tests.
+    """
+    sentences = [_usable(step, summary) for step, summary in (summaries or {}).items() if summary.tasks]
     part = table[(table["metric"] == metric) & (table["variant"] == REFINED) & (table["against"] != "")]
     for name, rows in part[part["group"] == "all"].groupby("model", sort=False):
-        words = [f"{_against(row)}" for row in rows.to_dict("records")]
-        better = [row["low"] > 0 for row in rows.to_dict("records")]
-        worse = [row["high"] < 0 for row in rows.to_dict("records")]
-        same = bool((rows["difference"] == 0).all())
-        if same and (rows["low"] == 0).all():
-            verdict = "unchanged: this model uses nothing that the agents edited, or nothing came of it"
-        elif better == [True]:
-            verdict = "gains on raw, but no control of the same size was trained: whose doing it is stays open"
-        elif all(better):
-            verdict = "helps, beyond raw and beyond every control of the same size"
-        elif better[0]:
-            verdict = "gains on raw, but a control of the same size does as well or better: not the agents' doing"
-        elif worse[0]:
-            verdict = "HARMS"
-        else:
-            verdict = "no gain on raw beyond the interval"
-        said.append(f"{name}: {verdict} ({'; '.join(words)})")
-    guarded = part[part["group"].isin(["head", "warm"]) & (part["against"] == RAW)].to_dict("records")
-    falls = [row for row in guarded if row["high"] < 0]
-    return said + [f"WARNING {row['model']}: {row['group']} falls ({_against(row)})" for row in falls]
+        comparisons = rows.to_dict("records")
+        words = "; ".join(f"{_against(row)} {p_value(row['p_holm'])}" for row in comparisons)
+        sentences.append(f"{name}: {_words(comparisons)} ({words})")
+    guards = part[part["group"].isin(["head", "warm"]) & (part["against"] == RAW)].to_dict("records")
+    for row, p in zip(guards, holm([row["p"] for row in guards]), strict=True):
+        if row["difference"] < 0 and p <= ALPHA:
+            sentences.append(f"WARNING {row['model']}: {row['group']} falls ({_against(row)} {p_value(p)})")
+    return sentences
+
+
+def _words(comparisons: Sequence[Mapping[Any, Any]]) -> str:
+    """What the corrected comparisons of one model amount to; raw comes first, then the controls."""
+    better = [row["difference"] > 0 and row["p_holm"] <= ALPHA for row in comparisons]
+    if all(row["difference"] == row["low"] == row["high"] == 0 for row in comparisons):
+        return "unchanged: this model uses nothing that the agents edited, or nothing came of it"
+    if better == [True]:
+        return "gains on raw, but no control of the same size was trained: whose doing it is stays open"
+    if all(better):
+        return "helps, beyond raw and beyond every control of the same size"
+    if better[0]:
+        others = [row["against"] for row, one in zip(comparisons, better, strict=True) if not one]
+        return f"gains on raw, but not beyond {' and '.join(others)}: not the agents' doing, as far as this can tell"
+    if comparisons[0]["difference"] < 0 and comparisons[0]["p_holm"] <= ALPHA:
+        return "HARMS"
+    return "no gain on raw beyond chance"
+
+
+def _usable(step: str, summary: Summary) -> str:
+    unusable = summary.tasks - summary.ok
+    share = f"{unusable} of {summary.tasks} records unusable ({unusable / summary.tasks:.1%})"
+    if not summary.ok:
+        return f"NOTHING LEARNT {step}: {share}; this step changed nothing, so that no difference is its doing"
+    few = summary.ok < USABLE * summary.tasks
+    return f"{step}: {share}{'; too few are usable for a verdict on the agent' if few else ''}"
+
+
+READING = """\
+**Intervals and p.** `+0.0123 [+0.0020, +0.0226] p=.012` is the mean difference over users, its 95 % interval, and a
+two-sided p. Both come from one bootstrap that resamples users{seeds}. The interval is not corrected for the number of
+comparisons; the p is (Holm, over all models and comparisons of one metric and group, controls against raw apart). So an
+interval may exclude 0 beside a p above .05: the conclusions follow the p.
+
+**Columns.** `users`: users for whom the metric is defined; `seeds`: training seeds averaged; `mean`: over these users
+and seeds; `vs X`: this variant minus X. **Groups.** head, tail: held-out items that are popular or rare in train; cold,
+warm: users with a short or long history in train. **Variants.** raw: the log as it is; refined: after the agents;
+random_edit: as many edits at random; popularity_edit: as many edits on rows of like popularity, place in the history
+and user activity; facts_only: raw with vectors of the catalogue's own texts.
+
+**Words.** *helps*: above raw and above every control. *gains on raw*: above raw, but not above every control.
+*HARMS*: below raw. *no gain*: none of these. More: docs/verdict.md.
+"""
 
 
 def markdown(verdict: Verdict, settings: str) -> str:
@@ -111,18 +158,53 @@ def markdown(verdict: Verdict, settings: str) -> str:
     lines = [f"# {verdict.name}", ""]
     if verdict.llm.startswith("offline"):
         lines += [f"**{NO_LLM}**", ""]
-    lines += [f"Model asked: {verdict.llm}", ""]
+    lines += ["## Conclusions", "", f"{verdict.metric}, all users, full ranking with seen items masked.", ""]
+    sentences = conclusions(verdict.table, verdict.metric, verdict.summaries)
+    lines += [f"- {sentence}" for sentence in sentences] or ["- raw alone was trained"]
+    seeds = " and training seeds" if verdict.seeds == "drawn" else ""
+    lines += ["", "## How to read this", "", READING.format(seeds=seeds)]
+    if len(verdict.balance):
+        lines += ["## Balance of edit and controls", "", *balance_lines(verdict.balance), ""]
+    lines += ["## Data and model", "", f"Model asked: {verdict.llm}", ""]
     lines += [f"- {key}: {value}" for key, value in verdict.facts.items()]
-    lines += ["", "## Asked of the model", "", *_asked(verdict.summaries), ""]
+    lines += ["", "## Asked of the model", "", *_summary_lines(verdict.summaries), ""]
     for step, report in verdict.reports.items():
-        lines += [f"## What {step} says", "", *facts_of(report), ""]
+        lines += [f"## Report of {step}", "", *facts_of(report), ""]
     if verdict.edits:
         lines += ["## Edits, refined against raw", "", *(f"- {kind}: {n}" for kind, n in verdict.edits.items()), ""]
-    lines += ["## Conclusions", "", f"{verdict.metric}, all users, full ranking with seen items masked.", ""]
-    lines += [f"- {sentence}" for sentence in conclusions(verdict.table, verdict.metric)] or ["- raw alone was trained"]
-    lines += ["", "## Tables", "", as_markdown(verdict.table), "## Lists", "", *_beyond(verdict.cells), ""]
+    lines += ["## Tables", "", as_markdown(verdict.table), "## Lists", "", *_beyond(verdict.cells), ""]
     lines += ["## Settings", "", "```yaml", settings.strip(), "```", ""]
     return "\n".join(lines)
+
+
+def html(verdict: Verdict, settings: str) -> str:
+    """The same report as one HTML file, with a forest plot of the headline comparisons."""
+    table = verdict.table
+    part = table[(table["metric"] == verdict.metric) & (table["group"] == "all") & (table["variant"] == REFINED)]
+    figure = forest_plot(part[part["against"] != ""], verdict.metric) if len(part) else ""
+    legend = "<p>Filled: corrected p at most .05. Bars: 95 % intervals, uncorrected. Dashed: no difference.</p>"
+    figures = {"Conclusions": figure + legend} if figure else {}
+    return html_page(verdict.name, markdown(verdict, settings), figures)
+
+
+def balance_lines(balance: pd.DataFrame) -> list[str]:
+    """The balance table with a sentence on each of its columns."""
+    head = ["edit", "variant", "n", "popularity", "rank", "place from the end", "user activity", "shared"]
+    lines = [
+        "Means over the edited rows (first training seed). popularity: interactions of the item in raw; rank: of the "
+        "item by popularity, 1 the most popular; place from the end: 1 is the newest row of the history; activity: "
+        "length of the history; shared: share of the edits that refined makes as well (a control that shares most of "
+        "them leaves little to find).",
+        "",
+        _line(head),
+        "|---|---|" + "--:|" * (len(head) - 2),
+    ]
+    for row in balance.sort_values("edit", kind="stable").to_dict("records"):
+        means = [row[column] for column in ("popularity", "rank", "place", "activity")]
+        figures = ["–" if math.isnan(mean) else f"{mean:.1f}" for mean in means]
+        shared = "–" if math.isnan(row["shared"]) else f"{row['shared']:.2f}"
+        lines.append(_line([row["edit"], row["variant"], row["n"], *figures, shared]))
+    return lines
 
 
 def show(verdict: Verdict, console: Console) -> None:
@@ -150,9 +232,9 @@ def show(verdict: Verdict, console: Console) -> None:
             end_section=last[name] == variant,
         )
     console.print(table)
-    for sentence in conclusions(verdict.table, verdict.metric):
+    for sentence in conclusions(verdict.table, verdict.metric, verdict.summaries):
         console.print(f"  {sentence}", highlight=False, markup=False)
-    for line in _asked(verdict.summaries):
+    for line in _summary_lines(verdict.summaries):
         console.print(f"  {line.lstrip('- ')}", highlight=False, markup=False)
     if verdict.usage:
         console.print(paid(verdict.usage))
@@ -160,16 +242,16 @@ def show(verdict: Verdict, console: Console) -> None:
         console.print(f"\n{NO_LLM}", highlight=False, markup=False)
 
 
-def facts_of(told: Mapping[str, Any], above: str = "") -> list[str]:
+def facts_of(report: Mapping[str, Any], above: str = "") -> list[str]:
     """A line a figure, the nested ones by their path."""
     lines = []
-    for name, value in told.items():
+    for name, value in report.items():
         if isinstance(value, Mapping):
             lines += facts_of(value, f"{above}{name}.") if value else [f"- {above}{name}: none"]
         else:
             figures = value if isinstance(value, list) else [value]
-            shown = ", ".join(f"{one:.4f}" if isinstance(one, float) else str(one) for one in figures)
-            lines.append(f"- {above}{name}: {'undefined' if value is None else shown}")
+            text = ", ".join(f"{one:.4f}" if isinstance(one, float) else str(one) for one in figures)
+            lines.append(f"- {above}{name}: {'undefined' if value is None else text}")
     return lines
 
 
@@ -182,10 +264,10 @@ def defined(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _asked(asked: Mapping[str, Summary]) -> list[str]:
-    """What every step cost when its answers were first made; the same in a resumed run."""
+def _summary_lines(summaries: Mapping[str, Summary]) -> list[str]:
+    """The cost of every step when its replies were first made; the same in a resumed run."""
     lines = []
-    for step, summary in asked.items():
+    for step, summary in summaries.items():
         tasks, cost = summary.tasks, "cost unknown" if summary.cost is None else f"{summary.cost:.4f} USD"
         rates = ", ".join(f"{name} {rate:.1%}" for name, rate in summary.rates.items())
         each = f"{summary.calls / tasks:.1f} a task" if tasks else "no task"

@@ -24,10 +24,10 @@ from ..batch.summary import Summary
 from ..batch.usage import usage
 from .agent_runner import open_runner
 from .grid import TrainingProtocol, cells_of, models_of, train_all
-from .report import Verdict, defined, markdown
-from .run_folder import REPORT, STUDY, TABLE
+from .report import Verdict, defined, html, markdown
+from .run_folder import PAGE, REPORT, STUDY, TABLE
 from .study import AnyStudy, Study, study_of
-from .variants import size_of, variants
+from .variants import FACTS, balance_of, size_of, variants, with_facts, writes_vectors
 
 TOLD = "report.json"
 """In a step's folder: what its agent reports of the records."""
@@ -62,7 +62,7 @@ def run(
     write_text(folder / STUDY, study_text(study))
     reports: dict[str, dict[str, Any]] = {}
     refined, summaries, stopped = run_async(_ask(study, split.train, retry_failed, watch, reports))
-    facts, llm = _facts(split), f"{study.llm.provider} {study.llm.model}".strip()
+    facts, llm = _facts(split), f"{study.llm.provider} {study.llm.model or ''}".strip()
     metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
     if stopped or (refined is None and study.steps):
         nothing = pd.DataFrame(columns=["metric", "variant", "against", "group", "model"])
@@ -70,22 +70,35 @@ def run(
         return Verdict(
             study.name, str(folder), llm, facts, {}, summaries, nothing, none, metric, stopped, usage(folder)
         )
-    trained = variants(split.train, refined, study.evaluate.controls, study.seed, _facts_vectors(study, split.train))
-    cells = list(cells_of(models_of(study.train), trained, study.train.seeds))
+    controls = with_facts(study.evaluate.controls, split.train, refined)
+    chosen = variants(split.train, refined, controls, study.seed, _facts_vectors(study, controls, split.train, refined))
+    cells = list(cells_of(models_of(study.train), chosen, study.train.seeds))
     grid = train_all(cells, TrainingProtocol.of(study, split), folder / "values", watch.say, jobs=jobs)
     table = compare(
         grid.values,
-        controls=study.evaluate.controls if refined is not None else (),
+        controls=controls,
         seed=study.seed,
         draws=study.evaluate.draws,
+        resample_seeds=study.evaluate.seeds == "drawn",
     )
-    edits = size_of(split.train, refined) if refined is not None else {}
-    paid = usage(folder)
     verdict = Verdict(
-        study.name, str(folder), llm, facts, edits, summaries, table, grid.cells, metric, "", paid, reports
+        study.name,
+        str(folder),
+        llm,
+        facts,
+        size_of(split.train, refined) if refined is not None else {},
+        summaries,
+        table,
+        grid.cells,
+        metric,
+        usage=usage(folder),
+        reports=reports,
+        balance=balance_of(split.train, chosen, study.train.seeds[0]) if refined is not None else pd.DataFrame(),
+        seeds=study.evaluate.seeds,
     )
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))
+    write_text(folder / PAGE, html(verdict, study_text(study)))
     return verdict
 
 
@@ -110,19 +123,21 @@ async def _ask(
         for place, entry in enumerate(study.steps):
             [(name, settings)] = entry.items()
             agent, folder = await opened.step(name, settings, data, study.folder / "agents" / str(place))
-            if opened.totals[folder.name].stopped:
-                return None, opened.totals, opened.totals[folder.name].stopped
+            summary = opened.totals[folder.name]
+            if summary.stopped:
+                return None, opened.totals, summary.stopped
             records = read_records(folder)
             if isinstance(agent, Reporting):
                 reports[folder.name] = defined(agent.report(data, records))
                 write_text(folder / TOLD, json.dumps(reports[folder.name], indent=2) + "\n")
-            data = agent.fold(data, records)
+            if summary.ok or not summary.tasks:  # vectors and defaults without one usable record are nothing learnt
+                data = agent.fold(data, records)
     return data, opened.totals, ""
 
 
-def _facts_vectors(study: Study, train: Dataset) -> Floats | None:
-    """(n_items, d) vectors of what the catalogue itself says, where a control asks for them."""
-    if "facts_only" not in study.evaluate.controls:
+def _facts_vectors(study: Study, controls: Sequence[str], train: Dataset, refined: Dataset | None) -> Floats | None:
+    """(n_items, d) vectors of the catalogue's own texts, where `facts_only` is trained."""
+    if FACTS not in controls or refined is None or not writes_vectors(train, refined):
         return None
     texts = list(item_texts(train).values())
     return embedder(study.embedder, texts)(texts)

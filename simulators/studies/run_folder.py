@@ -1,3 +1,4 @@
 """Names of the files in a run folder. Nothing is imported here, so that listing runs is fast."""
 
 STUDY, REPORT, TABLE = "study.yaml", "report.md", "table.csv"
+PAGE = "report.html"

@@ -20,8 +20,7 @@ from ...recsys.models.train_config import TrainConfig
 from ...settings import checked, own_keys_dropped, read_yaml, with_settings
 from ..fidelity.config import FidelityConfig
 from .steps import check_step, step_of
-
-Control = Literal["random_edit", "popularity_edit", "facts_only"]
+from .variants import Control
 
 
 class MemoryConfig(BaseModel):
@@ -83,6 +82,9 @@ class EvaluateConfig(BaseModel):
     the catalogue's own texts, for models that take any."""
     draws: int = Field(2000, ge=100)
     """Bootstrap draws of an interval."""
+    seeds: Literal["drawn", "fixed"] = "drawn"
+    """drawn: intervals cover users and training seeds, they speak of the training method; fixed: users only, they speak
+    of these trained models."""
 
     @field_validator("metrics")
     @classmethod

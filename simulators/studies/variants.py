@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 
-from ...recsys.controls import edit_size, popularity_edit, random_edit
+from ...recsys.controls import balance, edit_size, popularity_edit, random_edit
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Floats
 
+Control = Literal["random_edit", "popularity_edit", "facts_only"]
 RAW, REFINED = "raw", "refined"
+FACTS: Control = "facts_only"
 EDITS = {"random_edit": random_edit, "popularity_edit": popularity_edit}
 
 
@@ -38,17 +42,43 @@ def variants(
     (n_items, d) vectors of the catalogue's own texts. `facts_only` is raw with these, made only where refined has
     vectors of texts: it tells what agents wrote from what the shop wrote.
     """
-    found = [Variant(RAW, lambda _: raw)]
+    chosen = [Variant(RAW, lambda _: raw)]
     if refined is None:
-        return found
-    found.append(Variant(REFINED, lambda _: refined))
+        return chosen
+    chosen.append(Variant(REFINED, lambda _: refined))
     for place, name in enumerate(controls):
         if name in EDITS:
-            found.append(Variant(name, partial(_control, raw, refined, name, seed, place), by_seed=True))
-        elif facts is not None and refined.item_vectors is not None and raw.item_vectors is None:
-            told = raw.with_(item_vectors=facts)
-            found.append(Variant(name, lambda _, told=told: told, only_for=frozenset({"item_vectors"})))  # type: ignore[misc]
-    return found
+            chosen.append(Variant(name, partial(_control, raw, refined, name, seed, place), by_seed=True))
+        elif facts is not None and writes_vectors(raw, refined):
+            described = raw.with_(item_vectors=facts)
+            chosen.append(Variant(name, partial(_same, described), only_for=frozenset({"item_vectors"})))
+    return chosen
+
+
+def writes_vectors(raw: Dataset, refined: Dataset) -> bool:
+    """Whether the agents gave items initial vectors where raw has none."""
+    return refined.item_vectors is not None and raw.item_vectors is None
+
+
+def with_facts(controls: Sequence[Control], raw: Dataset, refined: Dataset | None) -> tuple[Control, ...]:
+    """The controls of a study; `facts_only` joins any others where agents wrote vectors.
+
+    Vectors of the catalogue's own texts may be all that a model gains by: no other control would notice.
+    """
+    if refined is None:
+        return ()
+    missing = bool(controls) and FACTS not in controls and writes_vectors(raw, refined)
+    return (*controls, FACTS) if missing else tuple(controls)
+
+
+def balance_of(raw: Dataset, chosen: Sequence[Variant], seed: int) -> pd.DataFrame:
+    """`recsys.controls.balance` of refined and the controls that make edits, as made for one training seed."""
+    datasets = {variant.name: variant.train(seed) for variant in chosen if variant.name in (REFINED, *EDITS)}
+    return balance(raw, datasets, datasets[REFINED]) if datasets else pd.DataFrame()
+
+
+def _same(data: Dataset, _: int) -> Dataset:
+    return data
 
 
 def size_of(raw: Dataset, refined: Dataset) -> dict[str, int]:
