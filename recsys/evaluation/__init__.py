@@ -7,13 +7,13 @@ from .evaluation import Evaluation, read_values, write_values
 from .foreign import score_rankings
 from .groups import group_masks, history_buckets
 from .intervals import Interval, holm, interval, paired, wilcoxon
-from .metrics import Named, Placement, parse
+from .metrics import CutoffMetric, Placement, parse
 from .ranking import evaluate
 
 __all__ = [
+    "CutoffMetric",
     "Evaluation",
     "Interval",
-    "Named",
     "Placement",
     "as_markdown",
     "auc",

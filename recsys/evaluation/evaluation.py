@@ -15,7 +15,7 @@ from ...errors import ConfigError, DataError
 from ..data.dataset import Longs
 from .beyond import coverage, gini, novelty
 from .heldout import HeldOut
-from .metrics import Named, Placement, parse
+from .metrics import CutoffMetric, Placement, parse
 
 Masks = Mapping[str, npt.NDArray[np.bool_]]
 ALL = "all"
@@ -94,7 +94,7 @@ def assemble(
     placed: Placement,
     placed_item: Longs,
     targets: HeldOut,
-    metrics: Sequence[Named],
+    metrics: Sequence[CutoffMetric],
     protocol: Mapping[str, object],
     *,
     item_groups: Masks,
@@ -136,7 +136,7 @@ def assemble(
     return Evaluation(per_user, by_item_group, dict(beyond), {**protocol, **counts}, names, tuple(user_groups), topk)
 
 
-def named(metrics: Iterable[str]) -> list[Named]:
+def named(metrics: Iterable[str]) -> list[CutoffMetric]:
     """Metric names, parsed, each once, in the order given. Raises ConfigError when none is left."""
     parsed = list(dict.fromkeys(parse(metric) for metric in metrics))
     if not parsed:
@@ -145,7 +145,7 @@ def named(metrics: Iterable[str]) -> list[Named]:
 
 
 def beyond_accuracy(
-    lists: npt.NDArray[np.int64], metrics: Sequence[Named], item_counts: Longs, n_users: int
+    lists: npt.NDArray[np.int64], metrics: Sequence[CutoffMetric], item_counts: Longs, n_users: int
 ) -> dict[str, float]:
     """Coverage, Gini and novelty of lists (n, depth) at every cutoff that any metric names."""
     values = {}

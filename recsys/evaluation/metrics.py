@@ -114,7 +114,7 @@ METRICS: dict[str, Metric] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class CutoffMetric:
     """A metric as it is named in studies and tables: `ndcg@10` is name `ndcg` at cutoff `k` 10."""
 
     name: str
@@ -132,8 +132,8 @@ class Named:
         return METRICS[self.name](placed, self.k)
 
 
-def parse(text: str) -> Named:
-    """`recall@10` -> Named("recall", 10). Raises ConfigError with the nearest name for a metric that does not exist."""
+def parse(text: str) -> CutoffMetric:
+    """`recall@10` -> CutoffMetric("recall", 10). Raises ConfigError with the nearest name for a metric that does not exist."""
     known = (*METRICS, *BEYOND)
     match = re.fullmatch(r"\s*([A-Za-z_]+)\s*(?:@\s*(\d+))?\s*", text)
     name = match[1].lower() if match else text
@@ -143,7 +143,7 @@ def parse(text: str) -> Named:
         raise ConfigError(f"metric {text!r} does not exist; did you mean '{nearest}@10'? Known: {', '.join(known)}")
     if match[2] is None or int(match[2]) < 1:
         raise ConfigError(f"metric {text!r} needs a cutoff of at least 1, for example '{name}@10'")
-    return Named(name, int(match[2]))
+    return CutoffMetric(name, int(match[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ COLUMNS = ("ranking", "group", "metric", "n", "mean", "low", "high", "difference
 class RankingReport:
     """table: `COLUMNS`, a row a ranking x group x metric. `low`, `high`: 95 % bootstrap interval of the mean.
 
-    Where there is an `against`: mean paired difference with its interval, Wilcoxon's p, and that corrected (Holm) over
-    the table. lists: ranking -> coverage, Gini, novelty. protocols: ranking -> how its numbers were made.
+    Where there is an `against`: mean paired difference with its interval and p, and p corrected (Holm) over
+    a metric and group. lists: ranking -> coverage, Gini, novelty. protocols: ranking -> how its numbers were made.
     values: tidy per-user values (ranking, user_id, group, metric, value).
     """
 
