@@ -133,7 +133,7 @@ class CutoffMetric:
 
 
 def parse(text: str) -> CutoffMetric:
-    """`recall@10` -> CutoffMetric("recall", 10). Raises ConfigError with the nearest name for a metric that does not exist."""
+    """`recall@10` -> CutoffMetric("recall", 10). Raises ConfigError with the nearest name of an unknown metric."""
     known = (*METRICS, *BEYOND)
     match = re.fullmatch(r"\s*([A-Za-z_]+)\s*(?:@\s*(\d+))?\s*", text)
     name = match[1].lower() if match else text
