@@ -1,16 +1,17 @@
-"""Data: readers, filters, splits, groups, writers, and `Dataset`, which they all speak."""
+"""Data: readers, filters, splits, groups and writers of a `Dataset`."""
 
 from .amazon import read_amazon
 from .atomic import read_atomic
 from .dataset import Dataset, Split, together
 from .filters import at_least, drop_duplicates, k_core, time_window
+from .frames import read_frame
 from .groups import ColdConfig, HeadConfig, cold, head
 from .logs import write_log
 from .movielens import read_movielens
 from .sources import SOURCES, SPLITS, DataConfig, load, load_split, split
 from .splits import given, global_time, leave_last_out, per_user_ratio
 from .summary import describe
-from .tables import read_table
+from .tables import Events, TableForm, read_table
 from .windows import read_windows
 from .writers import read_written, write
 
@@ -20,8 +21,10 @@ __all__ = [
     "ColdConfig",
     "DataConfig",
     "Dataset",
+    "Events",
     "HeadConfig",
     "Split",
+    "TableForm",
     "at_least",
     "cold",
     "describe",
@@ -36,6 +39,7 @@ __all__ = [
     "per_user_ratio",
     "read_amazon",
     "read_atomic",
+    "read_frame",
     "read_movielens",
     "read_table",
     "read_windows",

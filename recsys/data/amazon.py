@@ -5,9 +5,6 @@ Files may be plain or `.gz`. Some of 2014 are not JSON but Python dicts; they ar
 
 from __future__ import annotations
 
-import ast
-import html
-import json
 import re
 import zlib
 from array import array
@@ -25,7 +22,9 @@ from .assemble import Twice, assemble
 from .dataset import Dataset
 from .delimited import ID
 from .files import File, one, refuse
-from .times import from_numbers
+from .json_lines import lines, record, records
+from .markup import plain_text
+from .times import check_moments, from_numbers
 
 OLD = ("reviewerID", "asin", "overall", "unixReviewTime")
 NEW = ("user_id", "parent_asin", "rating", "timestamp")
@@ -35,12 +34,15 @@ _OURS = ("user_id", "item_id", "value", "timestamp")
 _KEY = re.compile(r"""['"]%s['"]\s*:\s*['"]([^'"]+)['"]""")
 
 
-def read_amazon(path: str | Path, metadata: str | Path | None = None, *, twice: Twice = "error") -> Dataset:
+def read_amazon(
+    path: str | Path, metadata: str | Path | None = None, *, raw_texts: bool = False, twice: Twice = "error"
+) -> Dataset:
     """The reviews at `path` (2014, 2018 or 2023, told from the first record), with the texts of the `metadata` file.
 
     Items: `title`, `categories` (each once, in the order of the source, joined by ", "), `description`; HTML entities
-    are resolved. The item of 2023 is the parent product: the metadata are about it. Timestamps are unix seconds;
-    reviews of one second keep the order of their milliseconds. DataError names file, line, field and remedy.
+    are decoded, markup and page code taken out, unless `raw_texts`. The item of 2023 is the parent product: the
+    metadata are about it. Timestamps are unix seconds; reviews of one second keep the order of their milliseconds.
+    DataError names file, line, field and remedy.
     """
     file = one(path)
     interactions = _reviews(file)
@@ -48,12 +50,12 @@ def read_amazon(path: str | Path, metadata: str | Path | None = None, *, twice: 
     if metadata is None:
         return assemble(name, interactions, source=file)
     about = one(metadata)
-    items = _metadata(about, set(interactions["item_id"].cat.categories))
+    items = _metadata(about, set(interactions["item_id"].cat.categories), raw_texts)
     return assemble(name, interactions, items, source=file, items_source=about, twice=twice)
 
 
 def _reviews(file: File) -> pd.DataFrame:
-    _, first = next(_records(file), (0, {}))
+    _, first = next(records(file), (0, {}))
     if not first:
         raise DataError(f"{file} holds no review; one JSON record a line was expected")
     names = NEW if "parent_asin" in first else OLD
@@ -69,9 +71,16 @@ def _reviews(file: File) -> pd.DataFrame:
         # A bad line, or Python's dicts: the slow way reads the one and names the other.
         frame = _slow(file, names)
     if names == NEW:
-        whole, order = from_numbers(frame["timestamp"].to_numpy(), "ms")
+        try:
+            whole, order = from_numbers(frame["timestamp"].to_numpy(), "ms")
+        except ValueError as error:
+            raise DataError(f"{file}: field {names[3]!r}: {error}; mend or remove the line") from error
         frame["timestamp"] = whole
-        frame = frame if order is None else frame.take(order)
+        return frame if order is None else frame.take(order)
+    try:
+        check_moments(frame["timestamp"].to_numpy())
+    except ValueError as error:
+        raise DataError(f"{file}: field {names[3]!r}: {error}; mend or remove the line") from error
     return frame
 
 
@@ -101,12 +110,12 @@ def _slow(file: File, names: tuple[str, ...]) -> pd.DataFrame:
     users: dict[str, int] = {}
     items: dict[str, int] = {}
     user, item, value, time = array("i"), array("i"), array("f"), array("q")
-    for line, record in _records(file):
+    for line, review in records(file):
         try:
-            user.append(users.setdefault(_text(record[names[0]], names[0]), len(users)))
-            item.append(items.setdefault(_text(record[names[1]], names[1]), len(items)))
-            value.append(float(record[names[2]]))
-            time.append(int(record[names[3]]))
+            user.append(users.setdefault(_text(review[names[0]], names[0]), len(users)))
+            item.append(items.setdefault(_text(review[names[1]], names[1]), len(items)))
+            value.append(float(review[names[2]]))
+            time.append(int(review[names[3]]))
         except KeyError as error:
             raise DataError(f"{file}: line {line} has no field {error}; mend or remove the line") from None
         except (TypeError, ValueError) as error:
@@ -121,18 +130,18 @@ def _slow(file: File, names: tuple[str, ...]) -> pd.DataFrame:
     )
 
 
-def _metadata(file: File, wanted: set[str]) -> pd.DataFrame:
+def _metadata(file: File, wanted: set[str], raw_texts: bool) -> pd.DataFrame:
     """Title, categories and description of the wanted items; other lines are passed over unread where possible,
     since a literal of Python takes 20 times as long to read as JSON."""
     rows = [
         {
             "item_id": ident,
-            "title": _joined(record.get("title"), " "),
-            "categories": _categories(record),
-            "description": _joined(record.get("description"), " "),
+            "title": _joined(product.get("title"), " ", raw_texts),
+            "categories": _categories(product, raw_texts),
+            "description": _joined(product.get("description"), " ", raw_texts),
         }
-        for _, record in _records(file, wanted)
-        if (ident := str(record.get("parent_asin") or record.get("asin") or "")) in wanted
+        for product in _records(file, wanted)
+        if (ident := str(product.get("parent_asin") or product.get("asin") or "")) in wanted
     ]
     if not rows:
         raise DataError(
@@ -141,42 +150,13 @@ def _metadata(file: File, wanted: set[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _records(file: File, wanted: set[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, record) of every line that is not blank; with `wanted`, lines that name another item are skipped."""
+def _records(file: File, wanted: set[str]) -> Iterator[dict[str, Any]]:
+    """The records of the wanted items; lines that name another one are passed over unread."""
     parent, asin = (re.compile(_KEY.pattern % name) for name in ("parent_asin", "asin"))
-    try:
-        with file.open() as stream:
-            for line, raw in enumerate(stream, start=1):
-                text = raw.decode("utf-8-sig" if line == 1 else "utf-8").strip()
-                if not text:
-                    continue
-                if wanted is not None:
-                    named = parent.findall(text) or asin.findall(text)
-                    if named and not wanted.intersection(named):
-                        continue
-                yield line, _record(file, line, text)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file}: line {line} is not utf-8 ({error.reason}); convert the file or remove the line"
-        ) from error
-    except (OSError, EOFError, zlib.error) as error:
-        refuse(file, error)
-
-
-def _record(file: File, line: int, text: str) -> dict[str, Any]:
-    try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        try:
-            record = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise DataError(
-                f"{file}: line {line} is no JSON record ({error.msg} at character {error.pos + 1}); "
-                f"mend or remove the line"
-            ) from None
-    if not isinstance(record, dict):
-        raise DataError(f"{file}: line {line} is no record of the form {{...}}; one review a line was expected")
-    return record
+    for line, text in lines(file):
+        named = parent.findall(text) or asin.findall(text)
+        if not named or wanted.intersection(named):
+            yield record(file, line, text)
 
 
 def _text(value: object, name: str) -> str:
@@ -185,16 +165,20 @@ def _text(value: object, name: str) -> str:
     return str(value)
 
 
-def _categories(record: dict[str, Any]) -> str:
+def _categories(record: dict[str, Any], raw_texts: bool) -> str:
     """2014: `categories`, a list of paths. 2018: `category`, one path. 2023: `categories`, else `main_category`."""
     given = record.get("categories") or record.get("category") or record.get("main_category") or []
     paths = given if isinstance(given, list) else [given]
     flat = [name for path in paths for name in (path if isinstance(path, list) else [path])]
     # 2018 has pieces of pages among its categories.
-    names = [html.unescape(str(name)).strip() for name in flat if name and "</" not in str(name)]
+    names = [_cleaned(str(name), raw_texts) for name in flat if name and (raw_texts or "</" not in str(name))]
     return ", ".join(dict.fromkeys(name for name in names if name))
 
 
-def _joined(value: object, between: str) -> str:
+def _joined(value: object, between: str, raw_texts: bool) -> str:
     pieces = value if isinstance(value, list) else [value]
-    return html.unescape(between.join(str(p).strip() for p in pieces if p is not None)).strip()
+    return _cleaned(between.join(str(p).strip() for p in pieces if p is not None), raw_texts)
+
+
+def _cleaned(text: str, raw: bool) -> str:
+    return text.strip() if raw else plain_text(text)

@@ -1,7 +1,8 @@
-"""Puts what a reader found (interactions, items, users) together into a `Dataset`, ids joined and gaps filled."""
+"""Builds a `Dataset` from the tables that a reader gives (interactions, items, users): joins ids and fills gaps."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ def assemble(
     items_source: object = None,
     users_source: object = None,
     twice: Twice = "error",
+    left_out: Mapping[str, int] | None = None,
 ) -> Dataset:
     """What `Dataset.of` makes of `interactions`, with texts joined on, in little more memory than the columns take.
 
@@ -57,6 +59,7 @@ def assemble(
         pd.DataFrame(columns, copy=False),
         item_table,
         _table("user_id", user_ids, users, users_source or source, twice),
+        left_out=dict(left_out or {}),
     )
 
 

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from ...errors import DataError
 from .assemble import Twice, assemble
+from .columns import ALIASES, INTERACTION_NAMES, located, require
 from .dataset import PROVENANCE_COLUMNS, Dataset
-from .delimited import ID, Format, header, read, require
+from .delimited import ID, Format, header, read
 from .files import File, one, within
-from .tables import ALIASES
+from .markup import without_markup
 from .times import from_numbers
 
 TYPES = ("token", "token_seq", "float", "float_seq")
@@ -35,6 +36,7 @@ def read_atomic(
     names: tuple[str, ...] | None = None,
     quoted: bool = False,
     encoding: str = "utf-8",
+    raw_texts: bool = False,
     twice: Twice = "error",
 ) -> Dataset:
     """The atomic files of a folder or zip, or one `.inter` file with the `.item` and `.user` of its name beside it.
@@ -45,7 +47,7 @@ def read_atomic(
     each) of an `.inter` file that has none.
     Ids are text, as RecBole's tokens are. In the sequential form a user's longest row is the history: all others have
     to be beginnings of it; position is the time. `title` and `categories` come from fields of that name or one of
-    `tables.ALIASES`; categories are joined by ", ". `quoted`: fields may stand in double quotes (as pandas writes
+    `columns.ALIASES`; categories are joined by ", ". `quoted`: fields may stand in double quotes (as pandas writes
     them); by default a quote is a quote.
     DataError names file, line and remedy.
     """
@@ -61,7 +63,7 @@ def read_atomic(
     return assemble(
         logs[0].name.split(".")[0],
         interactions,
-        None if item_file is None else described(item_file, "item_id", form, columns or {}),
+        None if item_file is None else described(item_file, "item_id", form, columns or {}, raw_texts=raw_texts),
         None if user_file is None else described(user_file, "user_id", form, columns or {}),
         source=logs[0],
         items_source=item_file,
@@ -112,14 +114,11 @@ def _part(file: File) -> int:
 
 def _interactions(file: File, form: Format, columns: Mapping[str, str]) -> pd.DataFrame:
     known = fields(file, form)
-    require(file, list(known), list(columns.values()))
-    places = {}
-    for ours in ("user_id", "item_id", "item_id_list", "timestamp", "value", "weight", *PROVENANCE_COLUMNS):
-        usual = (columns[ours],) if ours in columns else (ours, *ALIASES.get(ours, ()))
-        theirs = next((name for name in usual if name in known), None)
-        if theirs is not None:
-            places[ours] = known[theirs][0]
-    require(file, [*places, *known], ["user_id", "item_id"])
+    optional = ("item_id_list", "timestamp", "value", "weight", *PROVENANCE_COLUMNS)
+    # One map serves all files of a dataset: keys of the tables beside it are passed over here.
+    own = {ours: theirs for ours, theirs in columns.items() if ours not in ("title", "categories")}
+    names = located(file, list(known), own, ("user_id", "item_id"), optional, known=INTERACTION_NAMES)
+    places = {ours: known[theirs][0] for ours, theirs in names.items()}
     real = {"timestamp": pa.float64(), "value": pa.float32(), "weight": pa.float32(), "confidence": pa.float32()}
     kinds = {
         column: ID if ours in ("user_id", "item_id") else real.get(ours, pa.string()) for ours, column in places.items()
@@ -130,7 +129,10 @@ def _interactions(file: File, form: Format, columns: Mapping[str, str]) -> pd.Da
     if "item_id_list" in frame:
         return _sequences(frame)
     if "timestamp" in frame:
-        frame["timestamp"], order = from_numbers(frame["timestamp"].to_numpy())
+        try:
+            frame["timestamp"], order = from_numbers(frame["timestamp"].to_numpy())
+        except ValueError as error:
+            raise DataError(f"{file}: column {places['timestamp']!r}: {error}; mend or remove the row") from error
         frame = frame if order is None else frame.take(order)
     return frame
 
@@ -171,8 +173,11 @@ def _plain(part: pd.DataFrame) -> pd.DataFrame:
     return part.assign(**{c: part[c].astype(str) for c in ("user_id", "item_id") if c in part})
 
 
-def described(file: File, key: str, form: Format, columns: Mapping[str, str]) -> pd.DataFrame:
-    """A table of items or users (`key`: item_id or user_id), titles and categories under our names."""
+def described(
+    file: File, key: str, form: Format, columns: Mapping[str, str], *, raw_texts: bool = False
+) -> pd.DataFrame:
+    """A table of items or users (`key`: item_id or user_id), titles and categories under our names, without markup
+    unless `raw_texts`."""
     known = fields(file, form)
     theirs = columns[key] if key in columns and columns[key] in known else key
     require(file, list(known), [theirs])
@@ -195,7 +200,7 @@ def described(file: File, key: str, form: Format, columns: Mapping[str, str]) ->
         frame = frame.rename(columns=names)
         if "categories" in seq:
             frame["categories"] = _listed(frame["categories"].astype(str))
-        return frame
+        return frame if raw_texts else without_markup(frame, key)
     return frame.rename(columns=names)
 
 

@@ -7,6 +7,7 @@ here as tables: agents fold their records into a new `Dataset`, recommenders rea
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
@@ -70,6 +71,8 @@ class Dataset:
     pairs: preference pairs stated by agents, `PAIR_COLUMNS`.
     item_vectors, user_vectors: (n_items, d), (n_users, d) float32 initial vectors made from agents' texts, or None.
     scores: pairs scored by agents, `SCORE_COLUMNS`.
+    left_out: how many rows of the source reading and filters left out, by reason (`duplicates`, `without_time`, ...).
+        No part of the fingerprint.
 
     An edit makes a new Dataset (`with_`), over the same item and user codes.
     """
@@ -82,6 +85,7 @@ class Dataset:
     item_vectors: Floats | None = None
     user_vectors: Floats | None = None
     scores: pd.DataFrame = field(default_factory=no_scores)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(

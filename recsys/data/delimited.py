@@ -7,11 +7,11 @@ the first line that is wrong and says what to do about it. The user of a sound f
 from __future__ import annotations
 
 import csv
-import difflib
 import io
+import logging
 import math
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, NoReturn
 
@@ -20,7 +20,10 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from ...errors import DataError
+from .columns import SEPARATORS, require
 from .files import File, known_encoding, refuse
+
+_logger = logging.getLogger(__name__)
 
 ID = pa.dictionary(pa.int32(), pa.string())
 """Identifiers as text, exactly as written (`007` is not `7`), at four bytes a row."""
@@ -32,12 +35,14 @@ _ONE = "\x1f"
 @dataclass(frozen=True, slots=True)
 class Format:
     """How a delimited file is written: `separator`, whether quotes enclose fields, the encoding, and whether the first
-    line names the columns (`names` is None) or the file has no such line (`names` gives them)."""
+    line names the columns (`names` is None) or the file has no such line (`names` gives them). `escape`: the character
+    that stands before a quote or separator inside a field; None: a quote inside a quoted field is doubled."""
 
     separator: str = ","
     quoted: bool = True
     encoding: str = "utf-8"
     names: tuple[str, ...] | None = None
+    escape: str | None = None
 
 
 def header(file: File, form: Format) -> list[str]:
@@ -62,16 +67,33 @@ def first_row(file: File, form: Format) -> dict[str, str]:
     return dict(zip(names, next(rows, (0, []))[1], strict=False))
 
 
-def require(file: object, present: Sequence[str], wanted: Sequence[str], setting: str = "columns") -> None:
-    """DataError unless every wanted column is present; it names the nearest column and the setting that maps it."""
-    for name in wanted:
-        if name not in present:
-            near = difflib.get_close_matches(name, present, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise DataError(
-                f"{file}: no column {name!r} among {', '.join(map(repr, present))}; {hint}"
-                f"name the right one under `{setting}`"
-            )
+def width(file: File, form: Format) -> int:
+    """How many fields the first line has; DataError when the file is empty."""
+    _, first = next(_lines(file, form), (0, []))
+    if not first:
+        raise DataError(f"{file} is empty; rows of fields were expected")
+    return len(first)
+
+
+def separator_of(file: File, encoding: str = "utf-8", wanted: str | None = None) -> str:
+    """The separator of a delimited file, from its first line.
+
+    The usual one of the file's name (`wanted`; else a tab for .tsv, .tab and .txt, a comma otherwise) if the line has
+    it; else the one of `SEPARATORS` that gives the most fields, and a warning that says so.
+    """
+    tabs = file.name.removesuffix(".gz").endswith((".tsv", ".tab", ".txt"))
+    usual = wanted or ("\t" if tabs else ",")
+    counts = {sign: len(next(_lines(file, Format(sign, encoding=encoding)), (0, [""]))[1]) for sign in SEPARATORS[:-1]}
+    if usual not in counts or counts[usual] > 1:
+        return usual
+    best = max(counts, key=lambda sign: counts[sign])
+    if counts[best] < 2:
+        counts = {" ": len(next(_lines(file, Format(" ", encoding=encoding)), (0, [""]))[1])}
+        best = " "
+    if counts[best] < 2:
+        return usual
+    _logger.warning("%s: %r separates the fields of the first line; set `separator` if another does", file, best)
+    return best
 
 
 def read(
@@ -122,6 +144,8 @@ def find_fault(
             quotes = (
                 "; a stray quote may have swallowed its neighbours" if form.quoted and len(row) < len(names) else ""
             )
+            if form.quoted and form.escape is None and any("\\" in field for field in row):
+                quotes += "; where a backslash stands before quotes, set `escape: '\\'`"
             raise DataError(
                 f"{file}: line {line} has {len(row)} fields, {len(names)} were expected "
                 f"({form.separator!r} separates them{quotes}); mend or remove the line"
@@ -137,7 +161,7 @@ def find_fault(
 
 
 def _fast(file: File, types: Mapping[str, pa.DataType], form: Format, names: list[str]) -> pa.Table:
-    with _stream(file, form) as stream:
+    with opened(file, form) as stream:
         return arrow_csv.read_csv(
             stream,
             read_options=arrow_csv.ReadOptions(
@@ -147,9 +171,10 @@ def _fast(file: File, types: Mapping[str, pa.DataType], form: Format, names: lis
                 block_size=4 << 20,
             ),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=_delimiter(form),
+                delimiter=single_separator(form),
                 quote_char='"' if form.quoted else False,
                 newlines_in_values=form.quoted,
+                escape_char=form.escape or False,
             ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict(types), include_columns=list(types), strings_can_be_null=False
@@ -210,13 +235,14 @@ def _identifier(text: str) -> str:
 def _lines(file: File, form: Format) -> Iterator[tuple[int, list[str]]]:
     """(line number from 1, fields) of every line that is not blank; DataError at bytes the encoding cannot read."""
     known_encoding(form.encoding)
-    with _stream(file, form) as stream:
+    with opened(file, form) as stream:
         encoding = "utf-8-sig" if form.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else form.encoding
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         rows = csv.reader(
             text,
-            delimiter=_delimiter(form),
+            delimiter=single_separator(form),
             quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE,
+            escapechar=form.escape,
         )
         try:
             for row in rows:
@@ -246,11 +272,13 @@ def _bad_bytes(file: File, form: Format, error: UnicodeError) -> NoReturn:
     raise DataError(f"{file} is not {form.encoding} ({error}); {remedy}") from error
 
 
-def _delimiter(form: Format) -> str:
+def single_separator(form: Format) -> str:
+    """The character that separates fields in the stream of `opened`."""
     return form.separator if len(form.separator) == 1 else _ONE
 
 
-def _stream(file: File, form: Format) -> IO[bytes]:
+def opened(file: File, form: Format) -> IO[bytes]:
+    """The bytes of the file, a separator of several characters replaced by a single one."""
     raw = file.open()
     if len(form.separator) == 1:
         return raw

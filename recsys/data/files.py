@@ -7,7 +7,7 @@ import gzip
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NoReturn, cast
 
 from ...errors import DataError
 
@@ -36,8 +36,9 @@ class File:
         """A stream of the bytes, unpacked. DataError when there is no such file or the archive is damaged."""
         try:
             if self.member is not None:
-                return zipfile.ZipFile(self.path).open(self.member)
-            return gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb")  # type: ignore[return-value]
+                stream = zipfile.ZipFile(self.path).open(self.member)  # noqa: SIM115
+                return cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if self.member.endswith(".gz") else stream
+            return cast(IO[bytes], gzip.open(self.path)) if self.path.suffix == ".gz" else self.path.open("rb")
         except RuntimeError as error:  # what zipfile says of a member that is under a password
             raise DataError(f"{self}: {error}; unpack it and give the folder") from error
         except (OSError, zipfile.BadZipFile) as error:
@@ -45,13 +46,27 @@ class File:
 
 
 def one(path: str | Path) -> File:
-    """The file at `path`; DataError when there is none, or a folder."""
+    """The file at `path`, or the only file in the zip at `path`; DataError when there is none, a folder, or several."""
     place = Path(path).expanduser()
     if place.is_dir():
         raise DataError(f"{place} is a folder; name the file in it that is to be read")
     if not place.exists():
         raise DataError(f"{place}: no such file; check the path{_nearby(place)}")
+    if place.suffix == ".zip":
+        members = within(place)
+        if len(members) != 1:
+            listed = ", ".join(str(file.member) for file in members[:8]) or "nothing"
+            raise DataError(f"{place} holds {len(members)} files ({listed}); unpack it and name the one to be read")
+        return members[0]
     return File(place)
+
+
+def name_of(path: str | Path) -> str:
+    """What a dataset read from `path` is called: a folder's whole name; of a file what stands before its suffixes."""
+    place = Path(path).expanduser().resolve()
+    if place.is_dir():
+        return place.name
+    return place.name.removesuffix(".zip") if place.suffix == ".zip" else Path(place.name.removesuffix(".gz")).stem
 
 
 def within(path: str | Path) -> list[File]:

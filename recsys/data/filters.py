@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Literal
 
 import numpy as np
@@ -13,8 +13,8 @@ from ...errors import DataError
 from .dataset import Dataset
 
 Mask = npt.NDArray[np.bool_]
-Moment = int | float | str | datetime
-"""Unix seconds, an ISO 8601 text, or a datetime; without a zone it is read as UTC."""
+Moment = int | float | str | date | datetime
+"""Unix seconds, an ISO 8601 text, a date (its first second), or a datetime; without a zone it is read as UTC."""
 
 
 def at_least(data: Dataset, value: float) -> Dataset:
@@ -106,6 +106,8 @@ def seconds(moment: Moment) -> float:
         raise DataError(
             f"{moment!r} is no moment; write unix seconds or ISO 8601, as 2015-06-30 or 2015-06-30T12:00Z"
         ) from error
+    if not isinstance(when, datetime):
+        when = datetime.combine(when, time())
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 

@@ -12,7 +12,8 @@ from ...errors import DataError
 from .assemble import Twice, assemble
 from .dataset import Dataset
 from .delimited import Format, read
-from .files import File, named, within
+from .files import File, name_of, named, within
+from .times import check_moments
 
 GENRES_100K = (
     "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
@@ -77,7 +78,7 @@ def read_movielens(path: str | Path, *, tags: int = 20, twice: Twice = "error") 
     else:
         _no_ratings(path, files)
     return assemble(
-        Path(path).expanduser().resolve().stem,
+        name_of(path),
         interactions,
         items,
         users,
@@ -101,6 +102,10 @@ _PLAIN = {"user_id": pa.int32(), "item_id": pa.int32(), "value": pa.float32(), "
 
 def _ratings(file: File, columns: dict[str, pa.DataType], form: Format) -> pd.DataFrame:
     table = read(file, columns, form).rename_columns(list(_PLAIN))
+    try:
+        check_moments(table["timestamp"].to_numpy())
+    except ValueError as error:
+        raise DataError(f"{file}: {error}; mend or remove the row, or read it with `source: table`") from error
     return table.to_pandas(split_blocks=True, self_destruct=True)
 
 

@@ -1,14 +1,16 @@
-"""`DataConfig` and what it stands for: where data comes from, how it is filtered, how it is split."""
+"""`DataConfig`: where data comes from, how it is filtered and how it is split; `load` and `split` carry it out."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from ...errors import ConfigError
 from .amazon import read_amazon
@@ -16,9 +18,10 @@ from .assemble import Twice
 from .atomic import read_atomic
 from .dataset import Dataset, Split
 from .filters import at_least, drop_duplicates, k_core, time_window
+from .frames import FRAME, held_frame, hold_frame, is_frame, read_frame
 from .movielens import read_movielens
 from .splits import given, global_time, leave_last_out, per_user_ratio
-from .tables import read_table
+from .tables import Events, read_table
 from .windows import read_windows
 from .writers import read_written
 
@@ -32,13 +35,18 @@ class Core(BaseModel):
     item: PositiveInt = 5
 
 
-class Window(BaseModel):
+def _plain_moment(value: object) -> object:
+    """ISO 8601 text of what YAML made a date or a moment of (`2015-06-30` without quotes)."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class TimeWindow(BaseModel):
     """Moments, as unix seconds or ISO 8601: `start` included, `end` left out; None is open."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    start: int | str | None = None
-    end: int | str | None = None
+    start: Annotated[int | str | None, BeforeValidator(_plain_moment)] = None
+    end: Annotated[int | str | None, BeforeValidator(_plain_moment)] = None
 
 
 class DataConfig(BaseModel):
@@ -47,7 +55,8 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = "bazaar"
-    """A name in `SOURCES`, or `package.module:function` of one's own: a function from this config to a Dataset."""
+    """A name in `SOURCES`, or `package.module:function` of one's own: a function from this config to a Dataset. In
+    Python also a pandas DataFrame, as `items` and `users` then may be."""
     path: Path | None = None
     """The folder, zip or file the source is in."""
     metadata: Path | None = None
@@ -58,8 +67,8 @@ class DataConfig(BaseModel):
     users: Path | None = None
     """table, atomic: the table of users."""
     columns: dict[str, str | int] = Field(default_factory=dict)
-    """table, atomic: our name -> the file's, as {user_id: reviewer, value: stars}. table: where the file has no
-    header, a position from 0."""
+    """table, atomic, frame: our name -> the file's, as {user_id: reviewer, value: stars}. table: where the file has no
+    header, a position from 0. A column of lists under item_id stands for a row an item."""
     item_columns: dict[str, str | int] = Field(default_factory=dict)
     """table: the same for the table of items (item_id, title, categories)."""
     user_columns: dict[str, str | int] = Field(default_factory=dict)
@@ -71,7 +80,21 @@ class DataConfig(BaseModel):
     time: str = "auto"
     """table: s, ms, us, ns, iso, order, a format such as %d/%m/%Y, or auto (numbers by size, text as ISO 8601)."""
     separator: str | None = None
-    """table: what stands between fields; told from the file's name unless given."""
+    """table: what stands between fields; found in the first line unless given."""
+    items_separator: str | None = None
+    """table: the same for the table of items, where it differs."""
+    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """table: the character before a quote or a separator inside a field, usually a backslash; without it a quote inside
+    a quoted field is doubled."""
+    sequences: bool = False
+    """table: a line is a user and then the user's items, oldest first (`u i i i`), without a header."""
+    without_time: Literal["error", "drop"] = "error"
+    """table, frame: what becomes of a row without a moment. drop: it is left out and counted."""
+    events: Events | None = None
+    """table, frame: only rows of some kinds of event, as {column: behavior, keep: [buy]}; the others are counted."""
+    raw_texts: bool = False
+    """table, atomic, amazon, frame: keep HTML entities, tags and page code in the texts of items. By default they are
+    decoded or taken out (`D&eacute;j&agrave; Vu` -> `Déjà Vu`)."""
     encoding: str = "utf-8"
     """table, atomic: the encoding of the text."""
     tags: int = Field(default=20, ge=0)
@@ -85,7 +108,7 @@ class DataConfig(BaseModel):
     n_items: PositiveInt = 400
     """bazaar: its size."""
 
-    window: Window | None = None
+    window: TimeWindow | None = None
     """Only interactions of this time."""
     duplicates: Literal["last", "first", "keep"] = "last"
     """Of several interactions of one pair, which stays. Full ranking masks what a user has seen, so a repeated item
@@ -100,14 +123,15 @@ class DataConfig(BaseModel):
     @model_validator(mode="after")
     def _read_by_the_source(self) -> DataConfig:
         """A setting that the source does not read would be lost without a word."""
-        if self.source in READS:
+        source = FRAME if is_frame(self.source) else self.source
+        if source in READS:
             plain = type(self).model_construct()
-            for setting in sorted(set().union(*READS.values()) - READS[self.source]):
+            for setting in sorted(set().union(*READS.values()) - READS[source]):
                 # Defaults may be written out: a stored configuration names every field.
                 if getattr(self, setting) == getattr(plain, setting):
                     continue
                 readers = ", ".join(source for source, settings in READS.items() if setting in settings)
-                raise ValueError(f"source {self.source!r} does not read `{setting}` ({readers} does); leave it out")
+                raise ValueError(f"source {source!r} does not read `{setting}` ({readers} does); leave it out")
         return self
 
     @field_validator("core", mode="before")
@@ -126,7 +150,15 @@ class DataConfig(BaseModel):
         name = next(iter(split))
         if name not in SPLITS:
             raise ValueError(f"no split {name!r}{_nearest(str(name), SPLITS)}")
+        if isinstance(split[name], Mapping):
+            return {name: {key: _plain_moment(setting) for key, setting in split[name].items()}}
         return split
+
+    @field_validator("source", "items", "users", mode="before")
+    @classmethod
+    def _frame(cls, value: object) -> object:
+        """A DataFrame is named by its content and held in this process."""
+        return hold_frame(value) if isinstance(value, pd.DataFrame) else value
 
     @field_validator("source")
     @classmethod
@@ -144,7 +176,7 @@ def beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The `data` section of a file with its paths taken from the folder that the file lies in."""
     placed = {**values}
     for key in PATHS:
-        if isinstance(placed.get(key), str):
+        if isinstance(placed.get(key), str) and not is_frame(placed[key]):
             placed[key] = str(folder / placed[key])
     split = placed.get("split")
     if isinstance(split, Mapping) and isinstance(split.get("given"), Mapping):
@@ -165,7 +197,10 @@ def load(config: DataConfig) -> Dataset:
     if config.window is not None:
         data = time_window(data, config.window.start, config.window.end)
     if config.duplicates != "keep":
+        rows = len(data)
         data = drop_duplicates(data, config.duplicates)
+        if merged := rows - len(data):
+            data = data.with_(left_out={**data.left_out, "duplicates": merged})
     if config.min_rating is not None:
         data = at_least(data, config.min_rating)
     if config.core is not None:
@@ -199,7 +234,7 @@ def movielens_source(config: DataConfig) -> Dataset:
 
 
 def amazon_source(config: DataConfig) -> Dataset:
-    return read_amazon(_path(config), config.metadata, twice=config.duplicate_ids)
+    return read_amazon(_path(config), config.metadata, raw_texts=config.raw_texts, twice=config.duplicate_ids)
 
 
 def atomic_source(config: DataConfig) -> Dataset:
@@ -211,6 +246,7 @@ def atomic_source(config: DataConfig) -> Dataset:
         names=tuple(config.header) or None,
         quoted=config.quoted,
         encoding=config.encoding,
+        raw_texts=config.raw_texts,
         twice=config.duplicate_ids,
     )
 
@@ -225,7 +261,30 @@ def table_source(config: DataConfig) -> Dataset:
         user_columns=config.user_columns,
         time=config.time,
         separator=config.separator,
+        items_separator=config.items_separator,
         encoding=config.encoding,
+        escape=config.escape,
+        sequences=config.sequences,
+        without_time=config.without_time,
+        events=config.events,
+        raw_texts=config.raw_texts,
+        twice=config.duplicate_ids,
+    )
+
+
+def frame_source(config: DataConfig) -> Dataset:
+    """DataFrames that this process holds (`data.source`, `items`, `users` given as DataFrames)."""
+    return read_frame(
+        held_frame(config.source),
+        config.columns,
+        items=None if config.items is None else held_frame(str(config.items)),
+        item_columns=config.item_columns,
+        users=None if config.users is None else held_frame(str(config.users)),
+        user_columns=config.user_columns,
+        time=config.time,
+        without_time=config.without_time,
+        events=config.events,
+        raw_texts=config.raw_texts,
         twice=config.duplicate_ids,
     )
 
@@ -252,8 +311,8 @@ SOURCES: dict[str, Source] = {
 READS: dict[str, set[str]] = {
     "bazaar": {"seed", "n_users", "n_items"},
     "movielens": {"path", "tags", "duplicate_ids"},
-    "amazon": {"path", "metadata", "duplicate_ids"},
-    "atomic": {"path", "items", "users", "columns", "header", "quoted", "encoding", "duplicate_ids"},
+    "amazon": {"path", "metadata", "raw_texts", "duplicate_ids"},
+    "atomic": {"path", "items", "users", "columns", "header", "quoted", "encoding", "raw_texts", "duplicate_ids"},
     "table": {
         "path",
         "items",
@@ -263,7 +322,25 @@ READS: dict[str, set[str]] = {
         "user_columns",
         "time",
         "separator",
+        "items_separator",
         "encoding",
+        "escape",
+        "sequences",
+        "without_time",
+        "events",
+        "raw_texts",
+        "duplicate_ids",
+    },
+    "frame": {
+        "items",
+        "users",
+        "columns",
+        "item_columns",
+        "user_columns",
+        "time",
+        "without_time",
+        "events",
+        "raw_texts",
         "duplicate_ids",
     },
     "windows": {"path", "items"},
@@ -280,11 +357,13 @@ SPLITS: dict[str, Callable[..., Split]] = {
 
 
 def _source(name: str) -> Source:
+    if is_frame(name):
+        return frame_source
     if name in SOURCES:
         return SOURCES[name]
     module, _, function = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), function)
+        return cast(Source, getattr(importlib.import_module(module), function))
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"data.source: {name!r} cannot be imported ({error}); install it or name one of {', '.join(SOURCES)}"
@@ -319,4 +398,4 @@ def _nearest(name: str, table: Mapping[str, object]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(table)}"
 
 
-__all__ = ["SOURCES", "SPLITS", "Core", "DataConfig", "Window", "beside", "load", "load_split", "split"]
+__all__ = ["SOURCES", "SPLITS", "Core", "DataConfig", "TimeWindow", "beside", "load", "load_split", "split"]

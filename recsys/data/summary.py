@@ -15,11 +15,12 @@ from .groups import head
 def describe(data: Dataset) -> dict[str, Any]:
     """Sizes, density, time, ratings, texts, skew, provenance and fingerprint, as plain values fit for JSON.
 
-    `density` in (0, 1]: pairs seen / pairs possible. `tie_share` in [0, 1]: interactions that share their timestamp
-    with another one of the same user, whose order is the source's word. `values`: how often each rating occurs, or
-    each of ten ranges of equal width where there are more than 20 different ones. `time_span` is None where timestamps
-    are positions (the data knows order only). `head_share` in (0, 1]: interactions that fall on the most popular 20 %
-    of items. `gini` in [0, 1) of item popularity: 0 when all are equally popular.
+    `density` in (0, 1]: pairs seen / pairs possible. `left_out`: rows of the source that reading and filters left out,
+    by reason. `order`: what decides which of two rows of a user is the later. `tie_share` in [0, 1]: interactions that
+    share their timestamp with another one of the same user, whose order is that of the source. `values`: how often each
+    rating occurs, or each of ten ranges of equal width where there are more than 20 different ones. `time_span` is None
+    where timestamps are positions (the data knows order only). `head_share` in (0, 1]: interactions that fall on the
+    most popular 20 % of items. `gini` in [0, 1) of item popularity: 0 when all are equally popular.
     """
     lengths = data.user_counts
     return {
@@ -29,12 +30,14 @@ def describe(data: Dataset) -> dict[str, Any]:
         "interactions": len(data),
         "density": len(_pairs(data)) / max(data.n_users * data.n_items, 1),
         "repeated_pairs": len(data) - len(_pairs(data)),
+        "left_out": dict(data.left_out),
         "history_length": {
             "min": int(lengths.min()) if len(lengths) else 0,
             "median": float(np.median(lengths)) if len(lengths) else float("nan"),
             "max": int(lengths.max(initial=0)),
         },
         "time_span": _time_span(data),
+        "order": "timestamp, then the order of the rows" if _time_span(data) else "the order of the rows: no time",
         "tie_share": tie_share(data),
         "values": _distribution(data.value),
         "text_coverage": {
@@ -81,10 +84,17 @@ def _time_span(data: Dataset) -> dict[str, Any] | None:
         return None
     first, last = int(data.timestamp.min()), int(data.timestamp.max())
     return {
-        "first": datetime.fromtimestamp(first, UTC).isoformat(),
-        "last": datetime.fromtimestamp(last, UTC).isoformat(),
+        "first": _iso(first),
+        "last": _iso(last),
         "days": round((last - first) / 86400, 2),
     }
+
+
+def _iso(second: int) -> str:
+    try:
+        return datetime.fromtimestamp(second, UTC).isoformat()
+    except (OverflowError, OSError, ValueError):  # a Dataset made in Python may hold any number
+        return f"{second} s"
 
 
 def _distribution(values: npt.NDArray[np.float32], most: int = 20) -> dict[str, int]:

@@ -22,6 +22,7 @@ import pandas as pd
 
 from ...errors import DataError
 from .dataset import Dataset
+from .files import name_of
 
 Bools = npt.NDArray[np.bool_]
 COLUMNS = ("user_id", "item_ids", "item_titles", "timestamp")
@@ -106,7 +107,7 @@ def _read(place: Path, names: str | Path | None) -> tuple[Dataset, list[int]]:
     )
     known = pd.unique(rows["item_id"])
     table = pd.DataFrame({"item_id": known, "title": [html.unescape(titles[item]).strip() for item in known]})
-    return Dataset.of(f"{place.parent.name}-{place.stem}", rows, table, pd.DataFrame(users)), masks
+    return Dataset.of(f"{place.resolve().parent.name}-{name_of(place)}", rows, table, pd.DataFrame(users)), masks
 
 
 def _titles(file: Path, names: str | Path | None) -> dict[int, str]:

@@ -24,7 +24,7 @@ from pyarrow import parquet
 
 from ...atomic import write_text
 from ...errors import DataError
-from ...recsys.data.streams import Log, chunks
+from ...recsys.data.streams import LogFile, chunks
 
 INDEX, ITEMS = "blocks.json", "items.parquet"
 UNPACKED = 6
@@ -52,7 +52,7 @@ class Blocks:
         return parquet.read_table(self.path(block), columns=columns, use_threads=False)
 
 
-def cut(log: Log, folder: Path, block_mb: float, identity: dict[str, Any]) -> Blocks:
+def cut(log: LogFile, folder: Path, block_mb: float, identity: dict[str, Any]) -> Blocks:
     """The blocks of `log` in `folder`: those there, if whole and of the same identity, else cut now."""
     earlier = _cut_before(folder, identity)
     if earlier is not None:

@@ -13,13 +13,13 @@ from ...recsys.data.assemble import assemble
 from ...recsys.data.atomic import described as described_atomic
 from ...recsys.data.delimited import Format
 from ...recsys.data.files import one
-from ...recsys.data.streams import Log, logged
-from ...recsys.data.tables import described
+from ...recsys.data.streams import LogFile, logged
+from ...recsys.data.tables import TableForm, described
 from .blocks import Blocks
 from .config import LogConfig
 
 
-def log_of(source: Path, config: LogConfig) -> Log:
+def log_of(source: Path, config: LogConfig) -> LogFile:
     """How the log is written, as its file and the settings say."""
     return logged(
         source,
@@ -27,12 +27,14 @@ def log_of(source: Path, config: LogConfig) -> Log:
         time=config.time,
         separator=config.separator,
         encoding=config.encoding,
+        escape=config.escape,
+        sequences=config.sequences,
         quoted=config.quoted,
         names=config.header,
     )
 
 
-def catalogue_of(log: Log, blocks: Blocks, config: LogConfig, *, unseen: bool) -> Dataset:
+def catalogue_of(log: LogFile, blocks: Blocks, config: LogConfig, *, unseen: bool) -> Dataset:
     """The items of the log by first appearance, their texts joined on; with `unseen` the others of the table too."""
     ids = blocks.item_ids
     table = None
@@ -41,9 +43,11 @@ def catalogue_of(log: Log, blocks: Blocks, config: LogConfig, *, unseen: bool) -
         source = one(config.items)
         if source.name.removesuffix(".gz").endswith(".item"):
             form = Format("\t", config.quoted, config.encoding)
-            table = described_atomic(source, "item_id", form, {k: str(v) for k, v in config.item_columns.items()})
+            mapped = {k: str(v) for k, v in config.item_columns.items()}
+            table = described_atomic(source, "item_id", form, mapped, raw_texts=config.raw_texts)
         else:
-            table = described(source, "item_id", config.item_columns, None, config.encoding)
+            of_items = TableForm(config.items_separator, config.encoding, config.escape)
+            table = described(source, "item_id", config.item_columns, of_items, raw_texts=config.raw_texts)
         if unseen:
             kind = (lambda one: one) if ids.dtype.kind == "i" else str
             more = [kind(ident) for ident in table["item_id"].tolist()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
@@ -32,7 +32,16 @@ class LogConfig(BaseModel):
     time: str = "auto"
     """s, ms, us, ns, iso, order, a format such as %d/%m/%Y, or auto."""
     separator: str | None = None
-    """What stands between fields; told from the file's name unless given."""
+    """What stands between fields; found in the first line unless given."""
+    items_separator: str | None = None
+    """The same for the table of items."""
+    escape: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """The character before a quote or a separator inside a field, usually a backslash; without it a quote inside a
+    quoted field is doubled."""
+    sequences: bool = False
+    """A line is a user and then the user's items, oldest first (`u i i i`), without a header."""
+    raw_texts: bool = False
+    """Keep HTML entities, tags and page code in the texts of items; by default they are decoded or taken out."""
     encoding: str = "utf-8"
     """Of the text."""
     quoted: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from ...recsys.data.streams import Log
+from ...recsys.data.streams import LogFile
 from .rows import ADDED
 
 GROUP_ROWS = 100_000
@@ -23,18 +24,22 @@ GROUP_ROWS = 100_000
 class LogWriter:
     """Open as a context; the file is whole when the context is left without an error."""
 
-    def __init__(self, log: Log, path: Path, provenance: bool) -> None:
+    def __init__(self, log: LogFile, path: Path, provenance: bool) -> None:
         self.log, self.path = log, path
         self.provenance = provenance and log.kind not in ("sequences", "lines")
         self.parquet: parquet.ParquetWriter | None = None
         self.waiting: list[pa.Table] = []
         self.bytes: Any = None
+        # One for the whole file: UTF-16 begins with a mark, once.
+        self._encoder = codecs.getincrementalencoder(log.form.encoding.removesuffix("-sig"))()
 
     def __enter__(self) -> LogWriter:
         if self.log.kind != "parquet":
             packed = self.log.file.path.suffix == ".gz"
             # Without a time stamp, or the same log would never be the same bytes.
             self.bytes = gzip.GzipFile(self.path, "wb", mtime=0) if packed else self.path.open("wb")
+            if self.log.bom:
+                self.bytes.write(codecs.BOM_UTF8)
             if self.log.kind != "lines" and not self.log.headless:
                 self._text([[self._label(name) for name in self._names()]])
         return self
@@ -52,12 +57,15 @@ class LogWriter:
             self._groups(GROUP_ROWS)
             return
         if self.log.kind == "lines":
-            self.bytes.write(
-                "".join(f"{line}\n" for line in table["line"].to_pylist()).encode("utf-8", "surrogateescape")
-            )
+            ended = "".join(f"{line}{self.log.line_end}" for line in table["line"].to_pylist())
+            self.bytes.write(ended.encode("utf-8", "surrogateescape"))
             return
         form = self.log.form
-        if len(form.separator) == 1 and form.encoding.lower().replace("-", "") in ("utf8", "ascii"):
+        if (
+            len(form.separator) == 1
+            and form.escape is None
+            and form.encoding.lower().replace("-", "") in ("utf8", "ascii")
+        ):
             # An order of magnitude faster, where no field needs a quote.
             options = arrow_csv.WriteOptions(include_header=False, delimiter=form.separator, quoting_style="none")
             buffer = io.BytesIO()
@@ -66,7 +74,8 @@ class LogWriter:
             except pa.ArrowInvalid:
                 pass
             else:
-                self.bytes.write(buffer.getbuffer())
+                # No field holds a line end: it would have needed quotes.
+                self.bytes.write(buffer.getvalue().replace(b"\n", self.log.line_end.encode()))
                 return
         texts = [pc.fill_null(column.cast(pa.string()), "").to_pylist() for column in table.columns]
         self._text(list(map(list, zip(*texts, strict=True))))
@@ -84,14 +93,22 @@ class LogWriter:
 
     def _text(self, rows: list[list[str]]) -> None:
         form = self.log.form
-        encoding = form.encoding.removesuffix("-sig")
-        if len(form.separator) > 1 or not form.quoted:
-            text = "".join(form.separator.join(row) + "\n" for row in rows)
+        end = self.log.line_end
+        if self.log.kind == "sequences" and self.log.headless and "item_id" not in self.log.places:
+            text = "".join(form.separator.join(field for field in row if field) + end for row in rows)
+        elif len(form.separator) > 1 or not form.quoted:
+            text = "".join(form.separator.join(row) + end for row in rows)
         else:
             buffer = io.StringIO(newline="")
-            csv.writer(buffer, delimiter=form.separator, lineterminator="\n").writerows(rows)
+            csv.writer(
+                buffer,
+                delimiter=form.separator,
+                lineterminator=end,
+                escapechar=form.escape,
+                doublequote=form.escape is None,
+            ).writerows(rows)
             text = buffer.getvalue()
-        self.bytes.write(text.encode(encoding))
+        self.bytes.write(self._encoder.encode(text))
 
     def _names(self) -> list[str]:
         own = list(self.log.names)

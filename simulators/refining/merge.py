@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from ...recsys.data.streams import Log
+from ...recsys.data.streams import LogFile
 from .log_writer import LogWriter
 from .rows import AT, SEQ
 
@@ -17,7 +17,7 @@ BATCH_ROWS = 20_000
 """Rows merged at once, which all blocks share."""
 
 
-def write_merged(log: Log, tables: list[Path], out: Path, provenance: bool) -> int:
+def write_merged(log: LogFile, tables: list[Path], out: Path, provenance: bool) -> int:
     """Write the rows of all blocks (files of `block_rows`) to `out` in the form of `log`; gives their number."""
     rows = 0
     with LogWriter(log, out, provenance) as writer:

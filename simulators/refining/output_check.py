@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...atomic import check_parents
 from ...errors import ConfigError, RunError
-from ...recsys.data.streams import Log
+from ...recsys.data.streams import LogFile
 from .source_copy import UNDO, UndoNote, read_source, read_undo, sha256
 
 MARKS = ("refine.json", "refine.lock", UNDO)
@@ -18,7 +18,7 @@ def run_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.run")
 
 
-def check_form(log: Log, source: Path, out: Path) -> None:
+def check_form(log: LogFile, source: Path, out: Path) -> None:
     """Refuse a name whose ending is not the log's, an archive, and the log itself, by whatever path."""
     ends = "".join(source.suffixes[-2:]) if source.suffix == ".gz" else source.suffix
     if not out.name.endswith(ends):

@@ -14,7 +14,7 @@ from ...agents.user_sample import hash_order
 from ...errors import DataError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PROVENANCE_COLUMNS, Longs
-from ...recsys.data.streams import Log, seconds
+from ...recsys.data.streams import LogFile, seconds
 from .blocks import Blocks, hashed, item_codes
 
 _SEED = "recloop-sample--"
@@ -25,7 +25,7 @@ _BASIC = ("user", "item", "fine", "value", "weight", "row", *PROVENANCE_COLUMNS)
 class Parts:
     """A log in blocks, with the catalogue over which every part is a Dataset: `row` tells where a row stands in it."""
 
-    log: Log
+    log: LogFile
     blocks: Blocks
     catalogue: Dataset
     """No interactions; the items of the log, their texts joined on, and, after them, items that nobody took."""
@@ -93,7 +93,7 @@ class Parts:
         return self.catalogue.with_(interactions=frame, users=pd.DataFrame({"user_id": ids}))
 
 
-def unrolled(table: pa.Table, log: Log) -> pd.DataFrame:
+def unrolled(table: pa.Table, log: LogFile) -> pd.DataFrame:
     """A row an interaction, of a log with a row a user: the longest row of each, of which the others are beginnings."""
     frame = table.to_pandas()
     lengths = frame["items"].map(len)

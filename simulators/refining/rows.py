@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...agents.fusion import GENERATED, REMOVED, REPLACED
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PROVENANCE_COLUMNS
-from ...recsys.data.streams import RAW, Log
+from ...recsys.data.streams import RAW, LogFile
 from .blocks import Blocks
 
 ADDED = ("weight", *PROVENANCE_COLUMNS)
@@ -25,10 +26,10 @@ AT, SEQ = "row:at", "row:seq"
 """Where a row goes: behind row `at` of the file, as number `seq` (0: that row itself)."""
 
 
-def block_rows(log: Log, blocks: Blocks, block: int, data: Dataset, provenance: bool) -> pa.Table:
+def block_rows(log: LogFile, blocks: Blocks, block: int, data: Dataset, provenance: bool) -> pa.Table:
     """A block's rows as they are written, in the order of the file, with their places."""
     if log.kind == "sequences":
-        return _sequences(log, data)
+        return _sequences(log, data, blocks.read(block, ["user", "items", "row"]))
     frame = data.interactions
     raw = blocks.read(block)
     stays = frame[(frame["origin"] != REMOVED).to_numpy()]
@@ -62,7 +63,7 @@ def _placed(frame: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns(
-    log: Log,
+    log: LogFile,
     copies: pa.Table,
     models: pa.Table,
     real: pd.DataFrame,
@@ -116,12 +117,15 @@ def _like(fields: pa.ChunkedArray, values: Any) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def _new_lines(log: Log, models: pa.Table, made: pd.DataFrame, ids: Any, provenance: bool) -> list[str]:
+def _new_lines(log: LogFile, models: pa.Table, made: pd.DataFrame, ids: Any, provenance: bool) -> list[str]:
     lines = []
     for line, item, row in zip(models["raw:line"].to_pylist(), ids, made.to_dict("records"), strict=True):
         before = json.loads(line)
-        record = {log.places[name]: before[log.places[name]] for name in ("user_id", "timestamp")}
-        record |= {log.places["item_id"]: plain(item), log.places["value"]: float(row["value"])}
+        wanted = {log.places[name] for name in ("user_id", "item_id", "value", "timestamp") if name in log.places}
+        record = {name: before[name] for name in before if name in wanted}
+        record[log.places["item_id"]] = plain(item)
+        if "value" in log.places:
+            record[log.places["value"]] = float(row["value"])
         lines.append(json.dumps(record | (_provenance(row) if provenance else {}), ensure_ascii=False))
     return lines
 
@@ -138,7 +142,9 @@ def _with_replaced(fields: pa.ChunkedArray, real: pd.DataFrame, catalogue: Any) 
     return pa.chunked_array([pa.array(values, fields.type)])
 
 
-def _marked_lines(log: Log, lines: pa.ChunkedArray, real: pd.DataFrame, provenance: bool, catalogue: Any) -> list[str]:
+def _marked_lines(
+    log: LogFile, lines: pa.ChunkedArray, real: pd.DataFrame, provenance: bool, catalogue: Any
+) -> list[str]:
     texts: list[str] = lines.to_pylist()
     for at in np.flatnonzero((real["origin"] != "raw").to_numpy()):
         row = real.iloc[at].to_dict()
@@ -157,8 +163,11 @@ def _provenance(row: dict[Any, Any]) -> dict[str, Any]:
     return {**numbers, **{name: row[name] for name in ("origin", "agent", "record")}}
 
 
-def _sequences(log: Log, data: Dataset) -> pa.Table:
-    """A row a user; the last item stays a real one, as whoever tests on it expects."""
+def _sequences(log: LogFile, data: Dataset, raw: pa.Table) -> pa.Table:
+    """A row a user; the last item stays a real one, as whoever tests on it expects.
+
+    raw: the block's `user`, `items` and `row`: lines of users without items are written as they were.
+    """
     frame = data.interactions[(data.interactions["origin"] != REMOVED).to_numpy()]
     items = data.items["item_id"].astype(str).to_numpy(object)[frame["item"]]
     real = (frame["origin"] != GENERATED).to_numpy()
@@ -171,14 +180,25 @@ def _sequences(log: Log, data: Dataset) -> pa.Table:
     starts = pd.Series(data.interactions["row"].to_numpy())[(data.interactions["row"] >= 0).to_numpy()]
     row = starts.groupby(data.interactions["user"].to_numpy()[starts.index]).first()
     lists = pd.Series(items[order]).groupby(users[order]).agg(list)
-    lists = lists[lists.map(len) > 1]
-    columns = {
-        log.places["user_id"]: [str(data.users["user_id"].iat[user]) for user in lists.index],
-        log.places["item_id_list"]: [" ".join(one[:-1]) for one in lists],
-        log.places["item_id"]: [one[-1] for one in lists],
-    }
+    listed = "item_id" not in log.places
+    if not listed:
+        lists = lists[lists.map(len) > 1]
+    ids = [str(data.users["user_id"].iat[user]) for user in lists.index]
     at = row.reindex(lists.index).to_numpy(np.int64)
-    table = pa.table({**{name: pa.array(columns.get(name, [""] * len(lists)), pa.string()) for name in log.names},
+    if listed:
+        empty = raw.filter(pc.equal(pc.list_value_length(raw["items"]), 0))
+        columns = {
+            log.places["user_id"]: [*ids, *map(str, empty["user"].to_pylist())],
+            log.places["item_id_list"]: [*(log.form.separator.join(one) for one in lists), *[""] * len(empty)],
+        }
+        at = np.concatenate([at, empty["row"].to_numpy()])
+    else:
+        columns = {
+            log.places["user_id"]: ids,
+            log.places["item_id_list"]: [" ".join(one[:-1]) for one in lists],
+            log.places["item_id"]: [one[-1] for one in lists],
+        }
+    table = pa.table({**{name: pa.array(columns.get(name, [""] * len(at)), pa.string()) for name in log.names},
                       AT: at, SEQ: np.zeros(len(at), np.int64)})  # fmt: skip
     return table.take(pa.array(np.argsort(at, kind="stable")))
 

@@ -110,7 +110,7 @@ def test_whole_ids_of_parquet_meet_texts_of_csv(tmp_path: Path) -> None:
         ("u,i,5", "line 3 has 3 fields, 4 were expected"),
         ("u,,5,2", "line 3, column 'what': '' is empty, but an id is needed"),
         ("u,i,inf,2", "line 3, column 'stars': 'inf' is not a finite number"),
-        ("u,i,5,", "line 3, column 'when': '' is not a number"),
+        ("u,i,5,", "line 3, column 'when': '' is no moment"),
         ('u,"i,5,2', "a stray quote may have swallowed"),
     ],
 )
