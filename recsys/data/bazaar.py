@@ -163,7 +163,8 @@ def _check(users: int, items: int, longest: int, shortest: int, **shares: float)
         raise ConfigError(f"bazaar: shortest {shortest} and longest {longest} must satisfy 1 <= shortest <= longest")
     if users < 1 or items < 2 * longest:
         raise ConfigError(
-            f"bazaar: {users} users and {items} items; it needs a user and {2 * longest} items (2 longest)"
+            f"bazaar: n_users={users} and n_items={items}; give at least 1 user and {2 * longest} items "
+            f"(twice the longest history, {longest})"
         )
 
 

@@ -6,6 +6,7 @@ own owner, so a row is never evidence for itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -49,10 +50,24 @@ def neighbour_doubt(data: Dataset, evidence: Bools | None = None, shrink: float 
 
 
 def text_doubt(data: Dataset, texts: Sequence[str], reach: int = REACH) -> Doubts:
-    """One minus the mean cosine of the TF-IDF vectors of an item's text and of those around it. texts: (n_items,)."""
-    vectors = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit_transform(texts).tocsr()
+    """One minus the mean cosine of the TF-IDF vectors of an item's text and of those around it. texts: (n_items,).
+
+    A row whose item has no word is neutral: it gets the mean doubt of the rows with words, and counts for no other row.
+    Neutral is 0.5 where no item has a word.
+    """
+    pattern = r"(?u)\b\w+\b"
+    worded = np.array([re.search(pattern, text) is not None for text in texts], bool)
+    if not worded.any():
+        return np.full(len(data), 0.5)
+    vectors = TfidfVectorizer(sublinear_tf=True, token_pattern=pattern).fit_transform(texts).tocsr()
     alike = (vectors @ vectors.T).tocsr()
-    return 1 - mean_over_context(data, lambda a, b: _entries(alike, data.item[a], data.item[b]), reach)
+    likeness = mean_over_context(data, lambda a, b: _entries(alike, data.item[a], data.item[b]), reach)
+    both = mean_over_context(data, lambda a, b: (worded[data.item[a]] & worded[data.item[b]]).astype(np.float64), reach)
+    doubts = 1 - np.divide(likeness, both, out=np.zeros(len(data)), where=both > 0)
+    known = worded[data.item]
+    if known.any():
+        doubts[~known] = doubts[known].mean()
+    return np.asarray(doubts)
 
 
 def others_with(data: Dataset, held: csr_matrix) -> Doubts:
