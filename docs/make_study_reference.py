@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from recloop.recsys.data.amazon import read_amazon
 from recloop.recsys.data.atomic import read_atomic
+from recloop.recsys.data.frames import read_frame
 from recloop.recsys.data.movielens import read_movielens
 from recloop.recsys.data.sources import READS, SPLITS, DataConfig, bazaar_source
 from recloop.recsys.data.tables import read_table
@@ -44,6 +45,7 @@ READERS: dict[str, Callable[..., Any]] = {
     "amazon": read_amazon,
     "atomic": read_atomic,
     "table": read_table,
+    "frame": read_frame,
     "windows": read_windows,
     "written": read_written,
 }
@@ -51,8 +53,6 @@ READERS: dict[str, Callable[..., Any]] = {
 PLAIN = {
     "Core.user": "Fewest interactions a user must have.",
     "Core.item": "Fewest interactions an item must have; users and items are dropped in turn until both hold.",
-    "Window.start": "First moment kept; null: from the beginning.",
-    "Window.end": "First moment left out; null: to the end.",
     "LLMConfig.temperature": "0 takes the most likely word every time.",
     "Budget.calls": "Calls sent, repeated and repairing ones included; null is no limit.",
     "Budget.usd": "US dollars by `llm.prices`; null is no limit.",

@@ -46,7 +46,9 @@ class TimeWindow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     start: Annotated[int | str | None, BeforeValidator(_plain_moment)] = None
+    """The first moment that is included."""
     end: Annotated[int | str | None, BeforeValidator(_plain_moment)] = None
+    """The first moment that is left out."""
 
 
 class DataConfig(BaseModel):
