@@ -1,7 +1,7 @@
-"""`Task`, `Record`, `Agent`: what to ask, what came of it, and who knows how to do both.
+"""The contract of agents: `Task`, `Record`, `Agent`, and what a graph's nodes may use (`Tools`).
 
-An agent says which tasks a dataset asks for, how one task is reasoned (a LangGraph graph), and how the records change
-the data. It is handed the train side of a split and nothing else.
+An agent makes tasks of a dataset, does one task by a LangGraph graph, and folds the records into the data. It is given
+the train side of a split and nothing else.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Record:
 
 
 class LazyState(Mapping[str, Any]):
-    """A task's state that is made when it is first looked at: a resume passes a million finished tasks in a second."""
+    """A task's state, made on first access: a resume passes a million finished tasks in a second."""
 
     __slots__ = ("_made", "_make")
 
@@ -92,7 +92,7 @@ Records = pd.DataFrame
 
 @dataclass(slots=True)
 class Tally:
-    """What one task has asked so far; becomes the counts of its Record."""
+    """Counts of one task's calls so far; they become those of its Record."""
 
     calls: int = 0
     repairs: int = 0
@@ -134,8 +134,21 @@ class Agent(Protocol):
 
 
 @runtime_checkable
+class ExplainsNoTasks(Protocol):
+    """An agent that can say why `tasks` gives none."""
+
+    def no_tasks_reason(self, data: Dataset) -> str:
+        """What the data lack for a task, in one clause."""
+
+
+def longest_history(data: Dataset) -> str:
+    """A clause for `no_tasks_reason`."""
+    return f"the longest history has {int(data.user_counts.max(initial=0))} row(s)"
+
+
+@runtime_checkable
 class Reporting(Protocol):
-    """An agent that has more to say of its records than what `fold` makes of them."""
+    """An agent that reports figures of its records."""
 
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """Figures in plain values, NaN where undefined; data: what the tasks were asked of."""

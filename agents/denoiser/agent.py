@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from ...errors import ConfigError, DataError
 from ...recsys.data import Dataset
 from ...recsys.denoising.hard_samples import Candidates, Losses, candidates, losses_by_epoch
-from ..agent import LazyState, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools, longest_history
 from ..blockwise import BlockTasks, WholeLog
 from ..catalogue import item_texts
 from ..chat.likelihood import Likelihood
@@ -60,6 +60,8 @@ class Denoiser:
             chosen = users_with_ids(data, eligible, self.only)
         else:
             chosen = sample_users(data, eligible, self.config.users, self.seed)
+        if not chosen:
+            return
         ids = data.users["user_id"]
         suspects = self._suspects(data) if self.config.mode == "hard_samples" else None
         for user in chosen:
@@ -80,6 +82,11 @@ class Denoiser:
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """How many rows were judged, doubted, spared by which guard, edited and rolled back."""
         return report(records)
+
+    def no_tasks_reason(self, data: Dataset) -> str:
+        if int(data.user_counts.max(initial=0)) < self.config.least:
+            return f"no user has {self.config.least} items (denoise.least); {longest_history(data)}"
+        return "none of the users asked about has a row in doubt"
 
     def sample_tasks(self, log: WholeLog) -> None:
         """All tasks are of single users."""

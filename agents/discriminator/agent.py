@@ -16,7 +16,7 @@ from ...errors import ConfigError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
-from ..agent import LazyState, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools, longest_history
 from ..blockwise import BlockTasks, WholeLog, sum_figures
 from ..catalogue import item_texts
 from ..chat.types import Sampling
@@ -95,6 +95,9 @@ class Discriminator:
         head = head_of(self._counts(data), self.config.head)
         return report(data, records, self._calibration(records), self.config, head)
 
+    def no_tasks_reason(self, data: Dataset) -> str:
+        return f"no user has 2 real rows, or a generated row beside a real one; {longest_history(data)}"
+
     def sample_tasks(self, log: WholeLog) -> Discriminator:
         """Calibration is done on the sample, for all blocks."""
         return replace(self, part="calibrate", counts=log.counts)
@@ -165,7 +168,7 @@ class Discriminator:
         held = np.sort(rng.choice(own, size, replace=False))
         open_ = np.flatnonzero(counts > 0)
         open_ = open_[~np.isin(open_, data.item[span])]
-        odds = counts[open_] / counts[open_].sum() if self.config.negatives == "popularity" else None
+        odds = counts[open_] / counts[open_].sum() if self.config.negatives == "popularity" and len(open_) else None
         others = rng.choice(open_, min(size, len(open_)), replace=False, p=odds)
         rows = [_row(data, at, "real") for at in held]
         rows += [RowToJudge(item=int(item), role="negative", weight=0.0) for item in others]

@@ -15,7 +15,7 @@ from langgraph.graph.state import CompiledStateGraph
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
-from ..agent import LazyState, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools, longest_history
 from ..blockwise import BlockTasks, WholeLog
 from ..catalogue import item_texts
 from ..chat.types import Sampling
@@ -81,6 +81,11 @@ class Generator:
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
         """What was proposed, how it was grounded, and what was dropped, in counts."""
         return report(data, records, self._tail(data))
+
+    def no_tasks_reason(self, data: Dataset) -> str:
+        if self.config.mode == "cold_item":
+            return "no item of the long tail has a train interaction (generate.unseen lets others be targets)"
+        return f"no user has {self.config.min_history} interactions (generate.min_history); {longest_history(data)}"
 
     def sample_tasks(self, log: WholeLog) -> Generator | None:
         """cold_item asks about items of the whole log, other modes about users."""

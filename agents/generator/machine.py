@@ -101,11 +101,12 @@ async def choose(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState
     """The slate: by plausibility and need, then shuffled, so that position carries no information."""
     config = setup.config
     if config.mode == "cold_item":
-        return {"slate": list(range(len(state["people"])))[: config.shown]}
+        return {"slate": list(range(len(state["people"])))[: config.shown], "proposals": []}
     if config.free:
-        return {"slate": []}
+        return {"slate": [], "proposals": []}
     chosen = slate_of(state["pool"], config)
-    return {"slate": [int(item) for item in np.random.default_rng(state["draw"]).permutation(chosen)]}
+    slate = [int(item) for item in np.random.default_rng(state["draw"]).permutation(chosen)]
+    return {"slate": slate, "proposals": []}
 
 
 async def pick_items(setup: GeneratorSetup, state: GeneratorState, runtime: Runtime[Tools]) -> GeneratorState:
@@ -221,8 +222,9 @@ async def record(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState
     }
     accepted = state["accepted"]
     if setup.config.mode == "pairs":
-        [favourite, least] = [one["target"] for one in accepted]
-        payload |= {"user": state["user"], "pairs": [{"preferred": favourite, "other": least}], "rows": []}
+        targets = [one["target"] for one in accepted]
+        pairs = [{"preferred": targets[0], "other": targets[1]}] if targets else []
+        payload |= {"user": state["user"], "pairs": pairs, "rows": []}
     elif setup.config.mode == "cold_item":
         rows = [
             {"user": state["people"][one["target"]]["user"], "item": state["item"], "score": one["score"]}
@@ -245,8 +247,11 @@ Way = Literal["pick_items", "name_titles", "ask_users", "compare"]
 WAYS: dict[str, Way] = {"next_item": "pick_items", "cold_item": "ask_users", "pairs": "compare"}
 
 
-def way(setup: GeneratorSetup, state: GeneratorState) -> Way:
-    """The node that proposes in this mode."""
+def way(setup: GeneratorSetup, state: GeneratorState) -> Way | Literal["ground"]:
+    """The node that proposes in this mode; none where there are too few items or users to choose from."""
+    least = 2 if setup.config.mode == "pairs" else 1
+    if len(state["slate"]) < least and not setup.config.free:
+        return "ground"
     return "name_titles" if setup.config.free else WAYS[setup.config.mode]
 
 
@@ -263,7 +268,7 @@ def machine(setup: GeneratorSetup) -> CompiledStateGraph[GeneratorState, Tools, 
     graph.add_node("record", partial(record, setup))
     graph.add_edge(START, "choose")
     ways: list[Way] = ["pick_items", "name_titles", "ask_users", "compare"]
-    graph.add_conditional_edges("choose", partial(way, setup), list(ways))
+    graph.add_conditional_edges("choose", partial(way, setup), [*ways, "ground"])
     for proposing in ways:
         graph.add_edge(proposing, "ground")
     graph.add_edge("ground", "check")

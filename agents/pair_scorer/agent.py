@@ -52,6 +52,9 @@ class PairScorer:
         """How many pairs, draws, and how well the draws agree."""
         return report(records)
 
+    def no_tasks_reason(self, data: Dataset) -> str:
+        return "no covered user has 2 items to score that are not in the history"
+
     @cached_property
     def _machine(self) -> CompiledStateGraph[PairScorerState, Tools, PairScorerState, PairScorerState]:
         return machine(PairScorerSetup(self.config, self.sampling, self.wording, self.seed))

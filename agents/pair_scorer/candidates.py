@@ -65,6 +65,8 @@ def _base(data: Dataset, coverage: Coverage, users: Sequence[int], popular: Long
 
 def _retrieved(data: Dataset, users: Sequence[int], count: int) -> dict[int, list[int]]:
     """The `count` unseen items nearest to each user's history by co-occurrence; fewer where fewer have a score."""
+    if not len(users):
+        return {}
     knn = ItemKNN()
     knn.fit(data)
     found = {}

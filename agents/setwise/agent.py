@@ -13,7 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from ...errors import DataError
 from ...recsys.data import Dataset
-from ..agent import LazyState, Records, Task, Tools
+from ..agent import LazyState, Records, Task, Tools, longest_history
 from ..catalogue import item_texts
 from ..chat.types import Sampling
 from ..fusion import plain
@@ -60,6 +60,9 @@ class SetwiseAgent:
     def fold(self, data: Dataset, records: Records) -> Dataset:
         """Weights, pairs and vectors, as `fold_config` says. Raises ValueError for vectors without an embedder."""
         return fold(data, records, self.fold_config, self.embed, item_texts(data))
+
+    def no_tasks_reason(self, data: Dataset) -> str:
+        return f"no user has 2 train interactions; {longest_history(data)}"
 
     @cached_property
     def _machine(self) -> CompiledStateGraph[SetwiseState, Tools, SetwiseState, SetwiseState]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import prompts
-from ...agents.agent import Agent, Task, Tools
+from ...agents.agent import Agent, ExplainsNoTasks, Task, Tools
 from ...agents.catalogue import item_texts
 from ...agents.chat.build import build_chat, build_likelihood, limits_of
 from ...agents.chat.config import LLMConfig
@@ -64,6 +64,8 @@ class AgentRunner:
             await self.ask(agent, data, folder, identity_of(self.study, name, settings, data)["run"])
         else:
             self._share(agent, name, settings, data, folder)
+        if not self.totals[folder.name].tasks and isinstance(agent, ExplainsNoTasks):
+            self.watch.say(f"WARNING {name}: 0 tasks: {agent.no_tasks_reason(data)}")
         return agent, folder
 
     async def ask(

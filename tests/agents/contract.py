@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from recloop.agents.agent import Agent, Records, Task, Tools
+from recloop.agents.agent import Agent, ExplainsNoTasks, Records, Task, Tools
 from recloop.agents.catalogue import item_texts
 from recloop.agents.chat.offline import offline_chat
 from recloop.agents.chat.types import Chat
@@ -81,6 +81,14 @@ class AgentContract:
         states = told(agent, split.train)
         assert states[0][1]
         assert CANARY not in repr(states)
+
+    def test_where_there_are_no_tasks_the_agent_says_why(self, agent: Agent, split: Split) -> None:
+        nobody = split.train.rows(np.zeros(len(split.train), bool))
+        assert not list(agent.tasks(nobody))
+        if isinstance(agent, ExplainsNoTasks):
+            reason = agent.no_tasks_reason(nobody)
+            assert reason.startswith("no")
+            assert "\n" not in reason
 
     # --- the graph ----------------------------------------------------------------------------------------------------
 
