@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import types
+import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -111,6 +112,16 @@ def with_settings(values: Mapping[str, Any], assignments: Sequence[str]) -> dict
         else:
             raise ConfigError(f"--set {assignment}: {path} is not in the settings")
     return changed
+
+
+def renamed_setting(values: Any, old: str, new: str) -> Any:
+    """`values` with the setting `old` under its name `new`, and a warning; for `model_validator(mode="before")`."""
+    if not isinstance(values, Mapping) or old not in values:
+        return values
+    warnings.warn(f"setting {old} is called {new} now; the old name is read for one more release", FutureWarning, 2)
+    given = dict(values)
+    value = given.pop(old)
+    return given if new in given else {**given, new: value}
 
 
 def checked(kind: type[Model], values: Mapping[str, Any], where: str) -> Model:

@@ -80,9 +80,9 @@ class Grounder:
         self._items = np.array(sorted(titles), np.int64)
         self._titles = [titles[int(item)] for item in self._items]
         self._embed = embed
-        told = "\0".join(f"{item}\1{title}" for item, title in zip(self._items, self._titles, strict=True))
+        listing = "\0".join(f"{item}\1{title}" for item, title in zip(self._items, self._titles, strict=True))
         space = "" if embed is None else embed.name
-        self.digest = hashlib.sha256(f"{told}\2{self.config!r}\2{space}".encode(errors="replace")).hexdigest()[:16]
+        self.digest = hashlib.sha256(f"{listing}\2{self.config!r}\2{space}".encode(errors="replace")).hexdigest()[:16]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Grounder) and other.digest == self.digest
@@ -99,8 +99,8 @@ class Grounder:
         if not words or not len(self._items):
             return Match(title, None, "unmatched", 0.0)
         for names in self._exact:
-            if (found := names.get(words)) is not None:
-                return Match(title, found, "exact", 1.0) if found >= 0 else Match(title, None, "ambiguous", 1.0)
+            if (match := names.get(words)) is not None:
+                return Match(title, match, "exact", 1.0) if match >= 0 else Match(title, None, "ambiguous", 1.0)
         fuzzy = self._by_letters(title, words)
         return self._by_meaning(title, fuzzy) if fuzzy.how == "unmatched" else fuzzy
 
@@ -140,11 +140,11 @@ class Grounder:
     def _likest(self, words: str) -> list[tuple[float, int]]:
         """(likeness in [0, 100], place) of the nearest titles, best first: the larger of two ratios, of the words as
         they stand and sorted."""
-        found: dict[int, float] = {}
+        scores: dict[int, float] = {}
         for scorer in (fuzz.ratio, fuzz.token_sort_ratio):
             for _, score, at in process.extract(words, self._normal, scorer=scorer, processor=None, limit=_LOOKED_AT):
-                found[at] = max(score, found.get(at, 0.0))
-        return sorted(((score, at) for at, score in found.items()), key=lambda pair: (-pair[0], pair[1]))
+                scores[at] = max(score, scores.get(at, 0.0))
+        return sorted(((score, at) for at, score in scores.items()), key=lambda pair: (-pair[0], pair[1]))
 
     def _by_meaning(self, title: str, so_far: Match) -> Match:
         if self._embed is None or self.config.embedding >= 1:
@@ -152,11 +152,11 @@ class Grounder:
         cosines = self._vectors @ self._embed([title])[0]
         best = int(np.argmax(cosines))
         score = float(cosines[best])
-        words, found = normal(title), self._normal[best]
+        words, candidate = normal(title), self._normal[best]
         if (
             score < self.config.embedding
-            or numbers(found) != numbers(words)
-            or shared(words, found) < self.config.words
+            or numbers(candidate) != numbers(words)
+            or shared(words, candidate) < self.config.words
         ):
             return Match(title, None, "unmatched", max(0.0, score))
         second = float(np.partition(cosines, -2)[-2]) if len(cosines) > 1 else 0.0
@@ -180,7 +180,7 @@ def shared(one: str, other: str) -> float:
 
 def numbers(words: str) -> tuple[int, ...]:
     """The numbers in a normal form, Roman ones included, in order: what tells a sequel from its first part."""
-    return tuple(_value(found) for found in _NUMBER.findall(words))
+    return tuple(_value(number) for number in _NUMBER.findall(words))
 
 
 def _covered(one: str, other: str) -> float:

@@ -25,11 +25,13 @@ def runs_list(out: Out = Path("runs"), as_json: Json = False) -> None:
     entries = runs.runs_list(out)
     if as_json:
         return print_json(entries)
-    table = Table("run", "step", "tasks", "ok", "invalid", "failed", "calls", "table")
+    table = Table("run", "step", "tasks", "ok", "invalid", "failed", "calls", "table", "fidelity")
     for entry in entries:
         for step, counts in entry["steps"].items() or [("", {})]:
             figures = [str(counts.get(key, "")) for key in ("tasks", "ok", "invalid", "failed", "calls")]
-            table.add_row(entry["name"], step, *figures, "yes" if entry["table"] else "no")
+            table.add_row(
+                entry["name"], step, *figures, *("yes" if entry[key] else "no" for key in ("table", "fidelity"))
+            )
     Console().print(table if entries else f"no run in {out}")
 
 
@@ -46,7 +48,8 @@ def runs_show(
     result = runs.runs_show(name, out)
     if as_json:
         return print_json(result)
-    print(result["report"] or f"{result['study']}\n{json.dumps(result['steps'], indent=2)}\nno table yet: run it again")
+    pages = [page for page in (result["report"], result["fidelity_report"]) if page]
+    print("\n".join(pages) or f"{result['study']}\n{json.dumps(result['steps'], indent=2)}\nno table yet: run it again")
     if result["usage"]:
         Console(width=None if sys.stdout.isatty() else 160).print(paid(result["usage"]))
 

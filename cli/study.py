@@ -80,7 +80,7 @@ def fidelity(
         print_json(report.as_json())
     else:
         reports.show(report, console(240))
-        print(f"\nPer-user values, pictures and {reports.SUMMARY}: {report.folder}")
+        print(f"\nPer-user values, pictures, {reports.PAGE} and {reports.SUMMARY}: {report.folder}")
     if report.stopped:
         print(f"stopped: {report.stopped}\nThe same command resumes", file=sys.stderr)
         raise typer.Exit(1)

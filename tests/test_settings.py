@@ -296,3 +296,13 @@ def test_wordings_of_shipped_prompts_own_pieces_and_notes_are_accepted(tmp_path:
 def test_a_plug_in_that_is_no_source_of_data_is_refused(source: str) -> None:
     with pytest.raises(ConfigError, match=f"data.source: '{source}' is no source"):
         load(DataConfig(source=source))
+
+
+def test_a_renamed_setting_is_read_by_its_old_name_with_a_warning() -> None:
+    from recloop.agents.generator import Generate
+    from recloop.simulators.fidelity.config import Contamination
+
+    with pytest.warns(FutureWarning, match="shown is called slate_size now"):
+        assert Generate.model_validate({"shown": 8}) == Generate(slate_size=8)
+    with pytest.warns(FutureWarning, match="shown is called history_titles now"):
+        assert Contamination.model_validate({"shown": 3}) == Contamination(history_titles=3)

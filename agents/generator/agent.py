@@ -196,7 +196,7 @@ class Generator:
         catalogue: Callable[[], str],
     ) -> GeneratorState:
         texts = known()[1]
-        people = audience().likeliest(item, self.config.shown)
+        people = audience().likeliest(item, self.config.slate_size)
         items_of_task = {item, *(i for person in people for i in person["recent"])}
         return {
             "item": item,
@@ -211,13 +211,13 @@ def pool_of(
 ) -> list[Candidate]:
     """The most plausible items that the user has not had: `pool` of the tail, then as many of the head.
 
-    pairs: the first `shown` of the base model, an ItemKNN by cosine. Equally plausible items in order of need.
+    pairs: the first `slate_size` of the base model, an ItemKNN by cosine. Equally plausible items in order of need.
     """
     open_ = evidence.known.copy()
     open_[seen] = False
     if config.mode == "pairs":
         fit = evidence.by_neighbours(recent)
-        groups = [(open_, config.shown)]
+        groups = [(open_, config.slate_size)]
     else:
         fit = evidence.fit(recent, config.content)
         groups = [(open_ & evidence.tail, config.pool), (open_ & ~evidence.tail, config.pool)]

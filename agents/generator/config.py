@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from ...recsys.data.groups import HeadConfig
+from ...settings import renamed_setting
 from ..fusion import Fusion
 from ..grounding import Grounding
 
@@ -39,7 +40,7 @@ class Generate(BaseModel):
     """Share of the texts in what is plausible for a user; the rest is what users of the same items took."""
     pool: PositiveInt = 100
     """next_item: plausible items of the tail, and as many of the head, among which `choose` makes its slate."""
-    shown: int = Field(20, ge=2, le=200)
+    slate_size: int = Field(20, ge=2, le=200)
     """Items (next_item, pairs: 10 is usual) or users (cold_item; LLM-Ins: 20) put before the model for one target."""
     alpha: float = Field(4.0, gt=0)
     """What plausibility counts for a tail item (LLM-I2I weighs the loss of tail targets by 4)."""
@@ -63,10 +64,15 @@ class Generate(BaseModel):
     be held out, which would tell the agent about the test."""
     fuse: Fusion = Fusion()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, values: Any) -> Any:
+        return renamed_setting(values, "shown", "slate_size")
+
     @model_validator(mode="after")
     def _of_this_mode(self) -> Generate:
         if self.free and self.mode != "next_item":
             raise ValueError(f"free is for mode next_item; {self.mode} chooses among what is shown")
-        if self.proposals > self.shown:
-            raise ValueError(f"proposals ({self.proposals}) cannot be more than the {self.shown} shown")
+        if self.proposals > self.slate_size:
+            raise ValueError(f"proposals ({self.proposals}) cannot be more than slate_size ({self.slate_size})")
         return self

@@ -101,7 +101,7 @@ async def choose(setup: GeneratorSetup, state: GeneratorState) -> GeneratorState
     """The slate: by plausibility and need, then shuffled, so that position carries no information."""
     config = setup.config
     if config.mode == "cold_item":
-        return {"slate": list(range(len(state["people"])))[: config.shown], "proposals": []}
+        return {"slate": list(range(len(state["people"])))[: config.slate_size], "proposals": []}
     if config.free:
         return {"slate": [], "proposals": []}
     chosen = slate_of(state["pool"], config)
@@ -281,17 +281,19 @@ def machine(setup: GeneratorSetup) -> CompiledStateGraph[GeneratorState, Tools, 
 
 
 def slate_of(pool: Sequence[Candidate], config: Generate) -> list[int]:
-    """At most `shown` items of the pool: by plausibility times alpha or beta, or with a quota kept for the tail.
+    """At most `slate_size` items of the pool: by plausibility times alpha or beta, or with a quota kept for the tail.
 
     pairs: the base model's own order, whatever is tail. Equal candidates keep the order of the pool.
     """
     if config.mode == "pairs":
-        return [one["item"] for one in sorted(pool, key=lambda one: -one["fit"])[: config.shown]]
+        return [one["item"] for one in sorted(pool, key=lambda one: -one["fit"])[: config.slate_size]]
     if config.quota is None:
         weight = {True: config.alpha, False: config.beta}
-        return [one["item"] for one in sorted(pool, key=lambda one: -one["fit"] * weight[one["tail"]])[: config.shown]]
-    places = round(config.quota * config.shown)
+        return [
+            one["item"] for one in sorted(pool, key=lambda one: -one["fit"] * weight[one["tail"]])[: config.slate_size]
+        ]
+    places = round(config.quota * config.slate_size)
     by_fit = sorted(pool, key=lambda one: -one["fit"])
     tail = [one["item"] for one in by_fit if one["tail"]][:places]
-    head = [one["item"] for one in by_fit if not one["tail"]][: config.shown - len(tail)]
+    head = [one["item"] for one in by_fit if not one["tail"]][: config.slate_size - len(tail)]
     return tail + head

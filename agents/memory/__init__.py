@@ -2,7 +2,7 @@
 
 from .chroma import ChromaMemory
 from .embeddings import EmbedderConfig, embedder, embedding_endpoint, sentence_transformer, tfidf_svd
-from .listed import ListMemory
+from .list_memory import ListMemory
 from .memory import Archive, Embedder, Field, Found, Kind, Memo, Memory
 from .tfidf import TfidfSVD
 from .weights import RecallWeights

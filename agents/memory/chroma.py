@@ -21,7 +21,7 @@ import numpy as np
 
 from ...errors import ConfigError, RunError
 from .memory import Embedder, Field, Found, Kind, Memo
-from .shelf import Shelf, key, storable
+from .owner_memos import OwnerMemos, key, storable
 from .weights import RecallWeights
 from .writer_lock import WriterLock
 
@@ -57,7 +57,7 @@ class ChromaMemory:
         self._weights = weights or RecallWeights()
         self._owners_held = owners_held
         self._pending: dict[str, Memo] = {}
-        self._shelves: OrderedDict[str, Shelf] = OrderedDict()
+        self._shelves: OrderedDict[str, OwnerMemos] = OrderedDict()
         self._guard = RLock()  # LangGraph runs plain nodes on threads
         self._process = os.getpid()
         self._place = url or str(path)
@@ -65,7 +65,7 @@ class ChromaMemory:
         self._closed = False
         self._client: Client | None = None
         try:
-            with self._told():
+            with self._chroma_errors():
                 self._client = _client(path, url)
                 self._batch_size = min(batch_size, self._client.get_max_batch_size())
                 self._collection = self._client.get_or_create_collection(
@@ -122,7 +122,7 @@ class ChromaMemory:
         terms: list[Any] = [{field: value} for field, value in (where or {}).items()]
         with self._guard:
             self.flush()
-            with self._told():
+            with self._chroma_errors():
                 hits = self._collection.query(
                     query_embeddings=query[None],
                     n_results=k,
@@ -145,7 +145,7 @@ class ChromaMemory:
                 return
             memos = list(self._pending.values())
             rows = self._embed([memo.text for memo in memos])
-            with self._told():
+            with self._chroma_errors():
                 self._collection.upsert(
                     ids=list(self._pending),
                     embeddings=rows,
@@ -170,15 +170,15 @@ class ChromaMemory:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _shelf(self, owner: str) -> Shelf:
+    def _shelf(self, owner: str) -> OwnerMemos:
         """The owner's memos, fetched unless they are held, with what is still buffered."""
         self._usable()
         shelf = self._shelves.get(owner)
         if shelf is None:
-            shelf = Shelf()
-            with self._told():
-                kept = self._collection.get(where={"owner": owner}, include=["metadatas", "documents", "embeddings"])
-            documents, metadatas, rows = kept["documents"], kept["metadatas"], kept["embeddings"]
+            shelf = OwnerMemos()
+            with self._chroma_errors():
+                stored = self._collection.get(where={"owner": owner}, include=["metadatas", "documents", "embeddings"])
+            documents, metadatas, rows = stored["documents"], stored["metadatas"], stored["embeddings"]
             assert documents is not None
             assert metadatas is not None
             assert rows is not None
@@ -218,7 +218,7 @@ class ChromaMemory:
             self._lock.release()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _chroma_errors(self) -> Iterator[None]:
         """Chroma's errors as ours, with the place."""
         from chromadb.errors import ChromaError
 
@@ -265,5 +265,5 @@ def _metadata(memo: Memo) -> dict[str, str | int | float]:
 
 
 def _memo(text: str, metadata: Mapping[str, Any]) -> Memo:
-    told = {field: value for field, value in metadata.items() if field not in ("side", "evidence")}
-    return Memo(text=text, evidence=tuple(json.loads(metadata.get("evidence", "[]"))), **told)
+    fields = {field: value for field, value in metadata.items() if field not in ("side", "evidence")}
+    return Memo(text=text, evidence=tuple(json.loads(metadata.get("evidence", "[]"))), **fields)

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_v
 
 from ...identity import Transport
 from .endpoint import embedding_endpoint
-from .lately import Lately
 from .memory import Embedder
 from .sentences import sentence_transformer
 from .tfidf import fitted, tfidf_svd
+from .vector_cache import VectorCache
 
 __all__ = ["EmbedderConfig", "embedder", "embedding_endpoint", "sentence_transformer", "tfidf_svd"]
 
@@ -61,4 +61,4 @@ def embedder(config: EmbedderConfig, texts: Sequence[str]) -> Embedder:
         return embedding_endpoint(
             config.base_url, config.model, config.api_key_env, batch_size=config.batch_size, held=config.held
         )
-    return Lately(fitted(texts, config.embedding_size, config.seed), config.held)
+    return VectorCache(fitted(texts, config.embedding_size, config.seed), config.held)

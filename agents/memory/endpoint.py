@@ -11,8 +11,8 @@ import numpy.typing as npt
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ...errors import ConfigError, ModelUnavailable
-from .lately import Lately
 from .memory import Embedder
+from .vector_cache import VectorCache
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -34,12 +34,12 @@ class _Endpoint:
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         # Servers refuse an empty input, and it says nothing: it stays a zero row and is not sent.
-        said = [at for at, text in enumerate(texts) if text.strip()]
-        sent = [texts[at] for at in said] or ["-"]  # one sign, to learn how many columns a zero row has
+        nonempty = [at for at, text in enumerate(texts) if text.strip()]
+        sent = [texts[at] for at in nonempty] or ["-"]  # one sign, to learn how many columns a zero row has
         starts = range(0, len(sent), self._batch_size)
         vectors = np.concatenate([self._retrying(self._ask, sent[at : at + self._batch_size]) for at in starts])
         rows = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
-        rows[said] = vectors[: len(said)]
+        rows[nonempty] = vectors[: len(nonempty)]
         return rows
 
     def _ask(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -51,24 +51,24 @@ class _Endpoint:
         except openai.APIStatusError as error:
             status = error.status_code
             raise ModelUnavailable(
-                self._told(f"answered {status}: {error.message}"),
+                self._message(f"answered {status}: {error.message}"),
                 retryable=status in (408, 409, 429) or status >= 500,
                 status=status,
             ) from None
         except openai.APIConnectionError as error:
-            raise ModelUnavailable(self._told(f"could not be reached: {error}"), retryable=True) from None
+            raise ModelUnavailable(self._message(f"could not be reached: {error}"), retryable=True) from None
         except (openai.OpenAIError, ValueError) as error:  # ValueError: a body that is no JSON, or of another form
-            raise ModelUnavailable(self._told(f"answered in another form: {error}")) from None
+            raise ModelUnavailable(self._message(f"answered in another form: {error}")) from None
         try:
             given = {item.index: item.embedding for item in reply.data}
             vectors = np.array([given[at] for at in range(len(texts))], dtype=np.float32)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelUnavailable(self._told(f"did not give {len(texts)} vectors: {error!r}")) from None
+            raise ModelUnavailable(self._message(f"did not give {len(texts)} vectors: {error!r}")) from None
         if vectors.ndim != 2 or not vectors.size or not np.isfinite(vectors).all():
-            raise ModelUnavailable(self._told("gave vectors that are empty or hold what is no number"))
+            raise ModelUnavailable(self._message("gave vectors that are empty or hold what is no number"))
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
-    def _told(self, what: str) -> str:
+    def _message(self, what: str) -> str:
         """The message without the key, which some servers repeat in their refusals."""
         text = f"embeddings of {self._model!r} at {self._client.base_url}: the server {what}"
         return text.replace(self._secret, "***") if self._secret else text
@@ -95,4 +95,4 @@ def embedding_endpoint(
 
     secret = os.environ.get(api_key_env, "")
     client = openai.OpenAI(base_url=base_url, api_key=secret or "none", timeout=timeout, max_retries=0)
-    return Lately(_Endpoint(client, model, secret=secret, batch_size=batch_size, attempts=attempts), held)
+    return VectorCache(_Endpoint(client, model, secret=secret, batch_size=batch_size, attempts=attempts), held)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import ConfigError
-from .lately import Lately
 from .memory import Embedder
+from .vector_cache import VectorCache
 
 
 class _Model:
@@ -57,4 +57,4 @@ def sentence_transformer(
     for weight in (weights[0], weights[-1]):
         digest.update(weight.detach().cpu().float().numpy().tobytes())
     name = f"sentence-transformers:{Path(path_or_name).name}@{digest.hexdigest()[:12]}"
-    return Lately(_Model(name, model, batch_size), held)
+    return VectorCache(_Model(name, model, batch_size), held)

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
-from .lately import Lately
 from .memory import Embedder
+from .vector_cache import VectorCache
 
 _SIGN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana and Han, written without spaces: each sign is a word
 _WORD = re.compile(rf"[{_SIGN}]|[^\W{_SIGN}][^\W{_SIGN}]+")
@@ -82,12 +82,12 @@ class TfidfSVD:
         from safetensors.numpy import load_file
 
         try:
-            told = json.loads((folder / _WORDS).read_text(encoding="utf-8"))
+            stored = json.loads((folder / _WORDS).read_text(encoding="utf-8"))
             weights = load_file(folder / _WEIGHTS)
-            vocabulary, idf, projection = told["words"], weights["idf"], weights["projection"]
+            vocabulary, idf, projection = stored["words"], weights["idf"], weights["projection"]
             if not len(vocabulary) == len(idf) == len(projection):
                 raise DataError(f"{folder}: {_WORDS} and {_WEIGHTS} are of different embedders; fit and save it again")
-            return cls(told["name"], vocabulary, idf, projection)
+            return cls(stored["name"], vocabulary, idf, projection)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise DataError(f"{folder}: no readable TF-IDF + SVD embedder ({error}); fit and save it again") from error
 
@@ -108,8 +108,8 @@ def fitted(texts: Sequence[str], size: int = 128, seed: int = 0, *, most_words: 
     vectorizer = TfidfVectorizer(analyzer=words, sublinear_tf=True, max_features=most_words, dtype=np.float32)
     table = vectorizer.fit_transform(ordered)
     svd = TruncatedSVD(n_components=min(size, *table.shape), random_state=seed).fit(table)
-    kept = svd.singular_values_ > _SMALLEST * svd.singular_values_[0]
-    projection = svd.components_[kept].T.astype(np.float32)
+    significant = svd.singular_values_ > _SMALLEST * svd.singular_values_[0]
+    projection = svd.components_[significant].T.astype(np.float32)
     # A singular vector and its negative are equally right: the largest entry decides, so that refitting agrees.
     largest = projection[np.abs(projection).argmax(axis=0), np.arange(projection.shape[1])]
     projection = np.ascontiguousarray(projection * np.sign(largest))
@@ -123,4 +123,4 @@ def tfidf_svd(texts: Sequence[str], size: int = 128, seed: int = 0) -> Embedder:
     The same texts in any order, size and seed give the same vectors and the same name. DataError where no text has a
     word.
     """
-    return Lately(fitted(texts, size, seed))
+    return VectorCache(fitted(texts, size, seed))

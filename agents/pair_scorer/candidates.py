@@ -55,11 +55,11 @@ def _base(data: Dataset, coverage: Coverage, users: Sequence[int], popular: Long
     lists = {}
     for user in users:
         rng = np.random.default_rng([seed, 1, user])
-        drawn = rng.permutation(pool[~np.isin(pool, data.history(user))]).tolist()
+        popular_items = rng.permutation(pool[~np.isin(pool, data.history(user))]).tolist()
         wanted = {"popularity": 0, "retriever": coverage.candidates, "mixed": coverage.candidates // 2}[coverage.source]
         # A user whose history has few neighbours gets the rest from the pool.
-        found = list(dict.fromkeys([*nearest.get(user, [])[:wanted], *drawn]))
-        lists[user] = found[: coverage.candidates]
+        candidates = list(dict.fromkeys([*nearest.get(user, [])[:wanted], *popular_items]))
+        lists[user] = candidates[: coverage.candidates]
     return lists
 
 
@@ -69,15 +69,15 @@ def _retrieved(data: Dataset, users: Sequence[int], count: int) -> dict[int, lis
         return {}
     knn = ItemKNN()
     knn.fit(data)
-    found = {}
+    retrieved = {}
     for start in range(0, len(users), BLOCK):
         block = np.asarray(users[start : start + BLOCK], np.int32)
         for user, scores in zip(block.tolist(), knn.score(block, data), strict=True):
             scores = np.asarray(scores, np.float64)
             scores[data.history(user)] = -np.inf
             best = np.argsort(-scores, kind="stable")[:count]
-            found[user] = best[scores[best] > 0].tolist()
-    return found
+            retrieved[user] = best[scores[best] > 0].tolist()
+    return retrieved
 
 
 def _kinds(data: Dataset, items: Longs) -> list[list[int]]:
@@ -91,10 +91,10 @@ def _kinds(data: Dataset, items: Longs) -> list[list[int]]:
 
 def _diverse(groups: Sequence[Sequence[int]], taken: set[int], count: int, rng: np.random.Generator) -> list[int]:
     """One item of a category after the other, categories and items in random order."""
-    dealt = [[int(i) for i in rng.permutation([i for i in group if i not in taken])] for group in groups]
-    dealt = [dealt[place] for place in rng.permutation(len(dealt)) if dealt[place]]
+    remaining = [[int(i) for i in rng.permutation([i for i in group if i not in taken])] for group in groups]
+    remaining = [remaining[place] for place in rng.permutation(len(remaining)) if remaining[place]]
     chosen: list[int] = []
-    while len(chosen) < count and dealt:
-        chosen += [group.pop() for group in dealt][: count - len(chosen)]
-        dealt = [group for group in dealt if group]
+    while len(chosen) < count and remaining:
+        chosen += [group.pop() for group in remaining][: count - len(chosen)]
+        remaining = [group for group in remaining if group]
     return chosen

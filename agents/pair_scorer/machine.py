@@ -116,13 +116,13 @@ def next_step(setup: PairScorerSetup, state: PairScorerState) -> str:
 
 def agreement(draws: Sequence[Mapping[int, float]], lists: Sequence[Sequence[int]]) -> float:
     """Mean Kendall tau-b of the draws' rankings, in [-1, 1]; NaN of one draw."""
-    found = [
+    taus = [
         float(kendalltau([one[item] for item in items], [other[item] for item in items]).statistic)
         for one, other in itertools.combinations(draws, 2)
         for items in lists
         if len(items) > 1
     ]
-    return float(np.mean(found)) if found else float("nan")
+    return float(np.mean(taus)) if taus else float("nan")
 
 
 def machine(setup: PairScorerSetup) -> CompiledStateGraph[PairScorerState, Tools, PairScorerState, PairScorerState]:

@@ -42,11 +42,11 @@ def plan(
         calls = {user: -(-len(items) // config.list_size) for user, items in lists.items()}
         once = sum(calls.values())
         users = np.random.default_rng([seed, 5]).permutation(sorted(lists))[:SAMPLE].tolist()
-        asked = [_lengths(data, user, lists[user], calls[user], texts, config) for user in users]
-        shown, answered = (
-            (float(np.mean(side)) if asked else 0.0 for side in zip(*asked, strict=True)) if asked else (0.0, 0.0)
+        lengths = [_lengths(data, user, lists[user], calls[user], texts, config) for user in users]
+        prompt_size, answered = (
+            (float(np.mean(side)) if lengths else 0.0 for side in zip(*lengths, strict=True)) if lengths else (0.0, 0.0)
         )
-        tokens = Usage(round(once * config.draws * shown), round(once * config.draws * answered))
+        tokens = Usage(round(once * config.draws * prompt_size), round(once * config.draws * answered))
         usd = price.of(tokens) if price is not None else None
         rows.append(
             {
@@ -70,12 +70,12 @@ def _lengths(
     data: Dataset, user: int, items: list[int], calls: int, texts: Mapping[int, str], config: ScorePairs
 ) -> tuple[float, float]:
     """Tokens of one of a user's prompts and of its reply."""
-    shown = items[: -(-len(items) // calls)]
-    names = handles_for(len(shown))
-    options = {handle: texts[item] for handle, item in zip(names, shown, strict=True)}
+    first_list = items[: -(-len(items) // calls)]
+    names = handles_for(len(first_list))
+    options = {handle: texts[item] for handle, item in zip(names, first_list, strict=True)}
     history = [texts[int(item)] for item in data.history(user)][-config.history :]
     prompt = prompts.load("score_pairs/score").render(history=history, options=options)
     ranking = [{"item": name, "score": round(place / len(names), 2)} for place, name in enumerate(names)]
     reply = scores_reply(names).model_validate({"reason": REASON, "ranking": ranking})
-    asked = len((prompt.system + prompt.user).encode())
-    return asked / BYTES_A_TOKEN, len(reply.model_dump_json().encode()) / BYTES_A_TOKEN
+    prompt_bytes = len((prompt.system + prompt.user).encode())
+    return prompt_bytes / BYTES_A_TOKEN, len(reply.model_dump_json().encode()) / BYTES_A_TOKEN

@@ -51,8 +51,8 @@ class Planted:
         """A Chat that scores the options shown. Raises DataError where two items or two histories read alike."""
         texts = item_texts(self.train)
         items = {text: item for item, text in texts.items()}
-        shown = {user: self.train.history(user)[-self.history :] for user in range(self.train.n_users)}
-        users = {"\n".join(texts[int(item)] for item in last): user for user, last in shown.items()}
+        histories = {user: self.train.history(user)[-self.history :] for user in range(self.train.n_users)}
+        users = {"\n".join(texts[int(item)] for item in last): user for user, last in histories.items()}
         if len(items) < self.train.n_items or len(users) < self.train.n_users:
             raise DataError("two items or two histories of this world read alike; take another seed")
 

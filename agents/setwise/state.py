@@ -138,8 +138,8 @@ class SetwiseState(TypedDict, total=False):
 def trace_of_step(state: SetwiseState, step: int, **entries: Any) -> list[dict[str, Any]]:
     """The trace with one more step, without rounds."""
     walked = state["steps"][step]
-    shown = {"positive": walked["positive"], "candidates": walked["candidates"]}
-    return [*state["trace"], {**shown, **entries, "rounds": []}]
+    candidates = {"positive": walked["positive"], "candidates": walked["candidates"]}
+    return [*state["trace"], {**candidates, **entries, "rounds": []}]
 
 
 def trace_of_round(

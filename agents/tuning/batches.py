@@ -28,14 +28,14 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
     """(rows, places) ids, mask, weights (what predicting the token at a place counts in the loss), and answers (what it
-    counts where losses are told: nothing in prompts). `kept` is how many places at the end have a weight above 0 in
+    counts in reported losses: nothing in prompts). `predicted` is how many places at the end have a weight above 0 in
     some row."""
 
     ids: Tensor
     mask: Tensor
     weights: Tensor
     answers: Tensor
-    kept: int
+    predicted: int
 
 
 def rows_of(model: LocalModel, samples: Sequence[Sample]) -> list[Row]:
@@ -48,9 +48,11 @@ def rows_of(model: LocalModel, samples: Sequence[Sample]) -> list[Row]:
     rows = []
     # Where the tokenizer adds a start of its own is the same for all prompts of one model.
     whole = [text + sample.answer for (text, _), sample in zip(texts, samples, strict=True)]
-    told = tokenizer(whole, add_special_tokens=texts[0][1], return_offsets_mapping=True)
+    encoding = tokenizer(whole, add_special_tokens=texts[0][1], return_offsets_mapping=True)
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    for (text, _), sample, ids, offsets in zip(texts, samples, told["input_ids"], told["offset_mapping"], strict=True):
+    for (text, _), sample, ids, offsets in zip(
+        texts, samples, encoding["input_ids"], encoding["offset_mapping"], strict=True
+    ):
         if end and ids[-1] == end[0] and offsets[-1][1] == 0:
             ids, offsets = ids[:-1], offsets[:-1]
         answer = next(at for at, (_, until) in enumerate(offsets) if until > len(text))
@@ -90,11 +92,11 @@ def _batch(rows: Sequence[Row], prompt_weight: float, *, alike: bool) -> TokenBa
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`loss` is the weighted sum of -log p over a batch's counted tokens; `told` its sum over the answers by what
+    """`loss` is the weighted sum of -log p over a batch's counted tokens; `reported` its sum over the answers by what
     `TokenBatch.answers` lets them count, without gradient, and `count` the sum of that."""
 
     loss: Tensor
-    told: float
+    reported: float
     count: float
 
 
@@ -111,9 +113,9 @@ def loss_of(model: LocalModel, batch: TokenBatch, precision: Literal["float32", 
             use_cache=False,
             # As indices: a slice of the hidden numbers would not be contiguous, and the product with the vocabulary's
             # weights then copies those once a row.
-            logits_to_keep=torch.arange(width - batch.kept - 1, width - 1, device=device),
+            logits_to_keep=torch.arange(width - batch.predicted - 1, width - 1, device=device),
         )
-    last = slice(-batch.kept, None)
+    last = slice(-batch.predicted, None)
     target = batch.ids[:, last].to(device)
     logits = out.logits.float().flatten(0, 1)
     each = torch.nn.functional.cross_entropy(logits, target.flatten(), reduction="none").view_as(target)

@@ -19,7 +19,7 @@ _PACKAGES = ("recloop", "torch", "transformers", "peft", "tokenizers", "safetens
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CardFacts:
     """What is known before training. `sizes`: weights that are trained, and all of them."""
 
     config: TuneLM
@@ -31,7 +31,7 @@ class Facts:
     sizes: tuple[int, int]
 
 
-def card_of(facts: Facts, progress: Progress) -> dict[str, Any]:
+def card_of(facts: CardFacts, progress: Progress) -> dict[str, Any]:
     """Plain values: data, prompts, settings, seeds, versions, every epoch and the one that was kept."""
     best = progress.best
     trained, weights = facts.sizes
@@ -52,10 +52,10 @@ def card_of(facts: Facts, progress: Progress) -> dict[str, Any]:
     }
 
 
-def write_card(folder: Path, told: Mapping[str, Any]) -> None:
+def write_card(folder: Path, facts: Mapping[str, Any]) -> None:
     """`card.md`, then `card.json`, whose presence says that all else is there."""
-    write_text(folder / "card.md", _page(told))
-    write_text(folder / "card.json", json.dumps(told, indent=1) + "\n")
+    write_text(folder / "card.md", _page(facts))
+    write_text(folder / "card.json", json.dumps(facts, indent=1) + "\n")
 
 
 def _side(data: Dataset) -> dict[str, Any]:
@@ -63,35 +63,35 @@ def _side(data: Dataset) -> dict[str, Any]:
     return {"name": data.name, "fingerprint": data.fingerprint, "interactions": len(data), "users": users}
 
 
-def _page(told: Mapping[str, Any]) -> str:
+def _page(facts: Mapping[str, Any]) -> str:
     data = [
         f"| {side} | {of['name']} | {of['users']} | {of['interactions']} | {of['fingerprint']} |"
-        for side, of in told["data"].items()
+        for side, of in facts["data"].items()
     ]
     epochs = [
-        f"| {e['epoch']} | {e['loss']:.4f} | {e['valid_loss']:.4f} | {e['seconds']:.0f} |" for e in told["epochs"]
+        f"| {e['epoch']} | {e['loss']:.4f} | {e['valid_loss']:.4f} | {e['seconds']:.0f} |" for e in facts["epochs"]
     ]
     lines = [
-        f"# {told['base_model']}, tuned by recloop ({told['method']})",
+        f"# {facts['base_model']}, tuned by recloop ({facts['method']})",
         "",
-        f"{told['weights']['trained']:,} of {told['weights']['all']:,} weights were trained. Samples were made of the "
-        "train side alone; the validation side decided when to stop. No test side was read.",
+        f"{facts['weights']['trained']:,} of {facts['weights']['all']:,} weights were trained. Samples were made of "
+        "the train side alone; the validation side decided when to stop. No test side was read.",
         "",
         "| side | data | users | interactions | fingerprint |",
         "|---|---|---|---|---|",
         *data,
         "",
-        f"Kept: epoch {told['best_epoch']}, validation {told['valid_loss']:.4f} nats a token of the answers (mean over "
-        f"{told['settings']['balance']}s).",
+        f"Kept: epoch {facts['best_epoch']}, validation {facts['valid_loss']:.4f} nats a token of the answers (mean "
+        f"over {facts['settings']['balance']}s).",
         "",
         "| epoch | loss | validation | seconds |",
         "|---|---|---|---|",
         *epochs,
         "",
-        "Prompts: " + ", ".join(f"{name} {digest}" for name, digest in told["prompts"].items()) + ".",
+        "Prompts: " + ", ".join(f"{name} {digest}" for name, digest in facts["prompts"].items()) + ".",
         "",
-        "Settings: " + ", ".join(f"{key} {value}" for key, value in told["settings"].items()) + ".",
+        "Settings: " + ", ".join(f"{key} {value}" for key, value in facts["settings"].items()) + ".",
         "",
-        "Versions: " + ", ".join(f"{name} {number}" for name, number in told["versions"].items()) + ".",
+        "Versions: " + ", ".join(f"{name} {number}" for name, number in facts["versions"].items()) + ".",
     ]
     return "\n".join(lines) + "\n"

@@ -52,7 +52,7 @@ class Progress:
             raise ConfigError(
                 f"{self._folder} holds a training with other data or settings; delete the folder or name another"
             )
-        self.epochs = [Epoch(**told) for told in facts["epochs"]]
+        self.epochs = [Epoch(**entry) for entry in facts["epochs"]]
         with torch.no_grad():
             for name, weight in self._weights.items():
                 weight.copy_(torch.from_numpy(arrays[f"weight.{name}"]))
@@ -85,7 +85,7 @@ class Progress:
             if state
         }
         whole = {f"weight.{name}": _array(weight) for name, weight in self._weights.items()} | moments
-        facts = {"training": self._who, "steps": steps, "epochs": [asdict(told) for told in self.epochs]}
+        facts = {"training": self._who, "steps": steps, "epochs": [asdict(epoch) for epoch in self.epochs]}
         checkpoints.write(self._folder, _LAST, whole, facts)
 
     @property

@@ -50,7 +50,7 @@ class Sampler:
     ) -> None:
         self.config = config
         self.wording = wording
-        self._shown = train if valid is None else together(train, valid)
+        self._visible = train if valid is None else together(train, valid)
         self._at_end = valid is not None
         self._titles = [written(title) for title in train.items["title"]]
         self._tail = ~head(train, config.head)
@@ -59,7 +59,7 @@ class Sampler:
         chance = counts if config.noise == "popularity" else known.astype(np.float64)
         self._chance = np.cumsum(chance) / chance.sum() if chance.sum() else chance
         self._known = np.flatnonzero(known)
-        long = self._shown.user_counts >= 3
+        long = self._visible.user_counts >= 3
         users = long if valid is None else long & (valid.user_counts > 0)
         self._users = np.flatnonzero(users)
         tasks = sorted(config.tasks)
@@ -89,10 +89,10 @@ class Sampler:
         # Of validation windows the last row is the one that is held out: any place may be replaced, it stays in sight.
         at = int(rng.integers(len(window)))
         stranger, stood = self._stranger(user, rng), int(window[at])
-        shown = [*window[:at].tolist(), stranger, *window[at + 1 :].tolist()]
-        prompt = find_prompt([self._titles[item] for item in shown], self.wording)
+        window_items = [*window[:at].tolist(), stranger, *window[at + 1 :].tolist()]
+        prompt = find_prompt([self._titles[item] for item in window_items], self.wording)
         answer = self._titles[stranger] + END + self._titles[stood] + END
-        return Sample("find", prompt, answer, 1.0, user, (*shown, stood))
+        return Sample("find", prompt, answer, 1.0, user, (*window_items, stood))
 
     def _next(self, user: int, rng: np.random.Generator) -> Sample:
         *before, target = self._window(user, self.config.history + 1, rng).tolist()
@@ -111,19 +111,19 @@ class Sampler:
 
     def _window(self, user: int, most: int, rng: np.random.Generator) -> Ints:
         """Up to `most` rows that follow on each other; on the validation side the last ones."""
-        rows = self._shown.history(user)
+        rows = self._visible.history(user)
         size = min(most, len(rows))
         start = len(rows) - size if self._at_end else int(rng.integers(len(rows) - size + 1))
         return rows[start : start + size]
 
     def _stranger(self, user: int, rng: np.random.Generator) -> int:
         """A random item that none of the user's rows shown here holds."""
-        had = set(self._shown.history(user).tolist())
+        had = set(self._visible.history(user).tolist())
         for _ in range(_TRIES):
             item = int(np.searchsorted(self._chance, rng.random(), side="right"))
             if item not in had:
                 return item
         left: npt.NDArray[np.int64] = self._known[~np.isin(self._known, list(had))]
         if not len(left):
-            raise DataError(f"user {self._shown.users['user_id'].iloc[user]!r} has had every item; none is strange")
+            raise DataError(f"user {self._visible.users['user_id'].iloc[user]!r} has had every item; none is strange")
         return int(rng.choice(left))

@@ -79,10 +79,10 @@ def texts_of(train: Dataset) -> list[str]:
     titles = [written(title) for title in train.items["title"]]
     counts = train.item_counts.tolist()
     words = [prompts.load(name).render(titles=["."], candidate=".") for name in PROMPTS.values()]
-    said = [text for rendered in words for text in (rendered.system, rendered.user, "Answer:", "Yes", "No")]
+    texts = [text for rendered in words for text in (rendered.system, rendered.user, "Answer:", "Yes", "No")]
     return [
         *(title + END for title, count in zip(titles, counts, strict=True) for _ in range(count)),
-        *(said * _WORDS_OF_PROMPTS),
+        *(texts * _WORDS_OF_PROMPTS),
     ]
 
 

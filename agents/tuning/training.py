@@ -64,8 +64,8 @@ def valid_loss(model: LocalModel, config: TuneLM, rows: list[Row]) -> float:
     total, count = 0.0, 0.0
     with torch.no_grad():
         for batch in micro_batches(rows, config, prompts=False):
-            found = loss_of(model, batch, config.precision)
-            total, count = total + found.told, count + found.count
+            loss = loss_of(model, batch, config.precision)
+            total, count = total + loss.reported, count + loss.count
     return total / count
 
 
@@ -88,12 +88,12 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = rate(config, done + at, steps)
         batches = micro_batches(rows[low : low + config.batch_size], config)
-        counted = sum(float(batch.weights.sum()) for batch in batches)
+        total_weight = sum(float(batch.weights.sum()) for batch in batches)
         optimizer.zero_grad(set_to_none=True)
         for batch in batches:
-            found = loss_of(model, batch, config.precision)
-            (found.loss / counted).backward()
-            total, count = total + found.told, count + found.count
+            loss = loss_of(model, batch, config.precision)
+            (loss.loss / total_weight).backward()
+            total, count = total + loss.reported, count + loss.count
         torch.nn.utils.clip_grad_norm_(weights, config.clip)
         optimizer.step()
     return total / count

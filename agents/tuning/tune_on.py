@@ -16,7 +16,7 @@ from ... import prompts
 from ...errors import ConfigError
 from ...recsys.data.dataset import Dataset
 from ..chat.local.model import LocalModel, load_model
-from .card import Facts, card_of, write_card
+from .card import CardFacts, card_of, write_card
 from .config import TuneLM
 from .progress import Progress
 from .samples import Sampler
@@ -75,14 +75,16 @@ def tune_on(
     progress = Progress(weights, optimizer, out / _STATE, identity)
     progress.resume()
     train(model, config, train_sampler, valid_sampler, progress, optimizer, say or _silent)
-    told = card_of(
-        Facts(config, base.name, identity, train_side, valid_side, _digests(config, wording), _sizes(model, weights)),
+    card_facts = card_of(
+        CardFacts(
+            config, base.name, identity, train_side, valid_side, _digests(config, wording), _sizes(model, weights)
+        ),
         progress,
     )
     _save(model, out)
-    write_card(out, told)
+    write_card(out, card_facts)
     progress.clear()
-    return Tuned(out, told)
+    return Tuned(out, card_facts)
 
 
 def _trainable(base: LocalModel, config: TuneLM) -> LocalModel:
@@ -131,10 +133,10 @@ def _finished(out: Path, identity: str) -> Tuned | None:
                 return None
             raise ConfigError(f"{out} holds other files; name a new folder")
         return None
-    told = json.loads(card.read_text(encoding="utf-8"))
-    if told.get("identity") != identity:
+    card_facts = json.loads(card.read_text(encoding="utf-8"))
+    if card_facts.get("identity") != identity:
         raise ConfigError(f"{out} holds a model tuned on other data or with other settings; name a new folder")
-    return Tuned(out, told)
+    return Tuned(out, card_facts)
 
 
 def _identity(config: TuneLM, train_side: Dataset, valid_side: Dataset, wording: Path | None) -> str:

@@ -79,6 +79,6 @@ def next_doubts(scored: Sequence[Sequence[Scored]]) -> list[float]:
     return [1 / (1 + math.exp(min(700.0, b - a))) for a, b in pairs]
 
 
-def _messages(task: str, wording: Path | None, **shown: object) -> tuple[Message, ...]:
-    rendered = prompts.load(PROMPTS[task], wording).render(**shown)
+def _messages(task: str, wording: Path | None, **values: object) -> tuple[Message, ...]:
+    rendered = prompts.load(PROMPTS[task], wording).render(**values)
     return (Message("system", rendered.system), Message("user", rendered.user))

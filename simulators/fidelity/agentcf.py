@@ -12,7 +12,7 @@ import pandas as pd
 
 from ...agents.setwise.state import counts_of
 from ...errors import DataError
-from .bench import Bench
+from .bench import FidelityBench
 from .cases import Case, Field, next_item_cases, shuffled
 from .outcome import Outcome, cost, tidy
 from .recorded import recorded_answers
@@ -22,7 +22,7 @@ from .scoring import ndcg
 CUTOFFS = (1, 5, 10)
 
 
-async def agentcf(bench: Bench) -> Outcome:
+async def agentcf(bench: FidelityBench) -> Outcome:
     """NDCG of the first held-out item of each user, a variant a kind of list."""
     config, field, seed = bench.config.agentcf, bench.field, bench.study.seed
     users = bench.users(1)
@@ -50,7 +50,9 @@ async def agentcf(bench: Bench) -> Outcome:
     return Outcome("agentcf", pd.concat(values, ignore_index=True), costs, notes)
 
 
-def ranked(bench: Bench, variant: str, cases: list[Case], row: Answers, cutoffs: tuple[int, ...]) -> pd.DataFrame:
+def ranked(
+    bench: FidelityBench, variant: str, cases: list[Case], row: Answers, cutoffs: tuple[int, ...]
+) -> pd.DataFrame:
     """One row's NDCG a user."""
     values = ndcg(cases, row.order, bench.field.known, cutoffs)
     users = [case.user for case in cases]
@@ -85,28 +87,30 @@ def given_lists(path: Path, field: Field, users: list[int], candidates: int, see
 
 def own_history(variant: str, cases: list[Case], field: Field) -> str:
     """How the user's own items among the candidates are treated, and how many there are."""
-    own = sum(item in set(field.known.history(c.user).tolist()) for c in cases for item in c.shown if item != c.truth)
-    others = sum(len(case.shown) - 1 for case in cases)
+    own = sum(
+        item in set(field.known.history(c.user).tolist()) for c in cases for item in c.candidates if item != c.truth
+    )
+    others = sum(len(case.candidates) - 1 for case in cases)
     return (
         f"{variant}: {len(cases)} users; {own} of the {others} other candidates stand in the user's own known history "
         "and are ranked like any other"
     )
 
 
-async def claims_note(bench: Bench, users: list[int]) -> str:
+async def claims_note(bench: FidelityBench, users: list[int]) -> str:
     """What became of the claims that the loop's walks wrote."""
-    told = counts_of(await bench.walk(users))
-    if not told:
+    counts = counts_of(await bench.walk(users))
+    if not counts:
         return f"{LOOP}: no walk came to an end"
     return (
-        f"{LOOP}: {told['claims']} claims were written, {told['uncited']} dropped for citing nothing and "
-        f"{told['unshown']} for citing what was not shown, {told['forgotten']} forgotten; of {told['rewrites']} "
-        f"rewrites {told['kept']} were kept"
-        + (f"; without any effect {told['noop_share']:.0%} would have been" if "noop_share" in told else "")
+        f"{LOOP}: {counts['claims']} claims were written, {counts['uncited']} dropped for citing nothing and "
+        f"{counts['unshown']} for citing what was not shown, {counts['forgotten']} forgotten; of {counts['rewrites']} "
+        f"rewrites {counts['kept']} were kept"
+        + (f"; without any effect {counts['noop_share']:.0%} would have been" if "noop_share" in counts else "")
     )
 
 
-def nobody(bench: Bench, held: int) -> str:
+def nobody(bench: FidelityBench, held: int) -> str:
     return (
         f"no user has {held} item(s) held out and {bench.config.min_history} known; hold out more "
         f"(data.split: {{leave_last_out: {{valid: 0, test: {max(10, held)}}}}}) or lower fidelity.min_history"

@@ -1,4 +1,4 @@
-"""`Bench`: a study's data and model, opened: how the loop, the plain question and the references are asked."""
+"""`FidelityBench`: a study's data and model, opened: how the loop, the plain question and the references are asked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..studies.steps import make_agent
 from ..studies.study import Study
 from .cases import Case, Field
 from .config import FidelityConfig
-from .plain import Plain, Question
+from .plain import Plain, PlainRequest
 from .references import References
 from .rows import LOOP, ONCE, Answers, CutOff, Only, fitting
 
@@ -35,7 +35,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 @dataclass
-class Bench:
+class FidelityBench:
     """What every protocol works with: a study's data and model, opened."""
 
     study: Study
@@ -82,19 +82,19 @@ class Bench:
         wanted = self.config.users if count is None else min(count, self.config.users)
         return self.field.chosen(wanted, held, self.config.min_history, self.study.seed)
 
-    def on(self, split: Split, name: str) -> Bench:
+    def on(self, split: Split, name: str) -> FidelityBench:
         """The same bench on other data."""
         return replace(self, split=split, name=name, walks={}, walked={})
 
-    def changed(self, **changes: Any) -> Bench:
+    def changed(self, **changes: Any) -> FidelityBench:
         """The same bench with other set-wise settings; itself where there are none."""
         if not changes:
             return self
         return replace(self, changes=changes, walks={}, walked={})
 
     def reference_answers(self, cases: Sequence[Case]) -> list[Answers]:
-        found = self.references.scores(cases)
-        return [Answers(name, "reference", scores, scores) for name, scores in found.items()]
+        by_reference = self.references.scores(cases)
+        return [Answers(name, "reference", scores, scores) for name, scores in by_reference.items()]
 
     async def agents(self, variant: str, cases: Sequence[Case], prompt: str = "fidelity/rank") -> list[Answers]:
         """The plain question and, unless switched off, the loop."""
@@ -105,8 +105,8 @@ class Bench:
 
     async def once(self, variant: str, cases: Sequence[Case], prompt: str = "fidelity/rank") -> Answers:
         """Each list in one question, beside the last items of the history."""
-        asked = [self.question(case, prompt) for case in cases]
-        records, calls, tokens = await self.ask_plain(variant, asked)
+        requests = [self.question(case, prompt) for case in cases]
+        records, calls, tokens = await self.ask_plain(variant, requests)
         scores: list[Doubles | None] = []
         order: list[Doubles | None] = []
         for case in cases:
@@ -115,7 +115,7 @@ class Bench:
                 scores.append(None)
                 order.append(None)
                 continue
-            handles = handles_for(len(case.shown))
+            handles = handles_for(len(case.candidates))
             graded = {entry["item"]: entry["score"] for entry in payload["ranking"]}
             place = {entry["item"]: rank for rank, entry in enumerate(payload["ranking"])}
             scores.append(np.array([graded[h] for h in handles]))
@@ -123,13 +123,13 @@ class Bench:
         return Answers(ONCE, "plain", scores, order, calls, tokens)
 
     async def ask_plain(
-        self, variant: str, asked: Sequence[Question]
+        self, variant: str, requests: Sequence[PlainRequest]
     ) -> tuple[dict[str, dict[str, Any]], float, float]:
         """Key -> payload of the usable replies; calls and tokens a question."""
-        agent = Plain(asked, self.opened.around.sampling, self.study.prompts)
-        names = sorted({question.prompt for question in asked})
+        agent = Plain(requests, self.opened.around.sampling, self.study.prompts)
+        names = sorted({question.prompt for question in requests})
         run = {
-            "config": {"variant": variant, "shown": digest([question.shown for question in asked])},
+            "config": {"variant": variant, "shown": digest([question.values for question in requests])},
             "prompts": [f"{n}@{d}" for n, d in prompts.digests(*names, folder=self.study.prompts).items()],
             "llm": model_of(self.study),
             "embedder": settings_of(self.study.embedder),
@@ -141,11 +141,11 @@ class Bench:
         users = [case.user for case in cases]
         walk = await self.walk(users)
         config = fitting(Setwise.model_validate(self.settings), cases)
-        lists = [HeldOutList(case.user, case.shown, -1) for case in cases]
-        asked = questions(lists, walk, "final")
-        agent = SetwiseRanking(asked, config, self.opened.around.sampling, self.study.prompts, self.study.seed)
+        lists = [HeldOutList(case.user, case.candidates, -1) for case in cases]
+        queries = questions(lists, walk, "final")
+        agent = SetwiseRanking(queries, config, self.opened.around.sampling, self.study.prompts, self.study.seed)
         run = identity_of(self.study, "setwise", self.settings, self.field.known)["run"]
-        run = {**run, "config": {**run["config"], "shown": digest([[q.candidates, q.claims] for q in asked])}}
+        run = {**run, "config": {**run["config"], "shown": digest([[q.candidates, q.claims] for q in queries])}}
         records, calls, tokens = await self._records(agent, f"{self.name}-{variant}-loop-{digest(run)}", run)
         scores: list[Doubles | None] = []
         order: list[Doubles | None] = []
@@ -157,8 +157,8 @@ class Bench:
                 continue
             graded = dict(zip(payload["order"], payload["scores"], strict=True))
             place = {item: rank for rank, item in enumerate(payload["order"])}
-            scores.append(np.array([graded[item] for item in case.shown]))
-            order.append(np.array([-float(place[item]) for item in case.shown]))
+            scores.append(np.array([graded[item] for item in case.candidates]))
+            order.append(np.array([-float(place[item]) for item in case.candidates]))
         return Answers(LOOP, "loop", scores, order, calls, tokens)
 
     async def walk(self, users: Sequence[int]) -> Records:
@@ -176,8 +176,8 @@ class Bench:
             if summary.stopped:
                 raise CutOff(summary.stopped)
             self.walks[keys] = read_records(folder)
-            asked = self.walks[keys][["calls", "prompt_tokens", "completion_tokens"]].mean()
-            self.walked[keys] = (float(asked.iloc[0]), float(asked.iloc[1] + asked.iloc[2]))
+            means = self.walks[keys][["calls", "prompt_tokens", "completion_tokens"]].mean()
+            self.walked[keys] = (float(means.iloc[0]), float(means.iloc[1] + means.iloc[2]))
         records = self.walks[made]
         return records[records["key"].isin(keys)]
 
@@ -199,13 +199,13 @@ class Bench:
         """Whether the data has ratings that differ."""
         return bool(np.unique(self.field.known.value).size > 1)
 
-    def question(self, case: Case, prompt: str) -> Question:
+    def question(self, case: Case, prompt: str) -> PlainRequest:
         """The whole list in one question, beside the last items of the history."""
-        handles = handles_for(len(case.shown))
-        options = {h: self.texts[item] for h, item in zip(handles, case.shown, strict=True)}
+        handles = handles_for(len(case.candidates))
+        options = {h: self.texts[item] for h, item in zip(handles, case.candidates, strict=True)}
         history = self.shown_history(case.user)
         facts = Facts("rank", {"query": "\n".join(history), "notes": [], "options": options})
-        return Question(
+        return PlainRequest(
             self.key(case.user), prompt, {"history": history, "options": options}, ranking_reply(handles), facts
         )
 

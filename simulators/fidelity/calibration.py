@@ -57,16 +57,16 @@ def to_error(predicted: Answered, own: Sequence[Doubles], new: Answered, scale: 
     truth = np.concatenate([o - o.mean() for _, o in taught])
     # A factor below 0 would say that the model is to be read backwards: that is noise.
     stretch = max(0.0, float((inner * truth).sum() / (inner**2).sum())) if (inner**2).sum() > 1e-12 else 0.0
-    found: list[Doubles | None] = []
+    calibrated: list[Doubles | None] = []
     for past, given, values in zip(predicted, own, new, strict=True):
         if values is None:
-            found.append(None)
+            calibrated.append(None)
         elif past is None or not len(past):
-            found.append(np.clip(values - kindness, scale.low, scale.high))
+            calibrated.append(np.clip(values - kindness, scale.low, scale.high))
         else:
             middle = (given.sum() + SHRINK * everybody) / (len(given) + SHRINK)
-            found.append(np.clip(middle + stretch * (values - past.mean()), scale.low, scale.high))
-    return found
+            calibrated.append(np.clip(middle + stretch * (values - past.mean()), scale.low, scale.high))
+    return calibrated
 
 
 def to_distribution(predicted: Answered, known: Sequence[Doubles], new: Answered) -> list[Doubles | None]:
@@ -75,12 +75,12 @@ def to_distribution(predicted: Answered, known: Sequence[Doubles], new: Answered
     A prediction's quantile is its place among the user's own predictions, past and new, ties in the middle; so the
     order stays, and the spread is the user's. None without an answer.
     """
-    found: list[Doubles | None] = []
+    calibrated: list[Doubles | None] = []
     for past, ratings, values in zip(predicted, known, new, strict=True):
         if values is None:
-            found.append(None)
+            calibrated.append(None)
             continue
         together = values if past is None else np.concatenate([values, past])
         quantile = (rankdata(together)[: len(values)] - 0.5) / len(together)
-        found.append(np.quantile(ratings, quantile, method="inverted_cdf"))
-    return found
+        calibrated.append(np.quantile(ratings, quantile, method="inverted_cdf"))
+    return calibrated

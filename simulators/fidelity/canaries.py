@@ -18,12 +18,12 @@ from ...agents.agent import Agent, Tools
 from ...agents.catalogue import item_texts
 from ...agents.chat.offline import offline_chat
 from ...agents.chat.types import Reply, Request
-from ...agents.memory.listed import ListMemory
+from ...agents.memory.list_memory import ListMemory
 from ...agents.memory.memory import Embedder
 from ...recsys.data import Dataset, Split
 from ..studies.steps import make_agent
 from .agentcf import nobody
-from .bench import Bench
+from .bench import FidelityBench
 from .cases import next_item_cases
 from .outcome import VALUES, Outcome
 from .plain import Plain
@@ -33,7 +33,7 @@ MARK = re.compile(r"canary-(valid|test)-[0-9a-f]{16}")
 VARIANT = "planted in valid and test"
 
 
-async def canaries(bench: Bench) -> Outcome:
+async def canaries(bench: FidelityBench) -> Outcome:
     """How many marks each task's prompts hold, agent by agent; anything above 0 is a leak.
 
     A study's step is handed train, so it may see no mark. The plain question is asked at test time: what was validation
@@ -56,10 +56,10 @@ async def canaries(bench: Bench) -> Outcome:
     looked.append((ONCE, plain, after.field.known, ("test",)))
     values, notes, prompts = [], [], {}
     for row, agent, data, sides in looked:
-        found, asked = await searched(agent, data, tasks, bench.opened.around.embed, sides)
-        values.append(found.assign(variant=VARIANT, row=row, kind="plain" if row == ONCE else "loop"))
-        prompts[row] = asked
-        notes.append(f"{row}: {int(found['value'].sum())} marks in {asked} prompts of {len(found)} tasks")
+        leaks, n_requests = await searched(agent, data, tasks, bench.opened.around.embed, sides)
+        values.append(leaks.assign(variant=VARIANT, row=row, kind="plain" if row == ONCE else "loop"))
+        prompts[row] = n_requests
+        notes.append(f"{row}: {int(leaks['value'].sum())} marks in {n_requests} prompts of {len(leaks)} tasks")
     table = pd.concat(values, ignore_index=True)[list(VALUES)]
     return Outcome("canaries", table, (), notes, detail={"prompts": prompts})
 
@@ -82,9 +82,9 @@ async def searched(
             return await offline(request)
 
         await graph.ainvoke(dict(task.state), context=Tools(listening, ListMemory(embed)))
-        found = {match[0] for text in texts for match in MARK.finditer(text) if match[1] in sides}
+        marks = {match[0] for text in texts for match in MARK.finditer(text) if match[1] in sides}
         prompts += len(texts)
-        rows.append({"user": number, "user_id": task.key, "metric": "leaks", "value": float(len(found))})
+        rows.append({"user": number, "user_id": task.key, "metric": "leaks", "value": float(len(marks))})
     return pd.DataFrame(rows, columns=["user", "user_id", "metric", "value"]), prompts
 
 

@@ -18,18 +18,18 @@ class Case:
     """A user and the items shown, in the order shown. `taken` is for scoring; no row is handed it."""
 
     user: int
-    shown: tuple[int, ...]
+    candidates: tuple[int, ...]
     taken: tuple[bool, ...]
 
     @property
     def truth(self) -> int:
         """The item taken; the first of several."""
-        return self.shown[self.taken.index(True)]
+        return self.candidates[self.taken.index(True)]
 
     def reordered(self, order: Sequence[int]) -> Case:
         """The same list with its places dealt anew: place p holds what was at `order[p]`."""
         return replace(
-            self, shown=tuple(self.shown[p] for p in order), taken=tuple(self.taken[p] for p in order)
+            self, candidates=tuple(self.candidates[p] for p in order), taken=tuple(self.taken[p] for p in order)
         )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def matched(
     """
     order = np.argsort(rank)
     free = field.open_items(user)[order]
-    found = []
+    cases = []
     for item in like:
         place = int(rank[item])
         sides = [np.arange(max(0, place - window), place), np.arange(place + 1, min(place + 1 + window, len(order)))]
@@ -144,8 +144,8 @@ def matched(
             near = left[[int(np.argmin(np.abs(left - place)))]]
         chosen = int(rng.choice(near))
         free[chosen] = False
-        found.append(int(order[chosen]))
-    return found
+        cases.append(int(order[chosen]))
+    return cases
 
 
 def shuffled(user: int, taken: Sequence[int], others: Sequence[int], rng: np.random.Generator) -> Case:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ...settings import renamed_setting
 
 Name = Literal[
     "agentcf", "llmrank", "taste", "ratings", "position", "setwise_value", "contamination", "canaries"
@@ -91,10 +93,15 @@ class Contamination(_Settings):
     """How far a result survives hidden titles, and what the model recites."""
 
     users: int = Field(100, ge=1)
-    shown: int = Field(10, ge=1)
+    history_titles: int = Field(10, ge=1)
     """Titles of a history that the memorisation probe shows."""
     bazaar_users: int = Field(100, ge=0)
     """Users of the fictional catalogue; 0 leaves it out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, values: Any) -> Any:
+        return renamed_setting(values, "shown", "history_titles")
 
 
 class Canaries(_Settings):

@@ -37,12 +37,12 @@ class Content:
     """(n_items,) NaN where unknown."""
     parts: tuple[str, ...]
 
-    def scores(self, history: Sequence[int], shown: Sequence[int]) -> Doubles:
+    def scores(self, history: Sequence[int], candidates: Sequence[int]) -> Doubles:
         """(len(shown),) mean closeness, in [0, 1], to the last items of the history; 0 for an empty history.
 
         Closeness of two items: the mean of the cosine of their terms and exp(-|years between| / ERA), of what is known.
         """
-        last, items = np.asarray(history[-LAST:], np.int64), np.asarray(shown, np.int64)
+        last, items = np.asarray(history[-LAST:], np.int64), np.asarray(candidates, np.int64)
         if not len(last):
             return np.zeros(len(items))
         alike = (self.terms[items] @ self.terms[last].T).toarray()
@@ -70,9 +70,9 @@ def content(data: Dataset) -> Content:
 def years(data: Dataset) -> Doubles:
     """(n_items,) years, from a column `year` or from a title that ends in one; NaN where neither tells."""
     if "year" in data.items:
-        found = data.items["year"].to_numpy(np.float64, copy=True)
-        found[found <= 0] = np.nan
-        return found
+        years = data.items["year"].to_numpy(np.float64, copy=True)
+        years[years <= 0] = np.nan
+        return years
     stated = [_YEAR.findall(title) for title in data.items["title"]]
     return np.array([float(years[-1]) if years else np.nan for years in stated])
 

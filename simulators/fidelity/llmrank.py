@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from .agentcf import nobody, own_history, ranked
-from .bench import Bench
+from .bench import FidelityBench
 from .cases import Case, next_item_cases, shuffled
 from .outcome import Outcome, cost
 
 CUTOFFS = (1, 5, 10, 20)
 
 
-async def llmrank(bench: Bench) -> Outcome:
+async def llmrank(bench: FidelityBench) -> Outcome:
     """NDCG of the first held-out item of each user among random and among retrieved items."""
     config, seed = bench.config.llmrank, bench.study.seed + 1
     users = bench.users(1)
@@ -35,7 +35,7 @@ async def llmrank(bench: Bench) -> Outcome:
     return Outcome("llmrank", pd.concat(values, ignore_index=True), costs, notes)
 
 
-def retrieved_cases(bench: Bench, users: list[int], candidates: int, seed: int) -> list[Case]:
+def retrieved_cases(bench: FidelityBench, users: list[int], candidates: int, seed: int) -> list[Case]:
     """The truth among `candidates - 1` unseen items that the three retrievers put first, each in turn naming one."""
     field = bench.field
     cases = []

@@ -64,9 +64,9 @@ class Outcome:
             best = _best(wide, kinds, str(metric))
             for row in dict.fromkeys(part["row"]):
                 values = wide[row].to_numpy(np.float64)
-                found = interval(values, np.random.default_rng([seed, 1]), draws)
-                entry = {"variant": variant, "row": row, "kind": kinds[row], "metric": metric, "n": found.n}
-                entry |= {"mean": found.mean, "low": found.low, "high": found.high, "against": ""}
+                estimate = interval(values, np.random.default_rng([seed, 1]), draws)
+                entry = {"variant": variant, "row": row, "kind": kinds[row], "metric": metric, "n": estimate.n}
+                entry |= {"mean": estimate.mean, "low": estimate.low, "high": estimate.high, "against": ""}
                 if best is not None and row != best:
                     over = paired(values, wide[best].to_numpy(np.float64), np.random.default_rng([seed, 2]), draws)
                     entry |= {"against": best, "difference": over.mean, "p": over.p}
@@ -80,7 +80,7 @@ class Outcome:
 
         `worth it` where the whole interval is on the better side, `not worth its calls` otherwise.
         """
-        found = []
+        verdicts = []
         lead = "ndcg@10, one order" if self.protocol == "position" else LEAD[self.protocol]
         for (variant, metric), part in self.values[self.values["metric"].eq(lead)].groupby(
             ["variant", "metric"], sort=False
@@ -97,7 +97,7 @@ class Outcome:
             if not over.n:
                 continue
             better = over.high < 0 if metric in LOWER_IS_BETTER else over.low > 0
-            found.append(
+            verdicts.append(
                 {
                     "variant": variant,
                     "metric": metric,
@@ -108,7 +108,7 @@ class Outcome:
                     "verdict": "worth it" if better else "not worth its calls",
                 }
             )
-        return found
+        return verdicts
 
 
 def tidy(

@@ -24,20 +24,20 @@ _CLOSED = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlainRequest:
     """One question, ready to be asked."""
 
     key: str
     """The task's: `user:17`."""
     prompt: str
-    shown: dict[str, Any]
+    values: dict[str, Any]
     """The template's variables."""
     reply: type[BaseModel]
     facts: Facts
 
 
-class State(TypedDict, total=False):
-    question: Question
+class PlainState(TypedDict, total=False):
+    question: PlainRequest
     payload: dict[str, Any]
 
 
@@ -46,12 +46,12 @@ class Recited(BaseModel):
     title: str
 
 
-async def answer(sampling: Sampling, wording: Path | None, state: State, runtime: Runtime[Tools]) -> State:
+async def answer(sampling: Sampling, wording: Path | None, state: PlainState, runtime: Runtime[Tools]) -> PlainState:
     """Ask, and keep the reply as it is."""
     question = state["question"]
     reply = await ask(
         runtime.context,
-        prompts.load(question.prompt, wording).render(**question.shown),
+        prompts.load(question.prompt, wording).render(**question.values),
         question.reply,
         facts=question.facts,
         sampling=sampling,
@@ -64,7 +64,7 @@ async def answer(sampling: Sampling, wording: Path | None, state: State, runtime
 class Plain:
     """Asks each question once; it changes no data. A record's payload is the reply, in its own form."""
 
-    questions: Sequence[Question]
+    questions: Sequence[PlainRequest]
     sampling: Sampling = Sampling()
     wording: Path | None = None
     name: str = NAME
@@ -79,8 +79,8 @@ class Plain:
         return data
 
     @cached_property
-    def _machine(self) -> CompiledStateGraph[State, Tools, State, State]:
-        graph = StateGraph(State, context_schema=Tools)
+    def _machine(self) -> CompiledStateGraph[PlainState, Tools, PlainState, PlainState]:
+        graph = StateGraph(PlainState, context_schema=Tools)
         graph.add_node("answer", partial(answer, self.sampling, self.wording))
         graph.add_edge(START, "answer")
         graph.add_edge("answer", END)

@@ -62,8 +62,8 @@ def _means(outcome: Outcome, table: pd.DataFrame) -> Figure:
     parts = []
     for variant, part in table.groupby("variant", sort=False):
         metric = lead if lead in set(part["metric"]) else str(part["metric"].iloc[0])
-        shown = NAMES.get(metric, metric.upper() if metric.startswith("ndcg") else metric)
-        parts.append((f"{variant}: {shown}", metric, part[part["metric"].eq(metric)]))
+        label = NAMES.get(metric, metric.upper() if metric.startswith("ndcg") else metric)
+        parts.append((f"{variant}: {label}", metric, part[part["metric"].eq(metric)]))
     figure, axes = _panels(len(parts), max(len(part) for _, _, part in parts))
     for axis, (title, metric, part) in zip(axes, parts, strict=True):
         dots(axis, part, title, metric)
@@ -172,9 +172,9 @@ def _canaries(outcome: Outcome, table: pd.DataFrame) -> Figure:
     marks = outcome.values.groupby("row")["value"].sum()
     axes[0].barh(places, list(prompts.values()), color="#aeb6bf", height=0.5)
     for place, (row, count) in enumerate(prompts.items()):
-        found = int(marks[row])
-        colour = "#c0392b" if found else "#1e8449"
-        axes[0].text(count, place, f"  {count} prompts, {found} marks found", va="center", fontsize=9, color=colour)
+        marked = int(marks[row])
+        colour = "#c0392b" if marked else "#1e8449"
+        axes[0].text(count, place, f"  {count} prompts, {marked} marks found", va="center", fontsize=9, color=colour)
     axes[0].set_yticks(places, list(prompts), fontsize=9)
     axes[0].set_xlim(0, 1.6 * max(prompts.values()))
     axes[0].set_xlabel("prompts searched", fontsize=8)

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from .agentcf import nobody
-from .bench import Bench
+from .bench import FidelityBench
 from .cases import Case, next_item_cases
 from .outcome import Outcome, cost, tidy
 from .rows import Answers
@@ -27,7 +27,7 @@ ONE, ALL = "one order", "mean of all orders"
 VARIANT = "turned lists"
 
 
-async def position(bench: Bench) -> Outcome:
+async def position(bench: FidelityBench) -> Outcome:
     """Agreement, position share, and NDCG@10 of one order and of their mean, a row and user."""
     config = bench.config.position
     users = bench.users(1)
@@ -35,12 +35,12 @@ async def position(bench: Bench) -> Outcome:
         return Outcome("position", skipped=nobody(bench, 1))
     base = next_item_cases(bench.field, users, config.candidates, "uniform", bench.study.seed + 2)
     turned = [turns(base, turn, config.permutations) for turn in range(config.permutations)]
-    asked: dict[str, list[Answers]] = {}
+    answers: dict[str, list[Answers]] = {}
     for turn, cases in enumerate(turned):
         for row in [*bench.reference_answers(cases), *await bench.agents(f"position-{turn}", cases)]:
-            asked.setdefault(row.row, []).append(row)
+            answers.setdefault(row.row, []).append(row)
     values, costs, places = [], [], {}
-    for name, rows in asked.items():
+    for name, rows in answers.items():
         measured, places[name] = measure(turned, rows, bench)
         values.append(tidy(bench.field.known, VARIANT, name, rows[0].kind, users, measured))
         if rows[0].kind in ("plain", "loop"):
@@ -56,16 +56,16 @@ async def position(bench: Bench) -> Outcome:
 
 def turns(cases: Sequence[Case], turn: int, count: int) -> list[Case]:
     """Each list turned by turn / count of its length."""
-    found = []
+    tables = []
     for case in cases:
-        n = len(case.shown)
+        n = len(case.candidates)
         shift = round(turn * n / count)
-        found.append(case.reordered([(place + shift) % n for place in range(n)]))
-    return found
+        tables.append(case.reordered([(place + shift) % n for place in range(n)]))
+    return tables
 
 
 def measure(
-    turned: Sequence[Sequence[Case]], rows: Sequence[Answers], bench: Bench
+    turned: Sequence[Sequence[Case]], rows: Sequence[Answers], bench: FidelityBench
 ) -> tuple[dict[str, list[float]], list[float]]:
     """The metrics a user, and the mean rank (0 first, 1 last) at each place over all users."""
     known = bench.field.known
@@ -98,7 +98,7 @@ def rank_table(turned: Sequence[Sequence[Case]], rows: Sequence[Answers]) -> Dou
 
     Ties share their mean rank; NaN where a row gave no answer.
     """
-    users, places = len(turned[0]), len(turned[0][0].shown)
+    users, places = len(turned[0]), len(turned[0][0].candidates)
     table = np.full((users, len(turned), places), np.nan)
     for turn, row in enumerate(rows):
         for user, order in enumerate(row.order):
@@ -128,22 +128,22 @@ def position_shares(ranks: Doubles) -> tuple[Doubles, Doubles]:
     return shares, total / whole.sum()
 
 
-def gain_of_averaging(values: pd.DataFrame, bench: Bench) -> list[str]:
+def gain_of_averaging(values: pd.DataFrame, bench: FidelityBench) -> list[str]:
     """A sentence an agent row: what averaging over orders is worth, with its interval."""
     from ...recsys.evaluation import paired
 
-    said = []
+    notes = []
     for row, part in values[values["kind"].isin(["plain", "loop"])].groupby("row", sort=False):
         wide = part.pivot(index="user", columns="metric", values="value")
         gain = paired(wide[f"ndcg@10, {ALL}"], wide[f"ndcg@10, {ONE}"], np.random.default_rng([bench.study.seed, 4]))
-        said.append(
+        notes.append(
             f"{row}: averaging {bench.config.position.permutations} orders changes NDCG@10 by {gain.mean:+.4f} "
             f"[{gain.low:+.4f}, {gain.high:+.4f}] at {bench.config.position.permutations} times the calls"
         )
-    return said
+    return notes
 
 
 def _by_item(case: Case, ranks: Doubles, like: Case) -> Doubles:
     """Ranks by place as ranks of the items of `like`, in its order."""
-    rank = dict(zip(case.shown, ranks.tolist(), strict=True))
-    return np.array([rank[item] for item in like.shown])
+    rank = dict(zip(case.candidates, ranks.tolist(), strict=True))
+    return np.array([rank[item] for item in like.candidates])

@@ -19,11 +19,11 @@ from ...agents.chat.types import Facts
 from ...agents.setwise.judgement import claim_handles
 from ...recsys.data import Dataset
 from .agentcf import nobody
-from .bench import Bench
+from .bench import FidelityBench
 from .calibration import SHRINK, Scale, to_distribution, to_error
 from .cases import Case
 from .outcome import Outcome, cost, tidy
-from .plain import Question, ratings_reply
+from .plain import PlainRequest, ratings_reply
 from .references import References
 from .rows import LOOP, ONCE, Answers
 
@@ -33,7 +33,7 @@ MEANS = ("user mean", "user + item mean")
 BEFORE, FOR_ERROR, FOR_SPREAD = "as predicted", "calibrated for error", "calibrated for spread"
 
 
-async def ratings(bench: Bench) -> Outcome:
+async def ratings(bench: FidelityBench) -> Outcome:
     """RMSE, MAE, bias, total variation and Jensen-Shannon divergence a user, as predicted and calibrated."""
     if not bench.rated:
         return Outcome("ratings", skipped="the data holds no ratings that differ, so there is none to predict")
@@ -52,8 +52,8 @@ async def ratings(bench: Bench) -> Outcome:
         name: (list(predicted[0][name]), list(predicted[1][name])) for name in MEANS
     }
     fit_scores, test_scores = scored.scores(fit), scored.scores(test)
-    fit_asked = await _asked(bench, "calibrate", early, fit, scale)
-    test_asked = await _asked(bench, "test", field.known, test, scale)
+    fit_asked = await _ask_ratings(bench, "calibrate", early, fit, scale)
+    test_asked = await _ask_ratings(bench, "test", field.known, test, scale)
     before[ONCE] = (list(fit_asked.scores), list(test_asked.scores))
     loop = await _by_loop(bench, test, scale) if bench.config.loop else None
     values: dict[str, list[pd.DataFrame]] = {variant: [] for variant in (BEFORE, FOR_ERROR, FOR_SPREAD)}
@@ -65,9 +65,9 @@ async def ratings(bench: Bench) -> Outcome:
         past, new = before.get(name) or (list(fit_scores[name]), list(test_scores[name]))
         made = {BEFORE: new} if name in before else {}
         made |= {FOR_ERROR: to_error(past, own_fit, new, scale), FOR_SPREAD: to_distribution(past, rated, new)}
-        for variant, found in made.items():
-            values[variant].append(tidy(field.known, variant, name, kind, users, _errors(found, own_test, scale)))
-            spread[f"{name}, {variant}"] = _shares(found, scale)
+        for variant, predictions in made.items():
+            values[variant].append(tidy(field.known, variant, name, kind, users, _errors(predictions, own_test, scale)))
+            spread[f"{name}, {variant}"] = _shares(predictions, scale)
     if loop is not None:
         errors = _errors(loop.scores, own_test, scale)
         values[BEFORE].append(tidy(field.known, BEFORE, LOOP, "loop", users, errors))
@@ -105,20 +105,20 @@ def jensen_shannon(a: Doubles, b: Doubles) -> float:
 
 def _errors(predicted: Sequence[Doubles | None], own: Sequence[Doubles], scale: Scale) -> dict[str, list[float]]:
     """`bias` is the mean of predicted - own: above 0 is kinder than the person."""
-    found: dict[str, list[float]] = {name: [] for name in ("rmse", "mae", "bias", "tv", "js")}
+    errors: dict[str, list[float]] = {name: [] for name in ("rmse", "mae", "bias", "tv", "js")}
     for values, truth in zip(predicted, own, strict=True):
         if values is None:
-            for column in found.values():
+            for column in errors.values():
                 column.append(float("nan"))
             continue
         error = values - truth
         a, b = scale.shares(values), scale.shares(truth)
-        found["rmse"].append(float(np.sqrt((error**2).mean())))
-        found["mae"].append(float(np.abs(error).mean()))
-        found["bias"].append(float(error.mean()))
-        found["tv"].append(total_variation(a, b))
-        found["js"].append(jensen_shannon(a, b))
-    return found
+        errors["rmse"].append(float(np.sqrt((error**2).mean())))
+        errors["mae"].append(float(np.abs(error).mean()))
+        errors["bias"].append(float(error.mean()))
+        errors["tv"].append(total_variation(a, b))
+        errors["js"].append(jensen_shannon(a, b))
+    return errors
 
 
 def _shares(values: Sequence[Doubles | None], scale: Scale) -> list[float]:
@@ -135,14 +135,14 @@ def _parted(known: Dataset, users: Sequence[int], items: int) -> tuple[Dataset, 
 
 def _taken(user: int, side: Dataset, items: int) -> Case:
     """The first `items` of a side, all of them taken; shown in order of item code, which tells nothing."""
-    shown = tuple(sorted({int(item) for item in side.history(user)[:items]}))
-    return Case(user, shown, (True,) * len(shown))
+    items_taken = tuple(sorted({int(item) for item in side.history(user)[:items]}))
+    return Case(user, items_taken, (True,) * len(items_taken))
 
 
 def _values(case: Case, side: Dataset) -> Doubles:
     rows = slice(side.indptr[case.user], side.indptr[case.user + 1])
     given = dict(zip(side.item[rows].tolist(), side.value[rows].tolist(), strict=True))
-    return np.array([given[item] for item in case.shown], np.float64)
+    return np.array([given[item] for item in case.candidates], np.float64)
 
 
 def _all_values(user: int, side: Dataset) -> Doubles:
@@ -158,12 +158,12 @@ def _means(early: Dataset, cases: Sequence[Case]) -> dict[str, list[Doubles]]:
     left = value - mean - user[early.user]
     item = np.bincount(early.item, left, minlength=early.n_items) / (early.item_counts + SHRINK)
     return {
-        MEANS[0]: [np.full(len(c.shown), mean + user[c.user]) for c in cases],
-        MEANS[1]: [mean + user[c.user] + item[list(c.shown)] for c in cases],
+        MEANS[0]: [np.full(len(c.candidates), mean + user[c.user]) for c in cases],
+        MEANS[1]: [mean + user[c.user] + item[list(c.candidates)] for c in cases],
     }
 
 
-async def _by_loop(bench: Bench, cases: Sequence[Case], scale: Scale) -> Answers:
+async def _by_loop(bench: FidelityBench, cases: Sequence[Case], scale: Scale) -> Answers:
     """The same question with the claims that the set-wise loop has learnt; users whose walk failed have no answer.
 
     Not calibrated: the walk has been through the very ratings that calibrate.
@@ -171,14 +171,16 @@ async def _by_loop(bench: Bench, cases: Sequence[Case], scale: Scale) -> Answers
     walked = await bench.walk([case.user for case in cases])
     payloads = map(json.loads, walked.loc[walked["status"].eq("ok"), "payload"])
     claims = {payload["user"]: [claim["text"] for claim in payload["claims"]] for payload in payloads}
-    found = await _asked(bench, "loop", bench.field.known, [c for c in cases if c.user in claims], scale, claims)
-    given = iter(found.scores)
+    answers = await _ask_ratings(
+        bench, "loop", bench.field.known, [c for c in cases if c.user in claims], scale, claims
+    )
+    given = iter(answers.scores)
     scores = [next(given) if case.user in claims else None for case in cases]
-    return Answers(LOOP, "loop", scores, scores, found.calls, found.tokens)
+    return Answers(LOOP, "loop", scores, scores, answers.calls, answers.tokens)
 
 
-async def _asked(
-    bench: Bench,
+async def _ask_ratings(
+    bench: FidelityBench,
     part: str,
     history: Dataset,
     cases: Sequence[Case],
@@ -186,14 +188,14 @@ async def _asked(
     claims: Mapping[int, Sequence[str]] | None = None,
 ) -> Answers:
     """The model's ratings of each case's items, beside the last rated items of `history` and claims about the user."""
-    asked = []
+    requests = []
     for case in cases:
         rows = slice(history.indptr[case.user], history.indptr[case.user + 1])
         items, values = history.item[rows].tolist(), history.value[rows].tolist()
         last = list(zip(items, values, strict=True))[-bench.config.history :]
-        handles = handles_for(len(case.shown))
-        options = {h: bench.texts[item] for h, item in zip(handles, case.shown, strict=True)}
-        shown: dict[str, Any] = {
+        handles = handles_for(len(case.candidates))
+        options = {h: bench.texts[item] for h, item in zip(handles, case.candidates, strict=True)}
+        variables: dict[str, Any] = {
             "history": [f"{bench.texts[item]} | rated {value:g}" for item, value in last],
             "options": options,
             "low": f"{scale.low:g}",
@@ -203,7 +205,7 @@ async def _asked(
         prompt = PROMPT
         if claims is not None:
             own = claims[case.user]
-            shown["claims"] = dict(zip(claim_handles(len(own)), own, strict=True))
+            variables["claims"] = dict(zip(claim_handles(len(own)), own, strict=True))
             prompt = BY_CLAIMS
         facts = Facts(
             "rate",
@@ -216,8 +218,8 @@ async def _asked(
             },
         )
         reply = ratings_reply(handles, scale.low, scale.high)
-        asked.append(Question(bench.key(case.user), prompt, shown, reply, facts))
-    records, calls, tokens = await bench.ask_plain(f"ratings-{part}", asked)
+        requests.append(PlainRequest(bench.key(case.user), prompt, variables, reply, facts))
+    records, calls, tokens = await bench.ask_plain(f"ratings-{part}", requests)
     scores: list[Doubles | None] = []
     for case in cases:
         payload = records.get(bench.key(case.user))
@@ -225,5 +227,5 @@ async def _asked(
             scores.append(None)
             continue
         given = {entry["item"]: float(entry["rating"]) for entry in payload["ratings"]}
-        scores.append(np.array([given[h] for h in handles_for(len(case.shown))]))
+        scores.append(np.array([given[h] for h in handles_for(len(case.candidates))]))
     return Answers(ONCE, "plain", scores, scores, calls, tokens)

@@ -32,10 +32,10 @@ def recorded_answers(files: Mapping[str, Path], field: Field, key: str) -> tuple
     for name, path in files.items():
         lines = _lines(path, key, field.known)
         if not cases:
-            cases = [_case(user, shown, field, path) for user, (shown, _) in lines.items()]
+            cases = [_case(user, candidates, field, path) for user, (candidates, _) in lines.items()]
         given: list[npt.NDArray[np.float64]] = []
         for case in cases:
-            if case.user not in lines or lines[case.user][0] != case.shown:
+            if case.user not in lines or lines[case.user][0] != case.candidates:
                 user_id = field.known.users["user_id"].iat[case.user]
                 raise DataError(f"{path}: no answer to the list of user {user_id!r} that the first recorded file holds")
             given.append(lines[case.user][1])
@@ -47,7 +47,7 @@ def _lines(path: Path, key: str, known: Dataset) -> dict[int, tuple[tuple[int, .
     users = {str(user_id): code for code, user_id in enumerate(known.users["user_id"])}
     items = {str(item_id): code for code, item_id in enumerate(known.items["item_id"])}
     listed = "candidates" if key == "ranking" else "items"
-    found = {}
+    lines = {}
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -55,36 +55,36 @@ def _lines(path: Path, key: str, known: Dataset) -> dict[int, tuple[tuple[int, .
     for number, line in enumerate(text.splitlines(), 1):
         try:
             entry = json.loads(line)
-            user, shown = users[str(entry["user"])], tuple(items[str(item)] for item in entry[listed])
-            found[user] = shown, _scores(entry, key, shown, items)
+            user, candidates = users[str(entry["user"])], tuple(items[str(item)] for item in entry[listed])
+            lines[user] = candidates, _scores(entry, key, candidates, items)
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path}, line {number}: {type(error).__name__} {error}; a line is "
                 f'{{"user": id, "{listed}": [ids], "{key}": [...]}} with ids of dataset {known.name!r}'
             ) from error
-    if not found:
+    if not lines:
         raise DataError(f"{path} is empty; a line a user was expected")
-    return found
+    return lines
 
 
 def _scores(
-    entry: Mapping[str, Any], key: str, shown: tuple[int, ...], items: Mapping[str, int]
+    entry: Mapping[str, Any], key: str, candidates: tuple[int, ...], items: Mapping[str, int]
 ) -> npt.NDArray[np.float64]:
     if key == "ranking":
         place = {items[str(item)]: rank for rank, item in enumerate(entry["ranking"])}
-        if place.keys() != set(shown):
+        if place.keys() != set(candidates):
             raise ValueError("the ranking does not hold each candidate once")
-        return np.array([-float(place[item]) for item in shown])
-    if len(entry["score"]) != len(shown):
+        return np.array([-float(place[item]) for item in candidates])
+    if len(entry["score"]) != len(candidates):
         raise ValueError("items and scores differ in number")
     return np.array(entry["score"], np.float64) / SCALE
 
 
-def _case(user: int, shown: tuple[int, ...], field: Field, path: Path) -> Case:
-    taken = tuple(bool(t) for t in np.isin(shown, field.held.history(user)))
+def _case(user: int, candidates: tuple[int, ...], field: Field, path: Path) -> Case:
+    taken = tuple(bool(t) for t in np.isin(candidates, field.held.history(user)))
     if not any(taken) or all(taken):
         raise DataError(
             f"{path}: of the items recorded for user {field.known.users['user_id'].iat[user]!r} "
             f"{'none' if not any(taken) else 'all'} are held out; give the study the split they were drawn from"
         )
-    return Case(user, shown, taken)
+    return Case(user, candidates, taken)

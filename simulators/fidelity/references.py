@@ -42,14 +42,16 @@ class References:
         `random` gives every item the same score: places of ties are expected ones, so its figures are exact.
         Items of the user's own history that stand in a list are scored like any other.
         """
-        found: dict[str, list[Doubles]] = {"random": [np.zeros(len(case.shown)) for case in cases]}
+        by_reference: dict[str, list[Doubles]] = {"random": [np.zeros(len(case.candidates)) for case in cases]}
         for name, fitted in self.models.items():
-            found[name] = _of_model(fitted, self.known, cases)
-        found["content"] = [self.content.scores(self.known.history(c.user).tolist(), c.shown) for c in cases]
-        found["content + ease"] = [
-            standard(a) + standard(b) for a, b in zip(found["content"], found["ease"], strict=True)
+            by_reference[name] = _of_model(fitted, self.known, cases)
+        by_reference["content"] = [
+            self.content.scores(self.known.history(c.user).tolist(), c.candidates) for c in cases
         ]
-        return {name: found[name] for name in NAMES}
+        by_reference["content + ease"] = [
+            standard(a) + standard(b) for a, b in zip(by_reference["content"], by_reference["ease"], strict=True)
+        ]
+        return {name: by_reference[name] for name in NAMES}
 
     @cached_property
     def models(self) -> dict[str, Recommender]:
@@ -73,10 +75,10 @@ def standard(values: Doubles) -> Doubles:
 
 
 def _of_model(fitted: Recommender, known: Dataset, cases: Sequence[Case]) -> list[Doubles]:
-    found = []
+    scores = []
     for start in range(0, len(cases), BLOCK):
         block = cases[start : start + BLOCK]
         users = np.array([case.user for case in block], np.int32)
         every = fitted.score(users, known)
-        found += [every[row, list(case.shown)].astype(np.float64) for row, case in enumerate(block)]
-    return found
+        scores += [every[row, list(case.candidates)].astype(np.float64) for row, case in enumerate(block)]
+    return scores

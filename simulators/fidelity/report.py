@@ -1,4 +1,4 @@
-"""`Report`: what a fidelity run says: its tables on the terminal, as JSON, and the files it leaves."""
+"""`Report`: the results of a fidelity run: tables on the terminal, as Markdown and as JSON, and per-user values."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from rich.table import Table
 
 from ...atomic import write_text, write_whole
 from ...notebook import html_of
+from ..studies.run_folder import FIDELITY_PAGE
 from .outcome import LEAD, Outcome
 
 SUMMARY = "fidelity.json"
+PAGE = Path(FIDELITY_PAGE).name
 TITLES = {
     "agentcf": "Ranking, AgentCF protocol: the true next item among others",
     "llmrank": "Ranking, LLMRank protocol: the true next item among 19",
@@ -66,7 +68,7 @@ class Report:
                 "values": f"{name}.parquet",
                 "plot": self.plots[name].name if name in self.plots else None,
             }
-        told: dict[str, Any] = _nulls(
+        content: dict[str, Any] = _nulls(
             {
                 "name": self.name,
                 "llm": self.llm,
@@ -75,18 +77,58 @@ class Report:
                 "protocols": protocols,
             }
         )
-        return told
+        return content
 
     def _repr_html_(self) -> str:
         return html_of(lambda console: show(self, console))
 
     def write(self) -> None:
-        """`<protocol>.parquet`, a row a value, and `fidelity.json`."""
+        """`<protocol>.parquet`, a row a value, `fidelity.json`, and `fidelity.md` for a reader."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, outcome in self.outcomes.items():
             table = outcome.values.assign(protocol=name)
             write_whole(self.folder / f"{name}.parquet", partial(table.to_parquet, index=False))
         write_text(self.folder / SUMMARY, json.dumps(self.as_json(), indent=2, default=str, allow_nan=False) + "\n")
+        write_text(self.folder / PAGE, as_markdown(self))
+
+
+def as_markdown(report: Report) -> str:
+    """The tables of all protocols with their notes and pictures, and how to read them."""
+    lines = [f"# Fidelity of {report.name}", "", f"{_facts(report.data)}. Answered by {report.llm}.", ""]
+    if report.stopped:
+        lines += [f"**Stopped early**: {report.stopped}. The same command resumes.", ""]
+    lines += [
+        "Means over users with 95 % bootstrap intervals in brackets. The last but one column is the paired difference",
+        "to the best row without a language model; `n` is the number of users with a usable answer.",
+        "",
+    ]
+    for name, outcome in report.outcomes.items():
+        lines += [f"## {TITLES[name]}", ""]
+        if outcome.skipped:
+            lines += [f"Skipped: {outcome.skipped}.", ""]
+            continue
+        for table in tables_of(name, report.tables[name], outcome):
+            lines += [*_markdown_table(table), ""]
+        lines += [f"- {note}" for note in outcome.notes]
+        lines += [
+            f"- loop against one question, {verdict['variant']}, {verdict['metric']}: {verdict['difference']:+.3f} "
+            f"[{verdict['low']:+.3f}, {verdict['high']:+.3f}], n {verdict['n']}: {verdict['verdict']}"
+            for verdict in report.verdicts[name]
+        ]
+        if name in report.plots:
+            lines += ["", f"![{TITLES[name]}]({report.plots[name].name})"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _markdown_table(table: Table) -> list[str]:
+    def cell(value: object) -> str:
+        return str(value).replace("|", "\\|")
+
+    columns = [[cell(column.header), *(cell(value) for value in column.cells)] for column in table.columns]
+    header, *rows = zip(*columns, strict=True)
+    lines = [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(columns), *rows)]
+    return [f"**{table.title}**", "", *lines]
 
 
 def show(report: Report, console: Console) -> None:
@@ -101,10 +143,10 @@ def show(report: Report, console: Console) -> None:
             console.print(table)
         for note in outcome.notes:
             console.print(f"  {note}")
-        for found in report.verdicts[name]:
+        for verdict in report.verdicts[name]:
             console.print(
-                f"  loop against one question, {found['variant']}, {found['metric']}: {found['difference']:+.3f} "
-                f"[{found['low']:+.3f}, {found['high']:+.3f}], n {found['n']}: {found['verdict']}",
+                f"  loop against one question, {verdict['variant']}, {verdict['metric']}: {verdict['difference']:+.3f} "
+                f"[{verdict['low']:+.3f}, {verdict['high']:+.3f}], n {verdict['n']}: {verdict['verdict']}",
                 markup=False,
             )
 
@@ -139,14 +181,14 @@ def tables_of(name: str, measured: pd.DataFrame, outcome: Outcome) -> list[Table
     return made
 
 
-def _mean(found: Mapping[Any, Any]) -> str:
-    return "" if pd.isna(found["mean"]) else f"{found['mean']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+def _mean(entry: Mapping[Any, Any]) -> str:
+    return "" if pd.isna(entry["mean"]) else f"{entry['mean']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
 
 
-def _over(found: Mapping[Any, Any]) -> str:
-    if not found["against"] or pd.isna(found["difference"]):
+def _over(entry: Mapping[Any, Any]) -> str:
+    if not entry["against"] or pd.isna(entry["difference"]):
         return ""
-    return f"{found['difference']:+.3f} [{found['difference_low']:+.3f}, {found['difference_high']:+.3f}]"
+    return f"{entry['difference']:+.3f} [{entry['difference_low']:+.3f}, {entry['difference_high']:+.3f}]"
 
 
 def _facts(data: Mapping[str, Any]) -> str:

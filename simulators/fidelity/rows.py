@@ -69,7 +69,7 @@ class Only:
 
 def fitting(config: Setwise, cases: Sequence[Case]) -> Setwise:
     """The settings for lists of this length; without overlap where its windows could not judge all items equally."""
-    length = max((len(case.shown) for case in cases), default=config.candidates)
+    length = max((len(case.candidates) for case in cases), default=config.candidates)
     try:
         windows(length, config.set_size, config.stride)
     except ConfigError:

@@ -18,25 +18,25 @@ def ndcg(
     cases: Sequence[Case], order: Sequence[Doubles | None], known: Dataset, cutoffs: Sequence[int]
 ) -> dict[str, Doubles]:
     """`ndcg@k` of each case's truth, (n,) each; ties at their expected place, NaN where there is no answer."""
-    found = {f"ndcg@{k}": np.full(len(cases), np.nan) for k in cutoffs}
+    columns = {f"ndcg@{k}": np.full(len(cases), np.nan) for k in cutoffs}
     answered = [place for place, scores in enumerate(order) if scores is not None]
     if not answered:
-        return found
-    width = max(len(cases[place].shown) for place in answered)
+        return columns
+    width = max(len(cases[place].candidates) for place in answered)
     listed = np.full((len(answered), width), -1, np.int64)
     scores = np.full((len(answered), width), -np.inf)
     for line, place in enumerate(answered):
         given = order[place]
         assert given is not None
-        listed[line, : len(given)], scores[line, : len(given)] = cases[place].shown, given
+        listed[line, : len(given)], scores[line, : len(given)] = cases[place].candidates, given
     users = np.array([cases[place].user for place in answered])
     truth = np.array([cases[place].truth for place in answered])
     evaluated = evaluate_candidates(
-        lambda codes, candidates: scores, users, listed, truth, known=known, metrics=list(found), name="answers"
+        lambda codes, candidates: scores, users, listed, truth, known=known, metrics=list(columns), name="answers"
     )
-    for metric in found:
-        found[metric][answered] = evaluated.values(metric)
-    return found
+    for metric in columns:
+        columns[metric][answered] = evaluated.values(metric)
+    return columns
 
 
 def auc(case: Case, scores: Doubles | None) -> float:

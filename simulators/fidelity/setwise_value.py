@@ -13,14 +13,14 @@ import pandas as pd
 
 from ..studies.ablation import MORE, POINTWISE, ROWS, SHIPPED
 from .agentcf import CUTOFFS, nobody, own_history, ranked
-from .bench import Bench
+from .bench import FidelityBench
 from .cases import next_item_cases
 from .outcome import Outcome
 
 VARIANT = "held-out lists of 10"
 
 
-async def setwise_value(bench: Bench) -> Outcome:
+async def setwise_value(bench: FidelityBench) -> Outcome:
     """NDCG of every setting of the loop, with calls and tokens of the walk and of one ranking, a user."""
     config = bench.config.setwise_value
     users = bench.users(1, config.users)
@@ -35,8 +35,8 @@ async def setwise_value(bench: Bench) -> Outcome:
     for name, changes in rows.items():
         here = bench.changed(**changes)
         answers = await here.loop("value", cases)
-        found = ranked(here, VARIANT, cases, answers, CUTOFFS)
-        values.append(found.assign(row=name))
+        table = ranked(here, VARIANT, cases, answers, CUTOFFS)
+        values.append(table.assign(row=name))
         costs.append(_cost(name, answers.calls, answers.tokens, here.walk_cost))
     notes = [own_history(VARIANT, cases, bench.field), *_share(costs)]
     return Outcome("setwise_value", pd.concat(values, ignore_index=True), costs, notes)
@@ -59,11 +59,11 @@ def _share(costs: list[dict[str, Any]]) -> list[str]:
     if POINTWISE not in by_row:
         return []
     alone = by_row[POINTWISE]
-    said = []
+    notes = []
     for row, entry in by_row.items():
         if row == SHIPPED or row.startswith("sets of"):
             ranking, walk = entry["tokens"] / alone["tokens"], entry["walk_tokens"] / alone["walk_tokens"]
-            said.append(
+            notes.append(
                 f"{row}: {ranking:.2f} of the tokens of point-wise to rank a list, {walk:.2f} to walk a history"
             )
-    return said
+    return notes

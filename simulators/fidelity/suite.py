@@ -15,7 +15,7 @@ from ..studies.run import study_text
 from ..studies.run_folder import STUDY
 from ..studies.study import AnyStudy, Study, study_of
 from .agentcf import agentcf
-from .bench import Bench
+from .bench import FidelityBench
 from .canaries import canaries
 from .contamination import contamination
 from .llmrank import llmrank
@@ -28,7 +28,7 @@ from .rows import CutOff
 from .setwise_value import setwise_value
 from .taste import taste
 
-PROTOCOLS: dict[str, Callable[[Bench], Awaitable[Outcome]]] = {
+PROTOCOLS: dict[str, Callable[[FidelityBench], Awaitable[Outcome]]] = {
     "agentcf": agentcf,
     "llmrank": llmrank,
     "taste": taste,
@@ -73,7 +73,7 @@ async def _measure(study: Study, split: Split, plots: bool, watch: Watcher) -> R
     seconds: dict[str, float] = {}
     stopped = ""
     async with open_runner(study, together(split.train, split.valid), watch) as opened:
-        bench = Bench(study, config, split, opened)
+        bench = FidelityBench(study, config, split, opened)
         for name in config.protocols:
             began = time.monotonic()
             try:
@@ -84,7 +84,7 @@ async def _measure(study: Study, split: Split, plots: bool, watch: Watcher) -> R
             seconds[name] = time.monotonic() - began
             watch.say(f"{name}: {seconds[name]:.1f} s")
     tables = {name: outcome.table(study.seed, config.draws) for name, outcome in outcomes.items()}
-    drawn = {
+    pictures = {
         name: plot(outcome, tables[name], folder / f"{name}.png")
         for name, outcome in outcomes.items()
         if plots and len(outcome.values)
@@ -98,7 +98,7 @@ async def _measure(study: Study, split: Split, plots: bool, watch: Watcher) -> R
         tables=tables,
         verdicts={name: outcome.verdicts(study.seed, config.draws) for name, outcome in outcomes.items()},
         seconds=seconds,
-        plots=drawn,
+        plots=pictures,
         stopped=stopped,
     )
 

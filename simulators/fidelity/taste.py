@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .agentcf import nobody
-from .bench import Bench
+from .bench import FidelityBench
 from .cases import Case, taste_cases
 from .outcome import Outcome, cost, tidy
 from .recorded import recorded_answers
@@ -28,7 +28,7 @@ POPULAR = "popular (top 20 %)"
 PROMPT = "fidelity/taste"
 
 
-async def taste(bench: Bench) -> Outcome:
+async def taste(bench: FidelityBench) -> Outcome:
     """A variant a ratio and a kind of others."""
     config = bench.config.taste
     values, costs, notes = [], [], []
@@ -42,12 +42,12 @@ async def taste(bench: Bench) -> Outcome:
                 continue
             cases = cases_of(bench, users, taken, ratio, kind)
             rows = [*references(bench, cases), *await bench.agents(f"taste-{variant}", cases, PROMPT)]
-            values += [judged(bench, variant, cases, row) for row in rows]
+            values += [taste_table(bench, variant, cases, row) for row in rows]
             costs += [cost(variant, row, bench.walk_cost) for row in rows if row.kind in ("plain", "loop")]
             notes.append(f"{variant}: {len(cases)} users, {taken} taken and {taken * ratio} others each")
     if config.recorded:
         cases, recorded = recorded_answers(config.recorded, bench.field, "score")
-        values += [judged(bench, "recorded", cases, row) for row in [*references(bench, cases), *recorded]]
+        values += [taste_table(bench, "recorded", cases, row) for row in [*references(bench, cases), *recorded]]
         notes.append(f"recorded: {len(cases)} users")
     if not values:
         return Outcome("taste", notes=notes, skipped=notes[0] if notes else "no ratio is asked for")
@@ -55,32 +55,32 @@ async def taste(bench: Bench) -> Outcome:
 
 
 def cases_of(
-    bench: Bench, users: list[int], taken: int, ratio: int, kind: Literal["uniform", "popularity"]
+    bench: FidelityBench, users: list[int], taken: int, ratio: int, kind: Literal["uniform", "popularity"]
 ) -> list[Case]:
     return taste_cases(bench.field, users, taken, ratio, kind, bench.study.seed, window=bench.config.taste.window)
 
 
-def references(bench: Bench, cases: list[Case]) -> list[Answers]:
+def references(bench: FidelityBench, cases: list[Case]) -> list[Answers]:
     """The usual rows, and two that need no ranking: yes to everything, and yes to what is popular in the catalogue."""
-    ones = [np.ones(len(case.shown)) for case in cases]
+    ones = [np.ones(len(case.candidates)) for case in cases]
     counts = bench.split.train.item_counts
     bar = np.quantile(counts[counts > 0], PERCENTILE)
-    popular = [(counts[list(case.shown)] > bar).astype(np.float64) for case in cases]
+    popular = [(counts[list(case.candidates)] > bar).astype(np.float64) for case in cases]
     extra = [Answers(ALL_YES, "reference", ones, ones), Answers(POPULAR, "reference", popular, popular)]
     return [*bench.reference_answers(cases), *extra]
 
 
-def judged(bench: Bench, variant: str, cases: list[Case], row: Answers) -> pd.DataFrame:
+def taste_table(bench: FidelityBench, variant: str, cases: list[Case], row: Answers) -> pd.DataFrame:
     """One row's values a user."""
     own_yes = row.kind != "reference" or row.row in (ALL_YES, POPULAR)
-    found: dict[str, list[float]] = {name: [] for name in ("auc", "accuracy", "precision", "recall", "f1")}
-    found["accuracy of k"] = []
+    columns: dict[str, list[float]] = {name: [] for name in ("auc", "accuracy", "precision", "recall", "f1")}
+    columns["accuracy of k"] = []
     for case, scores in zip(cases, row.scores, strict=True):
         share = sum(case.taken) / len(case.taken)
         by_share = None if scores is None else yes_by_share(scores, share)
         own = None if scores is None else (scores >= YES).astype(np.float64)
-        found["auc"].append(auc(case, scores))
+        columns["auc"].append(auc(case, scores))
         for name, value in decisions(case, own if own_yes else by_share).items():
-            found[name].append(value)
-        found["accuracy of k"].append(decisions(case, by_share)["accuracy"])
-    return tidy(bench.field.known, variant, row.row, row.kind, [case.user for case in cases], found)
+            columns[name].append(value)
+        columns["accuracy of k"].append(decisions(case, by_share)["accuracy"])
+    return tidy(bench.field.known, variant, row.row, row.kind, [case.user for case in cases], columns)

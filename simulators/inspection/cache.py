@@ -19,7 +19,7 @@ from ...agents.chat.question import key_of, parts_of
 from ...agents.chat.replies import Replies
 from ...agents.chat.types import Reply, Request
 from ...agents.memory.embeddings import embedder
-from ...agents.memory.listed import ListMemory
+from ...agents.memory.list_memory import ListMemory
 from ...atomic import check_output, disk_errors
 from ...errors import ConfigError, DataError, ReplayMiss
 from ...recsys.data import Dataset

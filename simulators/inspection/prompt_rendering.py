@@ -12,7 +12,7 @@ from ...agents.catalogue import item_texts
 from ...agents.chat.offline import offline_chat
 from ...agents.chat.types import Reply, Request
 from ...agents.memory.embeddings import embedder
-from ...agents.memory.listed import ListMemory
+from ...agents.memory.list_memory import ListMemory
 from ...errors import ConfigError
 from ...recsys.data.sources import load_split
 from ..batch.event_loop import run_async

@@ -12,7 +12,7 @@ from ..batch.manifest import read_manifest
 from ..batch.records import read_records, totals
 from ..batch.summary import SUMMARY, Summary
 from ..batch.usage import usage
-from ..studies.run_folder import REPORT, STUDY, TABLE
+from ..studies.run_folder import FIDELITY_PAGE, REPORT, STUDY, TABLE
 
 
 def runs_list(out: Path | str = "runs") -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
         raise RunError(f"no run {name!r} in {out}; there are: {known}")
     from ...agents.setwise.state import counts_of  # imports agents, which a listing does not need
 
-    report = folder / REPORT
+    report, page = folder / REPORT, folder / FIDELITY_PAGE
     entry = _entry(folder)
     for step in _steps(folder):
         told = counts_of(read_records(step))
@@ -43,6 +43,7 @@ def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
         "usage": {agent: asdict(spent) for agent, spent in usage(folder).items()},
         "manifests": {step.name: read_manifest(step) for step in _steps(folder)},
         "report": report.read_text(encoding="utf-8") if report.is_file() else None,
+        "fidelity_report": page.read_text(encoding="utf-8") if page.is_file() else None,
     }
 
 
@@ -52,6 +53,7 @@ def _entry(folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "steps": {step.name: _counts(step) for step in _steps(folder)},
         "table": (folder / TABLE).is_file(),
+        "fidelity": (folder / FIDELITY_PAGE).is_file(),
     }
 
 

@@ -23,7 +23,7 @@ from ...agents.chat.traced import Span, task_spans, traced, tracer
 from ...agents.chat.types import Chat
 from ...agents.memory.chroma import ChromaMemory
 from ...agents.memory.embeddings import embedder
-from ...agents.memory.listed import ListMemory
+from ...agents.memory.list_memory import ListMemory
 from ...agents.memory.memory import Embedder
 from ...agents.payloads import PAYLOAD_FORM
 from ...identity import digest, settings_of

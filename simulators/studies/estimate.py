@@ -23,7 +23,7 @@ from ...agents.chat.prices import Price, price_of, read_prices
 from ...agents.chat.token_bounds import prompt_token_bound
 from ...agents.chat.types import Chat, Reply, Request, Usage
 from ...agents.memory.embeddings import embedder
-from ...agents.memory.listed import ListMemory
+from ...agents.memory.list_memory import ListMemory
 from ...errors import ConfigError, RunError
 from ...notebook import Facts
 from ...recsys.data import Dataset

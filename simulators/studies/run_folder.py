@@ -2,3 +2,4 @@
 
 STUDY, REPORT, TABLE = "study.yaml", "report.md", "table.csv"
 PAGE = "report.html"
+FIDELITY_PAGE = "fidelity/fidelity.md"

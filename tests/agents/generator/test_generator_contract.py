@@ -11,21 +11,21 @@ class TestNextItem(AgentContract):
     @pytest.fixture(scope="class")
     @classmethod
     def agent(cls, embed: Embedder) -> Generator:
-        return Generator(Generate(shown=8), embed, seed=1)
+        return Generator(Generate(slate_size=8), embed, seed=1)
 
 
 class TestColdItem(AgentContract):
     @pytest.fixture(scope="class")
     @classmethod
     def agent(cls, embed: Embedder) -> Generator:
-        return Generator(Generate(mode="cold_item", shown=6, set_size=4, items=12), embed)
+        return Generator(Generate(mode="cold_item", slate_size=6, set_size=4, items=12), embed)
 
 
 class TestPairs(AgentContract):
     @pytest.fixture(scope="class")
     @classmethod
     def agent(cls, embed: Embedder) -> Generator:
-        return Generator(Generate(mode="pairs", shown=6, users=7), embed)
+        return Generator(Generate(mode="pairs", slate_size=6, users=7), embed)
 
 
 class TestFree(AgentContract):

@@ -21,9 +21,9 @@ from tests.agents.worlds import CANARY, held_out_only, small_world, with_canary
 
 WIDE = HeadConfig(by="count", value=4)
 CONFIGS = {
-    "next_item": Generate(shown=30, proposals=10, pool=200, head=WIDE),
-    "cold_item": Generate(mode="cold_item", shown=8, head=WIDE),
-    "pairs": Generate(mode="pairs", shown=30),
+    "next_item": Generate(slate_size=30, proposals=10, pool=200, head=WIDE),
+    "cold_item": Generate(mode="cold_item", slate_size=8, head=WIDE),
+    "pairs": Generate(mode="pairs", slate_size=30),
     "free": Generate(free=True),
 }
 

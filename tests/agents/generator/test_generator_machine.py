@@ -88,19 +88,19 @@ def test_the_pool_is_what_sorting_every_item_gives() -> None:
 
 
 def test_alpha_brings_the_tail_before_what_fits_better() -> None:
-    assert slate_of(POOL, Generate(shown=3, alpha=4, beta=1)) == [11, 1, 2]
-    assert slate_of(POOL, Generate(shown=3, alpha=1, beta=1)) == [1, 2, 3]
+    assert slate_of(POOL, Generate(slate_size=3, alpha=4, beta=1)) == [11, 1, 2]
+    assert slate_of(POOL, Generate(slate_size=3, alpha=1, beta=1)) == [1, 2, 3]
 
 
 def test_a_quota_keeps_places_for_the_tail_and_fills_up_with_the_head() -> None:
-    assert slate_of(POOL, Generate(shown=4, quota=0.5)) == [11, 12, 1, 2]
-    assert slate_of(POOL, Generate(shown=4, quota=1.0)) == [11, 12, 1, 2]
-    assert slate_of(POOL, Generate(shown=4, quota=0.0)) == [1, 2, 3]
+    assert slate_of(POOL, Generate(slate_size=4, quota=0.5)) == [11, 12, 1, 2]
+    assert slate_of(POOL, Generate(slate_size=4, quota=1.0)) == [11, 12, 1, 2]
+    assert slate_of(POOL, Generate(slate_size=4, quota=0.0)) == [1, 2, 3]
 
 
 def test_more_proposals_than_are_shown_are_refused() -> None:
     with pytest.raises(ValidationError, match="cannot be more"):
-        Generate(shown=2)
+        Generate(slate_size=2)
     with pytest.raises(ValidationError, match="free is for mode next_item"):
         Generate(mode="pairs", free=True)
 
@@ -117,7 +117,7 @@ def test_users_are_drawn_alike_whoever_else_is_there(data: Dataset, embed: Embed
 
 
 def test_who_likes_kites_is_given_the_kite_that_nobody_knows(data: Dataset, embed: Embedder, tmp_path: Path) -> None:
-    agent = Generator(Generate(head=HEAD, proposals=2, shown=4), embed)
+    agent = Generator(Generate(head=HEAD, proposals=2, slate_size=4), embed)
     folded, _ = made(agent, data, offline_chat(list(item_texts(data).values())), embed, tmp_path)
     rows = generated(folded)
     assert len(rows) == 14  # of k3, k4, k5 (p3, p4, p5), the tail, a1 (b1) holds two and so can be given one only
@@ -134,12 +134,12 @@ def test_what_is_popular_anyway_is_dropped_and_counted(data: Dataset, embed: Emb
         return {"reason": "", "picks": [{"item": h, "score": 1} for h in request.facts.values["options"]]}  # type: ignore[union-attr]
 
     chat = scripted_chat(lambda request: json.dumps(everything(request)))
-    dropping = Generator(Generate(head=HEAD, proposals=8, shown=8, alpha=1), embed)
+    dropping = Generator(Generate(head=HEAD, proposals=8, slate_size=8, alpha=1), embed)
     _, records = made(dropping, data, chat, embed, tmp_path / "drop")
     told = dropping.report(data, records)
     assert told["dropped"]["popular"] > 0
     assert told["proposals"] == told["rows"] + told["dropped"]["popular"]
-    keeping = Generator(Generate(head=HEAD, proposals=8, shown=8, alpha=1, popular="keep"), embed)
+    keeping = Generator(Generate(head=HEAD, proposals=8, slate_size=8, alpha=1, popular="keep"), embed)
     _, records = made(keeping, data, chat, embed, tmp_path / "keep")
     assert keeping.report(data, records)["rows"] == told["proposals"]
 
@@ -182,7 +182,7 @@ def test_no_invented_title_becomes_an_interaction_and_near_misses_do(tmp_path: P
     titles = [f"{words[n // 40 % 10]} {words[n % 10].title()} Model {n}" for n in range(train.n_items)]
     train = train.with_(items=train.items.assign(title=titles))
     embed = tfidf_svd(list(item_texts(train).values()))
-    agent = Generator(Generate(free=True, proposals=10, shown=10, head=HeadConfig(by="count", value=10**6)), embed)
+    agent = Generator(Generate(free=True, proposals=10, slate_size=10, head=HeadConfig(by="count", value=10**6)), embed)
     records = ran(agent, train, gpt_like(titles), embed, tmp_path)
     told = agent.report(train, records)
     known = int((train.item_counts > 0).sum())
@@ -220,7 +220,7 @@ def test_an_item_that_train_does_not_know_is_not_grounded(embed: Embedder, data:
 def test_a_kite_that_one_person_has_is_offered_to_those_who_like_kites(
     data: Dataset, embed: Embedder, tmp_path: Path
 ) -> None:
-    agent = Generator(Generate(mode="cold_item", head=HEAD, shown=4, set_size=2), embed)
+    agent = Generator(Generate(mode="cold_item", head=HEAD, slate_size=4, set_size=2), embed)
     folded, records = made(agent, data, offline_chat(list(item_texts(data).values())), embed, tmp_path)
     assert sorted(records["key"]) == ["item:k3", "item:k4", "item:k5", "item:p3", "item:p4", "item:p5"]
     rows = generated(folded)
@@ -235,7 +235,7 @@ def test_the_least_known_items_come_first(data: Dataset, embed: Embedder) -> Non
 
 
 def test_favourite_and_least_favourite_become_a_pair(data: Dataset, embed: Embedder, tmp_path: Path) -> None:
-    agent = Generator(Generate(mode="pairs", shown=4), embed)
+    agent = Generator(Generate(mode="pairs", slate_size=4), embed)
     said = '{"reason": "", "favourite": "A", "least": "B"}'
     folded, records = made(agent, data, scripted_chat(lambda _: said), embed, tmp_path)
     assert len(folded.pairs) == len(records) == data.n_users
@@ -250,11 +250,11 @@ def test_favourite_and_least_favourite_become_a_pair(data: Dataset, embed: Embed
 
 def test_quota_share_and_weights_act_and_real_rows_stay(data: Dataset, embed: Embedder, tmp_path: Path) -> None:
     chat = offline_chat(list(item_texts(data).values()))
-    agent = Generator(Generate(head=HEAD, proposals=2, shown=4), embed)
+    agent = Generator(Generate(head=HEAD, proposals=2, slate_size=4), embed)
     whole, records = made(agent, data, chat, embed, tmp_path)
 
     def fused(**fuse: Any) -> Dataset:
-        return Generator(Generate(head=HEAD, proposals=2, shown=4, fuse=Fusion(**fuse)), embed).fold(data, records)
+        return Generator(Generate(head=HEAD, proposals=2, slate_size=4, fuse=Fusion(**fuse)), embed).fold(data, records)
 
     def rows(given: Dataset) -> pd.DataFrame:
         return given.interactions[given.interactions["origin"] == "generated"]

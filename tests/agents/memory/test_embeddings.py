@@ -27,8 +27,8 @@ from recloop.agents.memory import (
     sentence_transformer,
     tfidf_svd,
 )
-from recloop.agents.memory.lately import Lately
 from recloop.agents.memory.tfidf import fitted, words
+from recloop.agents.memory.vector_cache import VectorCache
 from recloop.errors import ConfigError, DataError, ModelUnavailable
 
 TEXTS = (
@@ -172,14 +172,14 @@ class Counting:
 
 def test_a_text_held_is_not_embedded_again_until_it_is_let_go() -> None:
     counting = Counting()
-    embed = Lately(counting, size=2)
+    embed = VectorCache(counting, size=2)
     assert embed(["a", "bb", "a"]).tolist() == [[1, 1], [2, 1], [1, 1]]
     assert embed(["a"]).tolist() == [[1, 1]]
     assert counting.asked == [["a", "bb"]]
     embed(["ccc"])  # lets go of bb, asked for longest ago
     embed(["a", "bb"])
     assert counting.asked == [["a", "bb"], ["ccc"], ["bb"]]
-    assert Lately(counting, size=0)(["a", "bb"]).tolist() == [[1, 1], [2, 1]]
+    assert VectorCache(counting, size=0)(["a", "bb"]).tolist() == [[1, 1], [2, 1]]
 
 
 @pytest.mark.slow

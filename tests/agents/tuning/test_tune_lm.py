@@ -55,7 +55,7 @@ def test_validation_loss_falls_and_what_is_kept_can_be_loaded(base: Path, tmp_pa
     config = small(base, method=method)
     rows = rows_of(model, list(Sampler(config, train, valid).draw(24, np.random.default_rng([0, 0]))))
     told = [loss_of(model, batch) for batch in micro_batches(rows, config, prompts=False)]
-    again = sum(one.told for one in told) / sum(one.count for one in told)
+    again = sum(one.reported for one in told) / sum(one.count for one in told)
     assert again == pytest.approx(done.card["valid_loss"], abs=1e-4)
 
 
@@ -79,8 +79,8 @@ def test_the_loss_is_that_of_the_answers_tokens_alone(base: Path) -> None:
     answers = sum(one.total for (one,) in scored)
     ends = [model.tokenizer.eos_token_id]
     assert told.count == sum(len(one.logprobs) for (one,) in scored) + len(ends) * len(samples)
-    assert told.told > -answers, "the end of the text is learnt, too"
-    assert float(told.loss.detach()) == pytest.approx(told.told, rel=1e-5)
+    assert told.reported > -answers, "the end of the text is learnt, too"
+    assert float(told.loss.detach()) == pytest.approx(told.reported, rel=1e-5)
 
 
 def test_a_prompts_tokens_count_where_asked_for(base: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_prompts_tokens_count_where_asked_for(base: Path) -> None:
     samples = list(Sampler(small(base), train).draw(6, np.random.default_rng(0)))
     rows = rows_of(model, samples)
     [plain], [with_prompt] = (micro_batches(rows, small(base, prompt_weight=weight)) for weight in (0.0, 0.5))
-    assert loss_of(model, plain).told == pytest.approx(loss_of(model, with_prompt).told, rel=1e-4)
+    assert loss_of(model, plain).reported == pytest.approx(loss_of(model, with_prompt).reported, rel=1e-4)
     assert set(with_prompt.weights.unique().tolist()) <= {0.0, 0.5, 1.0, 2.0, 4.0}
     assert float(with_prompt.weights.sum()) > float(plain.weights.sum())
 
@@ -103,9 +103,9 @@ def test_balanced_by_samples_a_yes_counts_as_much_as_a_long_title(base: Path) ->
     assert min(lengths) == 2 < 2 * min(lengths) < max(lengths), "an answer and the text's end; titles are longer"
     [batch] = micro_batches(rows, config)
     assert batch.weights.sum(1).tolist() == pytest.approx([1.0] * 12)
-    alone = [loss_of(model, micro_batches([row], config)[0]).told for row in rows]
+    alone = [loss_of(model, micro_batches([row], config)[0]).reported for row in rows]
     found = loss_of(model, batch)
-    assert (found.told / found.count) == pytest.approx(sum(alone) / 12, rel=1e-5)
+    assert (found.reported / found.count) == pytest.approx(sum(alone) / 12, rel=1e-5)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -131,7 +131,7 @@ def test_padding_and_micro_batches_change_no_loss(base: Path) -> None:
         [loss_of(model, batch) for batch in micro_batches(rows, small(base, micro_batch=size, prompt_weight=0.3))]
         for size in (12, 1)
     )
-    assert sum(one.told for one in whole) == pytest.approx(sum(one.told for one in single), rel=1e-5)
+    assert sum(one.reported for one in whole) == pytest.approx(sum(one.reported for one in single), rel=1e-5)
     assert sum(float(one.loss.detach()) for one in whole) == pytest.approx(
         sum(float(one.loss.detach()) for one in single), rel=1e-5
     )

@@ -12,7 +12,7 @@ from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.types import Request
 from recloop.recsys.data import together
 from recloop.recsys.data.sources import load_split
-from recloop.simulators.fidelity.bench import Bench
+from recloop.simulators.fidelity.bench import FidelityBench
 from recloop.simulators.studies.agent_runner import open_runner
 from recloop.simulators.studies.study import Study
 
@@ -42,12 +42,12 @@ def a_study(tmp_path: Path) -> Callable[..., Study]:
 @pytest.fixture
 def a_bench(a_study: Callable[..., Study]) -> MakeBench:
     @asynccontextmanager
-    async def opened(answer: Callable[[Request], Any] | None = None, **fidelity: Any) -> AsyncIterator[Bench]:
+    async def opened(answer: Callable[[Request], Any] | None = None, **fidelity: Any) -> AsyncIterator[FidelityBench]:
         study = a_study(**fidelity)
         split = load_split(study.data)
         async with open_runner(study, together(split.train, split.valid)) as asked:
             if answer is not None:
                 asked.chat = scripted_chat(answer)
-            yield Bench(study, study.fidelity, split, asked)
+            yield FidelityBench(study, study.fidelity, split, asked)
 
     return opened

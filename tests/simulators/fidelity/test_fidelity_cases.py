@@ -18,10 +18,10 @@ USERS = FIELD.chosen(60, held=6, history=3, seed=0)
 @given(st.integers(0, 10_000), st.sampled_from(["uniform", "popularity"]), st.integers(2, 15))
 def test_a_list_holds_the_next_item_once_and_nothing_else_the_user_ever_took(seed, kind, length) -> None:
     for case in next_item_cases(FIELD, USERS[:10], length, kind, seed):
-        assert len(set(case.shown)) == length
+        assert len(set(case.candidates)) == length
         assert sum(case.taken) == 1
         assert case.truth == FIELD.held.history(case.user)[0]
-        others = set(case.shown) - {case.truth}
+        others = set(case.candidates) - {case.truth}
         assert not others & set(FIELD.everything.history(case.user).tolist())
 
 
@@ -30,10 +30,10 @@ def test_a_list_holds_the_next_item_once_and_nothing_else_the_user_ever_took(see
 def test_a_taste_list_marks_exactly_what_was_held_out(seed, kind, ratio) -> None:
     for case in taste_cases(FIELD, USERS[:10], 4, ratio, kind, seed):
         held = set(FIELD.held.history(case.user).tolist())
-        assert case.taken == tuple(item in held for item in case.shown)
+        assert case.taken == tuple(item in held for item in case.candidates)
         assert sum(case.taken) == 4
-        assert len(case.shown) == 4 * (ratio + 1) == len(set(case.shown))
-        assert not {i for i, t in zip(case.shown, case.taken, strict=True) if not t} & set(
+        assert len(case.candidates) == 4 * (ratio + 1) == len(set(case.candidates))
+        assert not {i for i, t in zip(case.candidates, case.taken, strict=True) if not t} & set(
             FIELD.everything.history(case.user).tolist()
         )
 
@@ -56,7 +56,7 @@ def test_popularity_tells_nothing_on_matched_lists_and_much_on_uniform_ones(shar
     users = field.chosen(500, held=10, history=20, seed=0)
     counts = field.known.item_counts.astype(float)
     found = {
-        kind: np.mean([auc(c, counts[list(c.shown)]) for c in taste_cases(field, users, 10, 1, kind, 0)])
+        kind: np.mean([auc(c, counts[list(c.candidates)]) for c in taste_cases(field, users, 10, 1, kind, 0)])
         for kind in ("popularity", "uniform")
     }
     assert found["popularity"] == pytest.approx(0.5, abs=0.03)
@@ -75,6 +75,6 @@ def test_turning_a_list_moves_every_item_and_keeps_what_was_taken() -> None:
     case = next_item_cases(FIELD, USERS[:1], 10, "uniform", 0)[0]
     orders = [turns([case], turn, 5)[0] for turn in range(5)]
     assert orders[0] == case
-    for item in case.shown:
-        assert len({order.shown.index(item) for order in orders}) == 5
+    for item in case.candidates:
+        assert len({order.candidates.index(item) for order in orders}) == 5
     assert {order.truth for order in orders} == {case.truth}

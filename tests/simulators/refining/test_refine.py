@@ -21,13 +21,13 @@ from recloop.simulators.refining.refine import Refined, refine
 from tests.simulators.refining.logs import FORMS, log_at, rows_of, shop
 
 FEW = [
-    "steps=[{generate: {users: 12, shown: 8}}, {discriminate: {users: 6, calibration_users: 10, "
+    "steps=[{generate: {users: 12, slate_size: 8}}, {discriminate: {users: 6, calibration_users: 10, "
     "cut: {untested: keep, value: 0.2}}}]"
 ]
 ALL = [
-    "steps=[{generate: {shown: 8, fuse: {quota: 2}}}, {generate: {mode: cold_item, items: 15, shown: 6}}, "
+    "steps=[{generate: {slate_size: 8, fuse: {quota: 2}}}, {generate: {mode: cold_item, items: 15, slate_size: 6}}, "
     "{discriminate: {calibration_users: 40, noise: {action: remove, quantile: 0.2}, fuse: {share: 0.1, weight: "
-    "confidence}}}, {generate: {mode: pairs, users: 9, shown: 5}}]"
+    "confidence}}}, {generate: {mode: pairs, users: 9, slate_size: 5}}]"
 ]
 
 

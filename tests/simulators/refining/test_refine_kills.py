@@ -16,7 +16,7 @@ from tests.simulators.study_files import recloop
 @pytest.mark.slow
 def test_a_refine_killed_at_random_moments_writes_what_one_let_alone_writes(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
-    steps = "steps=[{generate: {shown: 8, fuse: {quota: 2}}}, {discriminate: {calibration_users: 40}}]"
+    steps = "steps=[{generate: {slate_size: 8, fuse: {quota: 2}}}, {discriminate: {calibration_users: 40}}]"
     told = [word for setting in (*settings, steps, "block_mb=0.01") for word in ("--set", setting)]
     whole = recloop("refine", path, tmp_path / "whole.csv", "--json", *told)
     out, problem = whole.communicate(timeout=200)

@@ -135,7 +135,7 @@ def test_a_step_that_finds_nobody_to_ask_about_says_so(tmp_path: Path) -> None:
 
 def test_another_wording_is_asked_anew(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
-    few = [*settings, "steps=[{generate: {users: 4, shown: 8}}]"]
+    few = [*settings, "steps=[{generate: {users: 4, slate_size: 8}}]"]
     first = refine(path, tmp_path / "out.csv", settings=few)
     folder = tmp_path / "wordings" / "generate"
     folder.mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_another_wording_is_asked_anew(tmp_path: Path) -> None:
 
 def test_other_titles_in_the_table_of_items_are_asked_anew(tmp_path: Path) -> None:
     path, settings = log_at(tmp_path, "log.csv")
-    few = [*settings, "steps=[{generate: {users: 4, shown: 8}}]"]
+    few = [*settings, "steps=[{generate: {users: 4, slate_size: 8}}]"]
     refine(path, tmp_path / "out.csv", settings=few)
     items = pd.read_csv(tmp_path / "items.csv")
     items.assign(title=items["title"].to_numpy()[::-1]).to_csv(tmp_path / "items.csv", index=False)

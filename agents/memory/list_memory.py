@@ -9,7 +9,7 @@ from threading import RLock
 import numpy as np
 
 from .memory import Embedder, Field, Found, Kind, Memo, holds
-from .shelf import Shelf, storable
+from .owner_memos import OwnerMemos, storable
 from .weights import RecallWeights
 
 
@@ -19,7 +19,7 @@ class ListMemory:
     def __init__(self, embed: Embedder, *, weights: RecallWeights | None = None) -> None:
         self._embed = embed
         self._weights = weights or RecallWeights()
-        self._shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
+        self._shelves: defaultdict[str, OwnerMemos] = defaultdict(OwnerMemos)
         self._lock = RLock()  # LangGraph runs plain nodes on threads
 
     def remember(self, memos: Sequence[Memo]) -> None:
@@ -62,13 +62,13 @@ class ListMemory:
         query = self._embed([text])[0]
         if not query.any() or k < 1:
             return []
-        found: list[Found] = []
+        hits: list[Found] = []
         with self._lock:
             for shelf in self._shelves.values():
                 memos, vectors = shelf.vectors(self._embed)
                 similarity = np.clip(vectors @ query, -1.0, 1.0)
-                found += [Found(m, float(s)) for m, s in zip(memos, similarity, strict=True) if holds(m, where or {})]
-        return sorted(found, key=lambda hit: -hit.similarity)[:k]
+                hits += [Found(m, float(s)) for m, s in zip(memos, similarity, strict=True) if holds(m, where or {})]
+        return sorted(hits, key=lambda hit: -hit.similarity)[:k]
 
     def close(self) -> None:
         pass

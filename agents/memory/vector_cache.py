@@ -1,4 +1,4 @@
-"""`Lately`: an embedder that keeps the vectors of the texts it was asked for most recently."""
+"""`VectorCache`: an embedder with the vectors of its most recent texts cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .memory import Embedder
 
 
-class Lately:
+class VectorCache:
     """Any embedder with at most `size` vectors held; only texts not held are embedded, each once, in one call."""
 
     def __init__(self, embed: Embedder, size: int = 20_000) -> None:
@@ -24,21 +24,21 @@ class Lately:
 
     def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(len(texts), d) unit rows; a text without any known word is a zero row."""
-        found: dict[str, npt.NDArray[np.float32]] = {}
+        vectors: dict[str, npt.NDArray[np.float32]] = {}
         with self._lock:
             for text in texts:
                 vector = self._held.get(text)
                 if vector is not None:
                     self._held.move_to_end(text)
-                    found[text] = vector
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
+                    vectors[text] = vector
+        missing = [text for text in dict.fromkeys(texts) if text not in vectors]
         if missing or not texts:
             rows = self.embed(missing)
             if not texts:
                 return rows
-            found.update(zip(missing, rows, strict=True))
+            vectors.update(zip(missing, rows, strict=True))
             with self._lock:
-                self._held.update((text, found[text]) for text in missing)
+                self._held.update((text, vectors[text]) for text in missing)
                 while len(self._held) > self._size:
                     self._held.popitem(last=False)
-        return np.stack([found[text] for text in texts])
+        return np.stack([vectors[text] for text in texts])

@@ -47,7 +47,7 @@ class _Table:
     kind: npt.NDArray[np.str_]
 
 
-class Shelf:
+class OwnerMemos:
     """The memos of one owner by key, with their vectors; a memo put again replaces the one before."""
 
     __slots__ = ("_memos", "_table", "_vectors")
