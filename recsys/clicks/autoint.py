@@ -47,7 +47,8 @@ class Interacting(nn.Module):
         query, key, value, residual = self.project(fields).chunk(4, 2)
         query, key, value = (x.view(n, f, self.heads, -1).transpose(1, 2) for x in (query, key, value))
         mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        return (mixed.transpose(1, 2).reshape(n, f, -1) + residual).relu()
+        output: Tensor = (mixed.transpose(1, 2).reshape(n, f, -1) + residual).relu()
+        return output
 
 
 class AttentiveFields(nn.Module):
@@ -62,7 +63,8 @@ class AttentiveFields(nn.Module):
 
     def forward(self, row: Embedded) -> Tensor:
         odds = self.out(self.attention(row.vectors).flatten(1))
-        return (odds if self.deep is None else odds + self.deep(row.vectors.flatten(1)))[:, 0]
+        output: Tensor = (odds if self.deep is None else odds + self.deep(row.vectors.flatten(1)))[:, 0]
+        return output
 
 
 class AutoInt(ClickModel[AutoIntConfig]):

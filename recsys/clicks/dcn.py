@@ -55,7 +55,8 @@ class CrossAndDeep(nn.Module):
 
     def forward(self, row: Embedded) -> Tensor:
         x = row.vectors.flatten(1)
-        return self.out(torch.cat([self.cross(x), self.deep(x)], 1))[:, 0]
+        output: Tensor = self.out(torch.cat([self.cross(x), self.deep(x)], 1))[:, 0]
+        return output
 
 
 class DCN(ClickModel[DCNConfig]):

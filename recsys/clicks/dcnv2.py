@@ -66,7 +66,8 @@ class CrossThenDeep(nn.Module):
         x = row.vectors.flatten(1)
         crossed = self.cross(x)
         joined = self.deep(crossed) if self.stacked else torch.cat([crossed, self.deep(x)], 1)
-        return self.out(joined)[:, 0]
+        output: Tensor = self.out(joined)[:, 0]
+        return output
 
 
 class DCNv2(ClickModel[DCNv2Config]):

@@ -34,7 +34,8 @@ class DeepMachine(nn.Module):
         self.deep = feed_forward(inputs, config.layers, config.dropout)
 
     def forward(self, row: Embedded) -> Tensor:
-        return row.weights.sum(1) + pairwise(row.vectors) + self.deep(row.vectors.flatten(1))[:, 0]
+        output: Tensor = row.weights.sum(1) + pairwise(row.vectors) + self.deep(row.vectors.flatten(1))[:, 0]
+        return output
 
 
 class DeepFM(ClickModel[DeepFMConfig]):

@@ -66,7 +66,8 @@ class InterestNetwork(nn.Module):
 
     def forward(self, row: Embedded) -> Tensor:
         interest = self.interest(row.item, row.history, row.real)
-        return self.deep(torch.cat([row.vectors.flatten(1), interest], 1))[:, 0]
+        output: Tensor = self.deep(torch.cat([row.vectors.flatten(1), interest], 1))[:, 0]
+        return output
 
 
 class DIN(ClickModel[DINConfig]):

@@ -78,7 +78,8 @@ def resampled_auc(label: Values, score: Values, weights: Values) -> Values:
     left = np.add.reduceat(sorted_weights * (1 - truth), first, axis=1)
     won = (clicked * (np.cumsum(left, 1) - left / 2)).sum(1)
     pairs = clicked.sum(1) * left.sum(1)
-    return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    values: Values = np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return values
 
 
 def _table(name: str, values: npt.ArrayLike, n: int) -> Values:
@@ -107,13 +108,15 @@ def _resampled(
 
 def _over(table: Values, measure: Callable[[Values], npt.ArrayLike]) -> Values:
     """A figure of each seed's scores, averaged over the seeds."""
-    return np.mean(np.stack([np.asarray(measure(scores), np.float64) for scores in table]), 0)
+    values: Values = np.mean(np.stack([np.asarray(measure(scores), np.float64) for scores in table]), 0)
+    return values
 
 
 def _losses(truth: Values, table: Values) -> Values:
     """(n,) logloss of each row, averaged over the seeds."""
     chance = np.clip(table, 1e-7, 1 - 1e-7)
-    return -np.mean(truth * np.log(chance) + (1 - truth) * np.log1p(-chance), 0)
+    values: Values = -np.mean(truth * np.log(chance) + (1 - truth) * np.log1p(-chance), 0)
+    return values
 
 
 def _row(model: str, metric: str, against: str, figure: Interval) -> dict[str, object]:

@@ -169,7 +169,7 @@ class ClickScoring:
             codes = users.cpu().numpy().astype(np.int32)
             seen = self.likes.last(codes, self.likes.whole(codes), network.length, network.fields.n_items)
             history = torch.as_tensor(seen, device=users.device)[place]
-        odds, _ = network(Rows(users[place], items, history=history))
+        odds: Tensor = network(Rows(users[place], items, history=history))[0]
         return odds
 
     def chances(self, users: Tensor, place: Tensor, items: Tensor) -> Tensor:
@@ -234,7 +234,8 @@ def _margin(network: ClickNetwork, likes: Likes) -> Callable[[Tensor, Tensor, Te
             seen = likes.last(codes, likes.whole(codes), network.length, network.fields.n_items)
             history = torch.as_tensor(seen, device=users.device).repeat(2, 1)
         odds, _ = network(Rows(users.repeat(2), torch.cat([preferred, other]), history=history))
-        return odds[: len(users)] - odds[len(users) :]
+        output: Tensor = odds[: len(users)] - odds[len(users) :]
+        return output
 
     return prefer
 

@@ -42,7 +42,8 @@ class ClickNetwork(nn.Module):
 
     def moments(self, timestamp: Longs) -> Ints:
         """(n, context fields) codes of moments, as the table of fields counts them."""
-        return context_codes(self.context, timestamp) + self.fields.unknown[2:].cpu().numpy()
+        values: Ints = context_codes(self.context, timestamp) + self.fields.unknown[2:].cpu().numpy()
+        return values
 
 
 def likes_of(network: ClickNetwork, history: Dataset, threshold: float) -> Likes:
@@ -80,7 +81,8 @@ def _scored(network: ClickNetwork, users: Ints, items: Ints, ends: Longs, likes:
     arrays = (users, items, moments, None, history)
     # A Dataset's columns are read-only, which torch warns of: hence copies.
     rows = Rows(*(None if a is None else torch.tensor(a, device=device) for a in arrays))  # type: ignore[arg-type]
-    return network(rows)[0].float().cpu().numpy()
+    values: Floats = network(rows)[0].float().cpu().numpy()
+    return values
 
 
 def _blocks(n: int, length: int) -> Iterator[slice]:

@@ -65,7 +65,8 @@ class ExtremeMachine(nn.Module):
 
     def forward(self, row: Embedded) -> Tensor:
         explicit = self.out(self.cin(row.vectors))[:, 0]
-        return row.weights.sum(1) + explicit + self.deep(row.vectors.flatten(1))[:, 0]
+        output: Tensor = row.weights.sum(1) + explicit + self.deep(row.vectors.flatten(1))[:, 0]
+        return output
 
 
 class XDeepFM(ClickModel[XDeepFMConfig]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ def fixed_inputs(
     cold, tail: 1 or 0. history, popularity: log(1 + count), as deviations from their mean over the scored pairs.
     spread: deviations too, unknown ones at the mean. uncertainty: 0 here; it moves with the network.
     """
-    columns = {
+    columns: dict[Input, Callable[[], Floats]] = {
         "cold": lambda: cold(train, cold_users)[scores.user].astype(np.float32),
         "tail": lambda: (~head(train, head_items))[scores.item].astype(np.float32),
         "history": lambda: standardised(np.log1p(train.user_counts[scores.user])),
@@ -46,7 +47,8 @@ def standardised(values: np.ndarray) -> Floats:
     known = values[~np.isnan(values)]
     if known.size == 0 or known.std() < 1e-9:
         return np.zeros(len(values), np.float32)
-    return np.nan_to_num((values - known.mean()) / known.std()).astype(np.float32)
+    deviations: Floats = np.nan_to_num((values - known.mean()) / known.std()).astype(np.float32)
+    return deviations
 
 
 def uncertainty(chance: Tensor, kind: Uncertainty) -> Tensor:

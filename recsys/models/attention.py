@@ -30,7 +30,8 @@ class Block(nn.Module):
         mask = None if self.causal else real[:, None, None, :]
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
         x = x + self.dropout(self.mix(seen.transpose(1, 2).reshape(b, t, -1)[real]))
-        return x + self.dropout(self.feed(self.before_feed(x)))
+        output: Tensor = x + self.dropout(self.feed(self.before_feed(x)))
+        return output
 
 
 class Attention(nn.Module):
@@ -46,4 +47,5 @@ class Attention(nn.Module):
         x = x + self.places[real.nonzero()[:, 1]]
         for block in self.blocks:
             x = block(x, real)
-        return self.norm(x)
+        output: Tensor = self.norm(x)
+        return output

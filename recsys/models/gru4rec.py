@@ -38,7 +38,8 @@ class Recurrence(nn.Module):
         self.out = nn.Linear(hidden_size, size)
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        return self.out(self.gru(spread(x, real))[0][real])
+        output: Tensor = self.out(self.gru(spread(x, real))[0][real])
+        return output
 
 
 class GRU4Rec(SequenceModel[GRU4RecConfig]):

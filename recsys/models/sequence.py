@@ -92,7 +92,7 @@ class Sequence(nn.Module):
         real = items != n
         codes = items[real]
         table = self.items if self.hidden is None else torch.cat([self.items, self.hidden])
-        x = F.embedding(codes.clamp_max(n), table) * self.items.shape[1] ** 0.5
+        x: Tensor = F.embedding(codes.clamp_max(n), table) * self.items.shape[1] ** 0.5
         x = self.body(self.dropout(x), real)
         if self.user_vectors is not None and self.user_map is not None:
             x = x + self.user_map(self.user_vectors[users[real.nonzero()[:, 0]]])
@@ -199,7 +199,7 @@ def last_states(network: Sequence, users: Ints, history: Dataset, max_length: in
         items[np.flatnonzero(size), size[size > 0]] = history.n_items + 1
     known = torch.as_tensor(np.flatnonzero(size), device=device)
     states = network(torch.as_tensor(users, device=device), torch.as_tensor(items, device=device))
-    last = states.new_zeros(len(users), states.shape[1])
+    last: Tensor = states.new_zeros(len(users), states.shape[1])
     last[known] = states[torch.as_tensor(np.cumsum(size + hidden * (size > 0))[size > 0] - 1, device=device)]
     return last
 

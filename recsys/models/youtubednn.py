@@ -111,7 +111,7 @@ class Towers(nn.Module):
         parts = [seen.sum(1) / real.sum(1).clamp_min(1)]
         if self.values is not None:
             parts.append(F.embedding(self.user_codes[users], self.values).flatten(1))
-        state = self.tower(self.dropout(torch.cat(parts, 1)))
+        state: Tensor = self.tower(self.dropout(torch.cat(parts, 1)))
         if self.user_vectors is not None and self.user_map is not None:
             state = state + self.user_map(self.user_vectors[users])
         return state
@@ -197,7 +197,8 @@ class YoutubeDNN(EmbeddingModel[Towers, YoutubeDNNConfig]):
     def _compared(self, vectors: Tensor) -> Tensor:
         if not self.config.temperature:
             return vectors
-        return F.normalize(vectors, dim=-1) / self.config.temperature**0.5
+        output: Tensor = F.normalize(vectors, dim=-1) / self.config.temperature**0.5
+        return output
 
 
 def user_fields(train: Dataset, fields: tuple[str, ...] | None) -> tuple[Ints, int]:
@@ -215,4 +216,5 @@ def draw_odds(targets: Ints, n_items: int, sampler: str) -> np.ndarray:
     if sampler == "uniform":
         return np.full(n_items, 1 / n_items)
     counts = np.bincount(targets, minlength=n_items).astype(np.float64)
-    return counts / max(counts.sum(), 1)
+    values: np.ndarray = counts / max(counts.sum(), 1)
+    return values

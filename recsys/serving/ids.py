@@ -27,7 +27,8 @@ def codes_of(wanted: Sequence[object], table: pd.DataFrame, column: str) -> Ints
         raise DataError(f"{column} {missing!r} is not known to the model; near: {near(missing, table, column)}")
     if ids_wanted.has_duplicates:
         raise DataError(f"{column} {ids_wanted[ids_wanted.duplicated()][0]!r} is asked for twice; name it once")
-    return codes.astype(np.int32)
+    values: Ints = codes.astype(np.int32)
+    return values
 
 
 def near(missing: str, table: pd.DataFrame, column: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from ..data.dataset import Dataset, Ints, Longs
 from ..evaluation.heldout import pairs, user_codes
 from ..evaluation.ranking import BLOCK_SCORES, Scorer, Scores, place, scored
 
+Number = TypeVar("Number", bound=np.generic)
 Lists = tuple[Ints, Longs, Scores]
 
 
@@ -48,6 +50,6 @@ def lists(
         yield here, _filled(best, k, -1), _filled(np.where(best >= 0, own, np.nan), k, np.nan)
 
 
-def _filled(table: npt.NDArray, k: int, nothing: float) -> npt.NDArray:
+def _filled(table: npt.NDArray[Number], k: int, nothing: float) -> npt.NDArray[Number]:
     """(n, k) with `nothing` in the columns that are missing."""
     return np.pad(table, ((0, 0), (0, k - table.shape[1])), constant_values=nothing)

@@ -86,4 +86,5 @@ def nearest(model: Any, items: Ints, k: int = 10, *, block: int | None = None) -
 def _unit(vectors: Floats) -> Floats:
     """Rows of length 1; a row of zeros stays, and is as near to everything as to nothing."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    values: Floats = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return values

@@ -41,7 +41,8 @@ class Negatives:
 
     def free(self, users: npt.NDArray[np.integer]) -> Longs:
         """(n,) how many items are no positive of each of these users."""
-        return self.n_items - (self.first[users + 1] - self.first[users])
+        values: Longs = self.n_items - (self.first[users + 1] - self.first[users])
+        return values
 
     def draw(self, users: npt.NDArray[np.integer], rng: np.random.Generator, each: int = 1) -> Ints:
         """(n, each) item codes. A user whose positives are the whole catalogue has no negative: ValueError."""
@@ -53,7 +54,8 @@ class Negatives:
             )
         rank = (rng.random((len(users), each)) * free[:, None]).astype(np.int64)
         before = np.searchsorted(self.gaps, users[:, None] * (self.n_items + 1) + rank, side="right")
-        return (rank + before - self.first[users][:, None]).astype(np.int32)
+        values: Ints = (rank + before - self.first[users][:, None]).astype(np.int32)
+        return values
 
 
 def shuffled(n: int, size: int, rng: np.random.Generator) -> Iterator[Longs]:

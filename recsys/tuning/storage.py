@@ -91,4 +91,7 @@ def _sampler(seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         # `multivariate` and `group` are called experimental; the second is what lets fields depend on others.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_DRAWN, multivariate=True, group=True)
+        values: BaseSampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=FIRST_DRAWN, multivariate=True, group=True
+        )
+        return values

@@ -74,4 +74,5 @@ def ranked_users(valid: Dataset, how: TuneConfig) -> Ints:
 
 def trial_settings(name: str, settings: Mapping[str, Any], where: TrainConfig, how: TuneConfig) -> dict[str, Any]:
     """The hyperparameters with the number of epochs that the file's limits leave of them."""
-    return model_class(name).Config.with_epochs(settings, where.epochs, how.epochs.get(name))
+    values: dict[str, Any] = model_class(name).Config.with_epochs(settings, where.epochs, how.epochs.get(name))
+    return values
