@@ -22,8 +22,8 @@ from recloop.recsys.denoising.coherence import (
     text_doubt,
 )
 from recloop.recsys.denoising.combine import Weighted, fitted, rank_sum
+from recloop.recsys.denoising.detector_metrics import best_threshold, calibration_error, judge, over_removal
 from recloop.recsys.denoising.features import content_and_company
-from recloop.recsys.denoising.judged import best_threshold, calibration_error, judge, over_removal
 from recloop.recsys.denoising.learnt import ease_doubt, sasrec_doubt
 from recloop.recsys.denoising.owners import Bools, Doubts, cross_fitted, holdings, owners
 from recloop.recsys.denoising.planting import planted

@@ -12,7 +12,7 @@ import pandas as pd
 from denoise_detect import SEED, Toys, of, self_supervised, windows_at
 from recloop.recsys.controls import popularity_edit, random_edit
 from recloop.recsys.data import Dataset
-from recloop.recsys.denoising.judged import best_threshold
+from recloop.recsys.denoising.detector_metrics import best_threshold
 from recloop.recsys.denoising.owners import Bools, Doubts, one_sequence_each, owners
 from recloop.recsys.denoising.planting import planted
 

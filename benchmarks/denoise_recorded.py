@@ -10,7 +10,7 @@ import numpy as np
 from denoise_detect import LOG, SEED, Toys, span
 from recloop.recsys.data import Dataset
 from recloop.recsys.denoising.combine import rank_sum
-from recloop.recsys.denoising.judged import judge, paired_auc
+from recloop.recsys.denoising.detector_metrics import judge, paired_auc
 from recloop.recsys.denoising.owners import Doubts, owners
 
 

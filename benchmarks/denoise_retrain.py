@@ -26,7 +26,7 @@ import pandas as pd
 from denoise_detect import SEED
 from denoise_rates import EDITS, TEST, VALID, Rate, cut_by_validation, edited
 from recloop.recsys.data import Split
-from recloop.recsys.denoising.judged import drawn_again
+from recloop.recsys.denoising.detector_metrics import drawn_again
 from recloop.recsys.denoising.owners import owners
 from recloop.recsys.denoising.robust import RobustGRU4Rec, RobustSASRec
 from recloop.recsys.evaluation import evaluate

@@ -31,7 +31,7 @@ from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
 from recloop.recsys.data.bazaar import World, world
 from recloop.recsys.data.dataset import Dataset
 from recloop.recsys.data.windows import read_planted, read_windows
-from recloop.recsys.denoising.judged import paired_auc
+from recloop.recsys.denoising.detector_metrics import paired_auc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 VIEWS: dict[str, Callable[[Scored], float]] = {

@@ -66,7 +66,7 @@ class Denoiser:
         suspects = self._suspects(data) if self.config.mode == "hard_samples" else None
         for user in chosen:
             rows = np.arange(data.indptr[user], data.indptr[user + 1])
-            if suspects is not None and not suspects.asked[rows].any():
+            if suspects is not None and not suspects.candidate[rows].any():
                 continue
             yield Task(
                 f"user:{plain(ids.iat[user])}", LazyState(partial(self._state, data, int(user), shared, suspects))
@@ -165,7 +165,7 @@ class Denoiser:
             offers=offers,
         )
         if suspects is not None:
-            state["suspects"] = np.flatnonzero(suspects.asked[rows]).tolist()
+            state["suspects"] = np.flatnonzero(suspects.candidate[rows]).tolist()
             state["often"] = np.flatnonzero(suspects.flagged[rows] >= config.hard.flagged_epochs).tolist()
         return state
 

@@ -1,4 +1,4 @@
-"""What click models are worth: AUC, logloss and AUC within users, with intervals, paired between models."""
+"""Metrics of click models: AUC, logloss and AUC within users, with intervals, paired between models."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Weighted:
         table = (np.stack([doubts[name] for name in self.names], 1) - self.centre) / self.scale
         return np.asarray(1 / (1 + np.exp(-(table @ self.weight + self.bias))), np.float64)
 
-    def told(self) -> dict[str, float]:
+    def weights_by_name(self) -> dict[str, float]:
         """Weight of each detector, on standardised doubts."""
         return {name: float(value) for name, value in zip(self.names, self.weight, strict=True)}
 

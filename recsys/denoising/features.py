@@ -28,7 +28,7 @@ def content_and_company(
         "company, unshrunk": -np.log(1 - neighbour_doubt(data, evidence, 0.1, reach) + 1e-3),
         "words": -np.log(1 - text_doubt(data, texts, reach) + 1e-2),
     }
-    # A window of rare items makes each of them less of a stranger than it would be elsewhere.
+    # Rare items in a window of rare items have a lower anomaly score.
     for name in ("rarity", "company", "words"):
         values = columns[name]
         columns[f"{name} of the context"] = mean_of_others(data, values, reach)

@@ -31,7 +31,7 @@ class Candidates:
     flagged: in how many of the epochs a row was of high loss."""
 
     suspected: Bools
-    asked: Bools
+    candidate: Bools
     flagged: npt.NDArray[np.int64]
 
 
@@ -47,9 +47,9 @@ def candidates(losses: Losses, high: float = 0.2, vary: float = 0.5, last: int =
     recent = losses[-last:]
     suspected = _largest(recent.mean(0), np.arange(losses.shape[1]), high)
     moved = np.exp(-recent).var(0)
-    asked = _largest(moved, np.flatnonzero(suspected), vary)
+    candidate = _largest(moved, np.flatnonzero(suspected), vary)
     flagged = np.stack([_largest(one, np.arange(losses.shape[1]), high) for one in losses]).sum(0)
-    return Candidates(suspected, asked, flagged.astype(np.int64))
+    return Candidates(suspected, candidate, flagged.astype(np.int64))
 
 
 def losses_by_epoch(train: Dataset, epochs: int, config: LightGCNConfig = LightGCNConfig(), seed: int = 0) -> Losses:

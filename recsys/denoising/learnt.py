@@ -26,7 +26,7 @@ _LOGITS = 4_000_000
 def ease_doubt(data: Dataset, learn: Bools, config: EASEConfig = EASEConfig(l2=50.0), reach: int = REACH) -> Doubts:
     """One minus what EASE, learnt from the owners of `learn`, expects of an item from those around it (its residual).
 
-    An item that it never met is expected of nobody: doubt 1.
+    Unknown items have probability 0, hence doubt 1.
     """
     model = EASE(config)
     model.fit(one_sequence_each(data, learn))
@@ -47,15 +47,15 @@ def sasrec_doubt(
     """
     model = SASRec(config)
     model.fit(one_sequence_each(data, learn), None, context)
-    found = next_item_losses(model, data)
-    return np.where(np.isnan(found), np.nanmedian(found), found)
+    losses_by_row = next_item_losses(model, data)
+    return np.where(np.isnan(losses_by_row), np.nanmedian(losses_by_row), losses_by_row)
 
 
 @torch.no_grad()
 def next_item_losses(model: SASRec, data: Dataset) -> Doubts:
     """(n,) -log p(item | the items before it in the same user), over the whole catalogue; NaN for a user's first."""
     network = fitted(model.name, model.network).eval()
-    found = np.full(len(data), np.nan)
+    losses_by_row = np.full(len(data), np.nan)
     # Cut anew each epoch in training; one fixed cut is enough to read them.
     users, start, steps = pieces(data, model.config.max_length, np.random.default_rng(0))
     device, step = network.items.device, max(1, _LOGITS // (data.n_items * model.config.max_length))
@@ -67,6 +67,6 @@ def next_item_losses(model: SASRec, data: Dataset) -> Doubts:
         inputs[~real] = data.n_items
         states = network(torch.as_tensor(users[part], device=device), torch.as_tensor(inputs, device=device))
         wanted = torch.as_tensor(targets[real].astype(np.int64), device=device)
-        losses = torch.nn.functional.cross_entropy(states @ network.items.T, wanted, reduction="none")
-        found[seen.rows[:, 1:][real]] = losses.double().cpu().numpy()
-    return found
+        target_losses = torch.nn.functional.cross_entropy(states @ network.items.T, wanted, reduction="none")
+        losses_by_row[seen.rows[:, 1:][real]] = target_losses.double().cpu().numpy()
+    return losses_by_row

@@ -1,7 +1,7 @@
 """Whose windows are whose: many users of a Dataset may be windows of one person, whose own words prove nothing.
 
-Evidence of the others is counted per owner. A detector that is told of a row by another window of the same owner would
-find in it what it is asked to doubt: overlapping windows repeat each other, planted noise included.
+Evidence is counted per owner, without the row's own owner: overlapping windows of one owner repeat each other, planted
+noise included, and would confirm it.
 """
 
 from __future__ import annotations

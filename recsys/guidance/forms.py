@@ -1,4 +1,4 @@
-"""The forms of the guidance: what a pair, an item or a whole list of LLM scores asks of the recommender's scores."""
+"""Losses of the guidance: on pairs of items, on single items, or on a user's list of LLM scores."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def hinge(difference: Tensor, margin: float) -> Tensor:
 
 
 def logistic(difference: Tensor, margin: float) -> Tensor:
-    """-log sigmoid(s_ui - s_uj - m), (n,): BPR's form, which never is quite content."""
+    """-log sigmoid(s_ui - s_uj - m), (n,): BPR form; its gradient never vanishes."""
     return -F.logsigmoid(difference - margin)
 
 
 def pointwise(score: Tensor, target: Tensor) -> Tensor:
-    """(sigmoid(s_ui) - LLM score)^2, (n,): asks for the LLM's numbers, not only for their order."""
+    """(sigmoid(s_ui) - LLM score)^2, (n,): fits the LLM's values, not only their order."""
     return (torch.sigmoid(score) - target).square()
 
 

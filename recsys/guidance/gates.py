@@ -1,4 +1,4 @@
-"""The gate: how much the LLM's word on a (user, item) is worth hearing, in [0, 1].
+"""The gate: the weight in [0, 1] of the LLM's score of a (user, item).
 
 alpha_ui = sigmoid(w . x_ui + b) (S-LLMR, arXiv 2512.21526), and a pair's alpha is the mean of its two items'. How w and
 b come about, and what is made of the sigmoid, is the gate's kind:
@@ -31,10 +31,10 @@ GateKind = Literal["held_out", "paper", "normalised", "open", "closed"]
 
 
 class Gate(nn.Module):
-    """sigmoid(w . x + b) for every scored pair. w and b are at 0 at the start: the gate stands half open.
+    """sigmoid(w . x + b) for every scored pair. w and b start at 0: the initial gate value is 0.5.
 
-    Of `held_out`, the sigmoid is the chance that the LLM's order is right. A chance of 1/2 is a coin: hearing it would
-    push pairs at random, so what lies above it counts, 2 p - 1 being how many more pairs are right than wrong.
+    Of `held_out`, the sigmoid is the chance that the LLM's order is right. At 1/2 the order
+    is random and gets weight 0; above it the weight is 2 p - 1, the share of right pairs minus that of wrong ones.
     """
 
     inputs: Tensor

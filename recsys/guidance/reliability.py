@@ -27,8 +27,8 @@ def reliability(
         ("history length", train.user_counts[pairs.user]),
         ("popularity", train.item_counts[scores.item[pairs.taken]]),
     ):
-        told_by = pairs.user if by == "history length" else pairs.taken
-        units = np.unique(told_by, return_index=True)[1]
+        unit_of_pair = pairs.user if by == "history length" else pairs.taken
+        units = np.unique(unit_of_pair, return_index=True)[1]
         shares = np.arange(1, DECILES) / DECILES
         cuts = np.unique(np.quantile(count[units], shares, method="inverted_cdf")) if len(units) else np.empty(0)
         decile = np.searchsorted(cuts, count, side="left")
@@ -49,7 +49,7 @@ def _row(
     by: str, decile: int, rows: np.ndarray, pairs: TruthPairs, count: np.ndarray, seed: int, draws: int
 ) -> dict[str, object]:
     values = by_user(pairs, rows)
-    shown = interval(values, np.random.default_rng([seed, decile]), draws)
+    agreement = interval(values, np.random.default_rng([seed, decile]), draws)
     ends = (float(count[rows].min()), float(count[rows].max())) if len(rows) and by != "all" else (np.nan, np.nan)
-    told = (by, decile, *ends, len(values), len(rows), shown.mean, shown.low, shown.high)
-    return dict(zip(COLUMNS, told, strict=True))
+    values_of_row = (by, decile, *ends, len(values), len(rows), agreement.mean, agreement.low, agreement.high)
+    return dict(zip(COLUMNS, values_of_row, strict=True))

@@ -20,10 +20,10 @@ ALL_INPUTS: tuple[Input, ...] = ("cold", "tail", "history", "popularity", "uncer
 
 
 class Selective(Config):
-    """Which of an LLM's scores are heard, how, and how loudly."""
+    """Which of an LLM's scores enter the loss, in which form and with which weight."""
 
     gate: GateKind = "held_out"
-    """How much a pair is heard; `docs/selective.md` has the five kinds."""
+    """How a pair is weighed; `docs/selective.md` has the five kinds."""
     form: Literal["hinge", "logistic", "pointwise", "distilled"] = "hinge"
     """hinge, logistic: of two items; pointwise: squared error against the score; distilled: the LLM's scores of a user
     as one soft label."""
@@ -38,7 +38,7 @@ class Selective(Config):
     per_item: PositiveInt | None = None
     """In how many pairs of its user an item may stand; null: in any number, as in the paper."""
     inputs: tuple[Input, ...] | None = None
-    """What the gate sees; null: of `paper` and `normalised` cold, tail, uncertainty, of `held_out` all six."""
+    """Inputs of the gate; null: of `paper` and `normalised` cold, tail, uncertainty, of `held_out` all six."""
     uncertainty: Uncertainty = "probability"
     """q of the recommender, taken anew at the beginning of every epoch: 1 - max p, entropy, variance under dropout."""
     cold: ColdConfig = ColdConfig()
@@ -59,8 +59,8 @@ class Selective(Config):
     """How often an epoch meets each user's pairs; null: once, of sequence models, where each user costs a whole state,
     once in five epochs. The term is a mean, so it is as strong either way."""
     every: PositiveInt | None = None
-    """The term acts in every so-manieth step, that much more strongly; null: in each that has 32 users or more for it
-    (of BPR 96), else as seldom as it takes to have so many. A call of a network for few users costs nearly as much."""
+    """Apply the term every n-th step, scaled by n; null: every step that has 32 users or more for it (BPR: 96), else
+    the smallest n that gives so many. A call of a network for few users costs nearly as much as one for many."""
     seed: int = Field(0, ge=0)
     """Of the users set apart for the gate."""
 

@@ -1,4 +1,4 @@
-"""Where the LLM's word can be tested: scored pairs of which a held-out side says which item the user took."""
+"""Pairs of scored items of which a held-out side says which one the user took: the ground truth of the LLM's order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TruthPairs:
     """Pairs of scored items of one user, the first taken later and the second never. Rows of the score table, (n,).
 
     right: 1 where the LLM scored the taken one higher, 0 where lower, 1/2 at a tie. weight: sums to 1 over each user,
-    so that a user with many pairs speaks no louder than others.
+    so that every user has the same total weight.
     """
 
     taken: Longs
@@ -40,7 +40,7 @@ class TruthPairs:
 def truth_pairs(
     scores: PairScores, train: Dataset, truth: Dataset, least_gap: float = 0.0, threshold: float | None = None
 ) -> TruthPairs:
-    """Every scored item that `truth` says was taken, held against every scored one that is on neither side.
+    """Every scored item that `truth` says was taken, paired with every scored one that is on neither side.
 
     truth: interactions that are not in train. threshold: the least value that counts as taken; a lower one counts as
     not taken. Pairs whose scores differ by less than least_gap > 0 are left out, as the guidance leaves them out.
@@ -75,9 +75,9 @@ def apart(valid: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
     Each user's side is drawn by rng [seed, 11, user]: it does not depend on who else is there.
     """
     users = np.unique(valid.user)
-    luck = np.array([np.random.default_rng([seed, 11, int(user)]).random() for user in users])
+    draws = np.array([np.random.default_rng([seed, 11, int(user)]).random() for user in users])
     to_gate = np.zeros(valid.n_users, bool)
-    to_gate[users[np.argsort(luck, kind="stable")[: round(share * len(users))]]] = True
+    to_gate[users[np.argsort(draws, kind="stable")[: round(share * len(users))]]] = True
     return valid.rows(~to_gate[valid.user]), valid.rows(to_gate[valid.user])
 
 

@@ -1,4 +1,4 @@
-"""Item-to-item serving as a recommender: any model's inverted index, asked with a user's last items.
+"""Item-to-item serving as a recommender: any model's inverted index, queried with a user's last items.
 
 This is what many shops run every night: neighbours of each item are made offline, and a request only adds up the lists
 of the items that the user saw last.

@@ -72,7 +72,7 @@ class Graph(nn.Module):
         # torch has no sparse product in bf16 on a CPU; propagation stays in fp32 under autocast too.
         with torch.autocast(layer.device.type, enabled=False):
             for _ in range(self.layers):
-                layer = _Spread.apply(self.graph, layer)
+                layer = _Spread.apply(self.graph, layer)  # type: ignore[no-untyped-call]
                 total = total + layer
         users, items = (total / (self.layers + 1)).split([len(self.users), len(self.items)])
         return users, items

@@ -1,4 +1,4 @@
-"""What a recommender is to the rest of recloop: it is fitted to a Dataset and scores every item for some users."""
+"""The contract of recommenders: fitted to a Dataset, they score every item for some users."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Recommender(Protocol):
     def score(self, users: Ints, history: Dataset) -> Floats:
         """(len(users), n_items) scores, higher is better; `history` is what is known of the users at that moment.
 
-        Seen items are scored like any other: masking them is the evaluation's business.
+        Seen items are scored like any other; the evaluation masks them.
         """
 
 

@@ -1,4 +1,4 @@
-"""`evaluate`: what rankings made elsewhere, and trained models, are worth on a split, and whether they differ."""
+"""`evaluate`: metrics of rankings made elsewhere and of trained models on one split, and their paired differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the users when they are served: a dataset over the codes of the model."""
+"""The histories that a model scores from when it serves: a Dataset over the codes of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trains one network by as many processes as torchrun starts, and says what it is worth.
+"""Trains one network by as many processes as torchrun starts, and evaluates it.
 
     python -m torch.distributed.run --nproc-per-node 2 -m recloop.recsys.training.distributed training.yaml --folder out
 

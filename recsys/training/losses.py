@@ -39,7 +39,7 @@ def catalogue_softmax(states: Tensor, items: Tensor, target: Tensor, weight: Ten
     logits at a time, so that logits never leave the cache and a million items need no (n, n_items) array.
     """
     weight = torch.ones_like(states[:, 0]) if weight is None else weight
-    loss: Tensor = _CatalogueSoftmax.apply(states, items, target, weight)
+    loss: Tensor = _CatalogueSoftmax.apply(states, items, target, weight)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -1,4 +1,4 @@
-"""What a loss is made of: terms, each with its batches, and the term of preference pairs."""
+"""`Term`, one summand of a loss with its batches, and the term of preference pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .batches import Batch, part_of_pairs
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One summand of the loss: its batches of one epoch, and the loss of a batch.
+    """One summand of the loss: the batches of one epoch, and the loss of a batch.
 
     The arrays of a batch reach `loss` as tensors on the network's device, in the same order. The first term of a
     learner sets the length of an epoch; the others must be able to go on for ever.
@@ -35,7 +35,7 @@ def pairs(
     prefer: (users, preferred, other), all (n,) codes, to x_u,preferred - x_u,other (n,).
     Every step takes its share of the pairs, so that over an epoch each is seen about once, and scales their loss so
     that a pair of weight 1 counts as `weight` interactions do. A step's pairs are all those of a few users: a sequence
-    model needs a state a user, which is by far the dearest part of it.
+    model needs a state a user, the most expensive part of it.
     """
     table = train.pairs[train.pairs["weight"] > 0].sort_values("user", kind="stable")
     if weight == 0 or table.empty:

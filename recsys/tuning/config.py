@@ -1,4 +1,4 @@
-"""`Tuning`: what a search file says: data, models, what is searched, for how long, by which figure."""
+"""`Tuning`: a search file: data, models, search spaces, budget and metric."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TuneConfig(BaseModel):
     metric: str = "ndcg@10"
     """Measured on the validation side alone: a ranking metric, or auc or logloss for models of clicks."""
     users: PositiveInt | None = 5000
-    """At most so many users are ranked to judge a trial, the same ones in each; null ranks everybody."""
+    """At most so many users are ranked in a trial, the same ones in each; null ranks all."""
     epochs: dict[str, PositiveInt] = Field(default_factory=dict)
     """Model -> most epochs of a trial, for a cheaper search that favours what learns fast. The study file that is
     written has them too, for what was found with few epochs may be wrong for many."""

@@ -55,7 +55,7 @@ def opened(folder: Path, model: str, direction: str, identity: Mapping[str, Any]
     """The trials of one model. RunError, naming what differs, where the folder holds those of another search."""
     optuna = import_optuna()
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / TRIALS}")
-    search = optuna.create_study(storage=storage, study_name=model, direction=direction, load_if_exists=True)
+    search: Study = optuna.create_study(storage=storage, study_name=model, direction=direction, load_if_exists=True)
     before = search.user_attrs.get(IDENTITY)
     if before is None:
         search.set_user_attr(IDENTITY, dict(identity))

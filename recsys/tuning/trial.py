@@ -1,4 +1,4 @@
-"""What hyperparameters are worth: fitted on train, judged on validation; there is no test side here to be read."""
+"""One trial: hyperparameters fitted on train and measured on validation. No test side is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .config import CLICK_METRICS, TuneConfig
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """One trial's outcome: the figure of each seed, the best epoch of each where there are epochs, and the seconds."""
+    """One trial: the figure of each seed, the best epoch of each where there are epochs, and the seconds."""
 
     figures: tuple[float, ...]
     epochs: tuple[int, ...]

@@ -70,7 +70,7 @@ def test_of_high_losses_those_that_move_are_asked_about() -> None:
     still, moving, low = [3.0, 3.0, 3.0], [5.0, 0.5, 4.0], [0.1, 0.1, 0.1]
     found = candidates(np.array([still, moving, low, low]).T, high=0.5, vary=0.5)
     assert found.suspected.tolist() == [True, True, False, False]
-    assert found.asked.tolist() == [False, True, False, False]
+    assert found.candidate.tolist() == [False, True, False, False]
     assert found.flagged.tolist() == [3, 3, 0, 0]
     with pytest.raises(DataError, match="two epochs or more"):
         candidates(np.ones((1, 4)))

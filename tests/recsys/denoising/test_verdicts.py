@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from recloop.recsys.denoising.judged import best_threshold, calibration_error, judge, over_removal, paired_auc
+from recloop.recsys.denoising.detector_metrics import best_threshold, calibration_error, judge, over_removal, paired_auc
 from recloop.recsys.evaluation.clicks import auc
 from sklearn.metrics import average_precision_score
 

@@ -1,4 +1,4 @@
-"""How a detector is judged where the noise is known: AUC, AP, F1 at a threshold chosen elsewhere, calibration."""
+"""Metrics of a detector where the noise is known: AUC, AP, F1 at a threshold chosen elsewhere, calibration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DetectorScores:
     """threshold: the doubt from which a row counts as noise; the figures are of other rows than it was chosen on."""
 
     rows: int
@@ -45,8 +45,8 @@ def judge(
     group: npt.NDArray[np.integer],
     rng: np.random.Generator,
     draws: int = 1000,
-) -> Verdict:
-    """The verdict on doubts (n,) about rows whose truth is `planted` (n,). NaN where one of the classes is absent.
+) -> DetectorScores:
+    """Metrics of doubts (n,) about rows whose truth is `planted` (n,). NaN where one of the classes is absent.
 
     group: (n,) what is drawn again as a whole for the intervals: the window of each row, or its owner.
     """
@@ -56,12 +56,12 @@ def judge(
     recall = hits / planted.sum() if planted.any() else float("nan")
     sort = _Sorted.of(doubt, planted, flagged)
     figures = sort.figures(np.ones(len(doubt)))
-    drawn = np.empty((draws, 3))
+    resampled = np.empty((draws, 3))
     for at, counts in enumerate(drawn_again(group, rng, draws)):
-        drawn[at] = sort.figures(counts)
-    low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0) if draws and planted.any() else np.full((2, 3), np.nan)
+        resampled[at] = sort.figures(counts)
+    low, high = np.nanpercentile(resampled, [2.5, 97.5], axis=0) if draws and planted.any() else np.full((2, 3), np.nan)
     spread = [Spread(float(v), float(a), float(b)) for v, a, b in zip(figures, low, high, strict=True)]
-    return Verdict(
+    return DetectorScores(
         len(doubt),
         int(planted.sum()),
         spread[0],
@@ -84,10 +84,10 @@ def paired_auc(
     """AUC of `doubt` less that of `other`, on the same rows, with the same groups drawn again for both."""
     flagged = np.zeros(len(doubt), bool)
     one, two = _Sorted.of(doubt, planted, flagged), _Sorted.of(other, planted, flagged)
-    drawn = np.empty(draws)
+    resampled = np.empty(draws)
     for at, counts in enumerate(drawn_again(group, rng, draws)):
-        drawn[at] = one.figures(counts)[0] - two.figures(counts)[0]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5]) if draws else (np.nan, np.nan)
+        resampled[at] = one.figures(counts)[0] - two.figures(counts)[0]
+    low, high = np.nanpercentile(resampled, [2.5, 97.5]) if draws else (np.nan, np.nan)
     every = np.ones(len(doubt))
     return Spread(one.figures(every)[0] - two.figures(every)[0], float(low), float(high))
 
@@ -126,11 +126,11 @@ def calibration_error(probability: Doubts, planted: Bools, bins: int = 10) -> fl
 def over_removal(doubt: Doubts, planted: Bools, cold: Bools, threshold: float) -> dict[str, float]:
     """Share of the true rows that the threshold would flag, of cold items and of the others; NaN without such rows."""
     flagged = doubt >= threshold
-    told = {}
+    rates = {}
     for name, group in (("cold", cold), ("warm", ~cold)):
         true = group & ~planted
-        told[name] = float(flagged[true].mean()) if true.any() else float("nan")
-    return told
+        rates[name] = float(flagged[true].mean()) if true.any() else float("nan")
+    return rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,6 @@ class _Sorted:
         new_true, new_false = np.diff(true, prepend=0), np.diff(false, prepend=0)
         area = float((new_false * (true - new_true / 2)).sum() / (true[-1] * false[-1]))
         precision = true / np.maximum(true + false, 1e-12)
-        found = float((hits * self.flagged).sum())
-        f1 = 2 * found / float((weight * self.flagged).sum() + true[-1])
+        flagged_hits = float((hits * self.flagged).sum())
+        f1 = 2 * flagged_hits / float((weight * self.flagged).sum() + true[-1])
         return area, float((new_true * precision).sum() / true[-1]), f1
