@@ -33,6 +33,9 @@ def runs_list(out: Out = Path("runs"), as_json: Json = False) -> None:
                 entry["name"], step, *figures, *("yes" if entry[key] else "no" for key in ("table", "fidelity"))
             )
     Console().print(table if entries else f"no run in {out}")
+    for entry in entries:
+        if entry["error"]:
+            print(f"{entry['name']}: {entry['error']}", file=sys.stderr)
 
 
 @app.command("show", epilog=example("recloop runs show bazaar"))
@@ -50,6 +53,9 @@ def runs_show(
         return print_json(result)
     pages = [page for page in (result["report"], result["fidelity_report"]) if page]
     print("\n".join(pages) or f"{result['study']}\n{json.dumps(result['steps'], indent=2)}\nno table yet: run it again")
+    for step, counts in result["steps"].items():
+        if counts.get("unusable"):
+            print(f"{step}: {counts['unusable']}")
     if result["usage"]:
         Console(width=None if sys.stdout.isatty() else 160).print(paid(result["usage"]))
 
@@ -59,10 +65,13 @@ def runs_trace(
     name: Annotated[str, typer.Argument(help="The run's name, as `runs list` has it.")],
     user: Annotated[str, typer.Argument(help="The data's own user id.")],
     out: Out = Path("runs"),
+    step: Annotated[
+        str | None, typer.Option(help="The folder of a step; without it that of the run's settings.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """One user's loop, round by round: sets, rankings, reasons, mismatch, what was rewritten, kept or rolled back."""
     from ..simulators.inspection import trace
 
-    result = trace.runs_trace(name, user, out)
+    result = trace.runs_trace(name, user, out, step=step)
     print_json(result) if as_json else print(result["text"])

@@ -20,6 +20,9 @@ def run(
     study: Study,
     settings: Set = None,
     retry_failed: Annotated[bool, typer.Option(help="Ask failed tasks again.")] = False,
+    retry_invalid: Annotated[bool, typer.Option(help="Ask tasks whose reply could not be used again.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N tasks of each step: to look at.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, each in a process of its own.")] = 1,
     log: Log = "warning",
     log_json: Annotated[bool, typer.Option(help="Logs and progress as JSON lines.")] = False,
     as_json: Json = False,
@@ -33,7 +36,20 @@ def run(
 
     set_up_logs(log, as_json=log_json)
     watch = progress.watcher(json_lines=log_json)
-    verdict = run_study(study, settings or [], retry_failed=retry_failed, progress=watch)
+    verdict = run_study(
+        study,
+        settings or [],
+        retry_failed=retry_failed,
+        retry_invalid=retry_invalid,
+        limit=limit,
+        jobs=jobs,
+        progress=watch,
+    )
+    for step, summary in verdict.summaries.items():
+        if summary.unusable:
+            print(f"{step}: {summary.unusable}", file=sys.stderr)
+    if limit is not None:
+        print(f"limited to the first {limit} task(s) of each step: no verdict on the study", file=sys.stderr)
     if as_json:
         print_json(verdict.as_json())
     elif verdict.stopped:
@@ -95,6 +111,11 @@ def _print_estimate(figures: dict[str, Any]) -> None:
     origin = "counted by length, nothing was asked" if figures["dry"] else "asked, counted and kept"
     sampled = sum(step["sampled"] for step in figures["steps"])
     print(f"From {sampled} sampled task(s), {origin}; in brackets, 95 % intervals. Model: {figures['model']}.")
+    for step in figures["steps"]:
+        if step["not_ok"]:
+            print(f"{step['step']}: {step['not_ok']} of {step['sampled']} sampled task(s) had no usable reply")
+        if step["lower_bound"]:
+            print(f"{step['step']}: a lower bound, for it reads what earlier steps have not made yet")
 
 
 def _estimated(figures: dict[str, dict[str, float] | None]) -> list[str]:

@@ -27,15 +27,15 @@ REFUSED, INTERRUPTED = 3, 130
 """Exit codes of a worker: it has written down why it cannot go on; Ctrl-C."""
 
 
-def run_in_processes(shared: Shared, at_once: int, report: Report) -> list[Summary]:
-    """Do all shards, at most `at_once` at a time. Raises what a worker reported, RunError where one keeps dying."""
+def run_in_processes(shared: Shared, max_workers: int, report: Report) -> list[Summary]:
+    """Do all shards, at most `max_workers` at a time. Raises what a worker reported, RunError where one keeps dying."""
     spawn = multiprocessing.get_context("spawn")
     waiting, deaths = deque(range(shared.shards)), Counter[int]()
     working: dict[int, SpawnProcess] = {}
     done: dict[int, Summary] = {}
     try:
         while waiting or working:
-            while waiting and len(working) < at_once:
+            while waiting and len(working) < max_workers:
                 index = waiting.popleft()
                 working[index] = spawn.Process(target=_worker, args=(shared, index, os.getpid()), name=f"shard-{index}")
                 working[index].start()

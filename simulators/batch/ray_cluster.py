@@ -13,8 +13,8 @@ RETRIES = 5
 """Times Ray starts a shard again after its worker or machine died."""
 
 
-def run_on_ray(shared: Shared, at_once: int, report: Report) -> list[Summary]:
-    """Do all shards as Ray tasks, at most `at_once` at a time.
+def run_on_ray(shared: Shared, max_workers: int, report: Report) -> list[Summary]:
+    """Do all shards as Ray tasks, at most `max_workers` at a time.
 
     Uses the running Ray if there is one, else the cluster of RAY_ADDRESS, else a local one for this call. The factory's
     module must be importable on the workers. Raises ConfigError without the extra `ray`, RunError where a shard cannot
@@ -35,7 +35,7 @@ def run_on_ray(shared: Shared, at_once: int, report: Report) -> list[Summary]:
         working: dict[Any, int] = {}
         done: dict[int, Summary] = {}
         while waiting or working:
-            while waiting and len(working) < at_once:
+            while waiting and len(working) < max_workers:
                 index = waiting.pop(0)
                 working[work.remote(told, index)] = index
             ready, _ = ray.wait(list(working), timeout=0.5)

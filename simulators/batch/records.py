@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,19 +34,25 @@ def belongs(key: str, shard: Shard) -> bool:
 
 
 def finished_keys(
-    folder: Path | str, *, retry_failed: bool = False, shard: Shard = WHOLE, torn: list[str] | None = None
+    folder: Path | str,
+    *,
+    retry_failed: bool = False,
+    retry_invalid: bool = False,
+    shard: Shard = WHOLE,
+    torn: list[str] | None = None,
 ) -> set[str]:
-    """Keys of the tasks that need not be done again: those with a record, less the failed ones on `retry_failed`.
+    """Keys of the tasks that need not be done again: those with a record, less the failed ones on `retry_failed` and
+    the invalid ones on `retry_invalid`.
 
     Reads the key and status columns only; other shards' keys are left out. A torn part is set aside and named in
     `torn`, so that its tasks are not among the finished; without that list it raises RunError.
     """
     finished: set[str] = set()
+    again = [status for status, retry in (("failed", retry_failed), ("invalid", retry_invalid)) if retry]
     for table in scan(Path(folder), ["key", "status"], torn):
-        failed = pc.equal(table["status"], "failed")
-        finished.update(_mine(table["key"].filter(pc.invert(failed)), shard))
-        keys = _mine(table["key"].filter(failed), shard)
-        finished.difference_update(keys) if retry_failed else finished.update(keys)
+        retried = pc.is_in(table["status"], pa.array(again, pa.string()))
+        finished.update(_mine(table["key"].filter(pc.invert(retried)), shard))
+        finished.difference_update(_mine(table["key"].filter(retried), shard))
     return finished
 
 
@@ -57,6 +65,26 @@ def read_records(folder: Path | str) -> Records:
     frame: pd.DataFrame = _latest(folder, SCHEMA.names).to_pandas(split_blocks=True, self_destruct=True)
     frame["prompts"] = pd.Series([tuple(digests) for digests in frame["prompts"]], index=frame.index, dtype=object)
     return frame.loc[:, list(RECORD_FIELDS)]
+
+
+def commonest_error(folder: Path | str, *, shard: Shard = WHOLE) -> tuple[str, int]:
+    """The error that most of the failed and invalid records have, and how many have it; ("", 0) without any.
+
+    Errors that differ in numbers only are one; the first of them is given.
+    """
+    errors: dict[str, str] = {}
+    for table in scan(Path(folder), ["key", "status", "error"]):
+        usable = pc.equal(table["status"], "ok")
+        for key in errors.keys() & set(table["key"].filter(usable).to_pylist()) if errors else ():
+            del errors[key]
+        rows = table.filter(pc.invert(usable))
+        keys, texts = rows["key"].to_pylist(), rows["error"].to_pylist()
+        errors.update((key, text) for key, text in zip(keys, texts, strict=True) if belongs(key, shard))
+    forms = [re.sub(r"\d+", "0", text[:300]) for text in errors.values()]
+    if not forms:
+        return "", 0
+    [(form, count)] = Counter(forms).most_common(1)
+    return next(text[:300] for text, own in zip(errors.values(), forms, strict=True) if own == form), count
 
 
 @dataclass(frozen=True, slots=True)

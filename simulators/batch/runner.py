@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ from .lock import locked, writing
 from .manifest import Identity, close_manifest, open_manifest
 from .parts import PartWriter, drop_unfinished
 from .progress import Silent, Standing, Watcher
-from .records import WHOLE, Shard, belongs, finished_keys, totals
+from .records import WHOLE, Shard, belongs, commonest_error, finished_keys, totals
 from .summary import Asked, Summary
-from .task import Graph, Halt, reason
+from .task import Graph, Halt, run_task
 
 ToolsFor = Callable[[Task], Tools]
 """What a task's graph may reach. Its `tally` is replaced by a fresh one a task."""
@@ -53,6 +54,8 @@ async def run_tasks(
     seed: int,
     concurrency: int = 16,
     retry_failed: bool = False,
+    retry_invalid: bool = False,
+    limit: int | None = None,
     progress: Watcher | None = None,
     total: int | None = None,
     config: Mapping[str, Any] | None = None,
@@ -67,9 +70,9 @@ async def run_tasks(
 
     `data` is the train side. `seed`, `config` (the agent's), `prompts` (digests), `llm` and `embedder` (their settings
     that count) go to the manifest; a resume with any of them, the agent or the data changed is refused, unless `anew`
-    sets the earlier run aside. `retry_failed` does the failed tasks again. `total`, the number of tasks where it is
-    known, gives the progress an end. `span` is entered around each task, for traces. With `shard`, a worker of
-    `shards.run_sharded` does its share only.
+    sets the earlier run aside. `retry_failed` and `retry_invalid` do such tasks again, `limit` only the first so many
+    of all tasks. `total`, the number of tasks where it is known, gives the progress an end. `span` is entered around
+    each task, for traces. With `shard`, a worker of `shards.run_sharded` does its share only.
 
     An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. A spent budget, a refused
     key, or no usable reply in the first `ENOUGH_TASKS` tasks ends the run early with `Summary.stopped`; so does
@@ -93,23 +96,27 @@ async def run_tasks(
         torn: list[str] = []
         # Workers of a sharded run share the parts: their parent has looked for torn ones.
         aside = torn if shard is None else None
-        finished = finished_keys(folder, retry_failed=retry_failed, shard=share, torn=aside)
+        finished = finished_keys(
+            folder, retry_failed=retry_failed, retry_invalid=retry_invalid, shard=share, torn=aside
+        )
         say_torn(watch, folder, torn)
         run = _Run(agent, tools_for, PartWriter(folder, share[0]), watch, finished, share, total, span)
         log.info("run begins", extra={"agent": agent.name, "folder": str(folder), "finished": len(finished)})
         try:
             with few_pauses():
-                await run.work(data, concurrency)
+                await run.work(data, concurrency, limit)
         finally:
             run.flush()
             finished.clear()
+            sums = totals(folder, shard=share)
             summary = Summary.of(
-                totals(folder, shard=share),
+                sums,
                 run.asked,
                 resumed=run.resumed,
                 seconds=run.seconds,
                 torn=torn,
                 stopped=run.stopped,
+                error=commonest_error(folder, shard=share) if sums.ok < sums.tasks else ("", 0),
             )
             if shard is None:
                 record_end(folder, summary)
@@ -164,9 +171,9 @@ class _Run:
     """Those that finished tasks may have written to since the last flush."""
     began: float = field(default_factory=time.monotonic)
 
-    async def work(self, data: Dataset, concurrency: int) -> None:
+    async def work(self, data: Dataset, concurrency: int, limit: int | None) -> None:
         """Do the tasks; returns when all are done or, after `stopped` is set, when those in flight are."""
-        stream, graph = enumerate(self.agent.tasks(data)), self.agent.graph()
+        stream, graph = islice(enumerate(self.agent.tasks(data)), limit), self.agent.graph()
         workers = [asyncio.create_task(self._worker(stream, graph)) for _ in range(concurrency)]
         beat = asyncio.create_task(self._beat())
         try:
@@ -198,7 +205,7 @@ class _Run:
                 doing = f"task {task.key!r}"
                 tools = self.tools_for(task)
                 with self.span(task):
-                    record = await reason(self.agent.name, task, graph, tools, self.asked)
+                    record = await run_task(self.agent.name, task, graph, tools, self.asked)
                 self.memories[id(tools.memory)] = tools.memory
                 self.statuses[record.status] += 1
                 self.errors[record.error] += record.status != "ok"

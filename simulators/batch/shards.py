@@ -23,7 +23,7 @@ from ...recsys.data import Dataset
 from .lock import writing
 from .parts import scan
 from .progress import Silent, Standing, Watcher
-from .records import totals
+from .records import commonest_error, totals
 from .runner import ToolsFor, record_end, run_batch, say_torn
 from .summary import Asked, Summary
 
@@ -49,6 +49,8 @@ class Job:
     embedder: Mapping[str, Any] = field(default_factory=dict)
     total: int | None = None
     """Tasks of the whole run, where known."""
+    limit: int | None = None
+    """Only so many of all tasks, the first."""
     span: Span = lambda _: nullcontext()
     close: Callable[[], None] = lambda: None
     """Called when the worker's share is done, or has failed."""
@@ -63,6 +65,7 @@ class Shared:
     folder: Path
     shards: int
     retry_failed: bool = False
+    retry_invalid: bool = False
     anew: bool = False
 
 
@@ -77,16 +80,17 @@ def run_sharded(
     *,
     shards: int,
     backend: Backend = "serial",
-    at_once: int | None = None,
+    max_workers: int | None = None,
     retry_failed: bool = False,
+    retry_invalid: bool = False,
     anew: bool = False,
     progress: Watcher | None = None,
 ) -> Summary:
     """Run the tasks of `factory` (`"package.module:function"`, called with `config`, returns a Job) in shards.
 
     `config` is picklable and holds no secret: those come from each worker's environment. A worker's has its number,
-    too, under `SHARD`. At most `at_once` workers run
-    at a time (all shards, if None). A worker that dies is replaced and resumes its shard. The number of shards may
+    too, under `SHARD`. At most `max_workers` run at a time (all shards,
+    if None). A worker that dies is replaced and resumes its shard. The number of shards may
     change from one resume to the next. `Summary.cached` and `paid` leave out what dead workers asked.
     Raises what `run_tasks` raises, ConfigError for a factory that cannot be found, RunError for a shard whose worker
     keeps dying.
@@ -95,14 +99,14 @@ def run_sharded(
         raise ConfigError(f"shards: {shards}; at least 1 is needed")
     load(factory)
     folder, watch = Path(folder).resolve(), progress if progress is not None else Silent()
-    shared = Shared(factory, dict(config), folder, shards, retry_failed, anew)
+    shared = Shared(factory, dict(config), folder, shards, retry_failed, retry_invalid, anew)
     with writing(folder, None):
         torn: list[str] = []
         deque(scan(folder, ["key", "status"], torn), maxlen=0)
         say_torn(watch, folder, torn)
         standings = _Standings(folder, watch)
         try:
-            done = _backend(backend)(shared, at_once or shards, standings.report)
+            done = _backend(backend)(shared, max_workers or shards, standings.report)
         except KeyboardInterrupt:
             watch.say(f"interrupted: finished records are kept in {folder}; the same command resumes")
             raise
@@ -130,7 +134,9 @@ def run_shard(shared: Shared, index: int) -> Summary:
             llm=job.llm,
             embedder=job.embedder,
             total=job.total,
+            limit=job.limit,
             retry_failed=shared.retry_failed,
+            retry_invalid=shared.retry_invalid,
             anew=shared.anew,
             shard=(index, shared.shards),
             span=job.span,
@@ -168,7 +174,7 @@ def _backend(name: str) -> Callable[[Shared, int, Report], list[Summary]]:
     raise ConfigError(f"backend {name!r} is unknown; choose serial, processes or ray")
 
 
-def _serial(shared: Shared, at_once: int, report: Report) -> list[Summary]:
+def _serial(shared: Shared, max_workers: int, report: Report) -> list[Summary]:
     done = []
     for index in range(shared.shards):
         done.append(run_shard(shared, index))
@@ -183,13 +189,15 @@ def _together(folder: Path, done: Sequence[Summary], torn: Sequence[str]) -> Sum
         cached=sum(summary.cached for summary in done),
         cost=None if None in paid else sum(cost for cost in paid if cost is not None),
     )
+    sums = totals(folder)
     return Summary.of(
-        totals(folder),
+        sums,
         asked,
         resumed=sum(summary.resumed for summary in done),
         seconds=max(summary.seconds for summary in done),
         torn=torn,
         stopped=next((summary.stopped for summary in done if summary.stopped), ""),
+        error=commonest_error(folder) if sums.ok < sums.tasks else ("", 0),
     )
 
 

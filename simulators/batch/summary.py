@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,10 @@ class Summary:
     """Parts that could not be read, now under parts/torn/; their tasks were done again."""
     stopped: str = ""
     """Why the run ended before its last task; empty where it did not."""
+    error: str = ""
+    """The error that most of the failed and invalid records have; empty where there are none."""
+    errors: int = 0
+    """How many records have it."""
 
     @classmethod
     def of(
@@ -82,6 +86,7 @@ class Summary:
         seconds: float,
         torn: Sequence[str] = (),
         stopped: str = "",
+        error: tuple[str, int] = ("", 0),
     ) -> Summary:
         return cls(
             **asdict(records),
@@ -92,12 +97,22 @@ class Summary:
             seconds=seconds,
             torn=tuple(torn),
             stopped=stopped,
+            error=error[0],
+            errors=error[1],
         )
 
     @property
     def complete(self) -> bool:
-        """Every task has a record that is not a failure."""
-        return not self.stopped and not self.failed
+        """Every task has a record that is not a failure, and where there are tasks, one of them is usable."""
+        return not self.stopped and not self.failed and (self.ok > 0 or not self.tasks)
+
+    @property
+    def unusable(self) -> str:
+        """`3 failed and 5 invalid of 60 tasks; the commonest reason (4 times): ...`; empty where all are usable."""
+        if not self.failed and not self.invalid:
+            return ""
+        reason = f"; the commonest reason ({self.errors} times): {self.error}" if self.error else ""
+        return f"{self.failed} failed and {self.invalid} invalid of {self.tasks} tasks{reason}"
 
     @property
     def rates(self) -> dict[str, float]:
@@ -128,8 +143,9 @@ class Summary:
     def read(cls, path: Path) -> Summary:
         """A summary written by `write`."""
         stored = json.loads(path.read_text(encoding="utf-8"))
-        kept = {name: stored[name] for name in cls.__dataclass_fields__}
-        return cls(**{**kept, "torn": tuple(kept["torn"])})
+        later = {"error": "", "errors": 0}  # fields that summaries of earlier versions lack
+        values = {name: later.get(name) if name not in stored and name in later else stored[name] for name in FIELDS}
+        return cls(**{**values, "torn": tuple(values["torn"])})
 
     def __str__(self) -> str:
         cost = "cost unknown" if self.cost is None else f"{self.cost:.4f} USD"
@@ -144,6 +160,9 @@ class Summary:
         if self.stopped:
             parts.append(f"stopped: {self.stopped}; the same command resumes")
         return "; ".join(parts)
+
+
+FIELDS = tuple(field.name for field in fields(Summary))
 
 
 def _share(part: int, whole: int) -> float:

@@ -26,7 +26,7 @@ class Halt(Exception):
     """No task can be done from here on: the budget is spent, or the server refuses every call."""
 
 
-async def reason(agent: str, task: Task, graph: Graph, tools: Tools, asked: Asked) -> Record:
+async def run_task(agent: str, task: Task, graph: Graph, tools: Tools, asked: Asked) -> Record:
     """Run the graph on one task, with a fresh tally.
 
     An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. Raises Halt where the run
@@ -42,6 +42,9 @@ async def reason(agent: str, task: Task, graph: Graph, tools: Tools, asked: Aske
         payload = _json(final)
     except ReplyInvalid as invalid:
         status, error = "invalid", f"{invalid.kind}: {invalid}"
+    except ConfigError as refused:
+        # A wrong key, address or model is found at the first call, and every later one would meet it too.
+        raise Halt(f"the model's server refuses every call ({refused})") from refused
     except BudgetExceeded as spent:
         raise Halt(f"the budget is spent ({spent})") from spent
     except ConfigError as refused:

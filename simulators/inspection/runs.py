@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,10 @@ from ..studies.run_folder import FIDELITY_PAGE, REPORT, STUDY, TABLE
 
 
 def runs_list(out: Path | str = "runs") -> list[dict[str, Any]]:
-    """One entry a run folder below `out`, by name: its steps with their counts, and whether a table is there."""
+    """One entry a run folder below `out`, by name: its steps with their counts, and whether a table is there.
+
+    A run with damaged files has `error`, which names the file, and the counts of the steps that can be read.
+    """
     return [_entry(folder) for folder in sorted(Path(out).glob("*/")) if (folder / STUDY).is_file()]
 
 
@@ -35,8 +37,8 @@ def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
     report, page = folder / REPORT, folder / FIDELITY_PAGE
     entry = _entry(folder)
     for step in _steps(folder):
-        told = counts_of(read_records(step))
-        entry["steps"][step.name] |= {"claims": told} if told else {}
+        claims = counts_of(read_records(step))
+        entry["steps"][step.name] |= {"claims": claims} if claims else {}
     return {
         **entry,
         "study": (folder / STUDY).read_text(encoding="utf-8"),
@@ -48,12 +50,20 @@ def runs_show(name: str, out: Path | str = "runs") -> dict[str, Any]:
 
 
 def _entry(folder: Path) -> dict[str, Any]:
+    steps, errors = {}, []
+    for step in sorted((folder / "agents").glob("*/")):
+        try:
+            if read_manifest(step) is not None:
+                steps[step.name] = _counts(step)
+        except RunError as error:
+            errors.append(str(error))
     return {
         "name": folder.name,
         "folder": str(folder),
-        "steps": {step.name: _counts(step) for step in _steps(folder)},
+        "steps": steps,
         "table": (folder / TABLE).is_file(),
         "fidelity": (folder / FIDELITY_PAGE).is_file(),
+        "error": "; ".join(errors),
     }
 
 
@@ -62,15 +72,12 @@ def _steps(folder: Path) -> list[Path]:
 
 
 def _counts(step: Path) -> dict[str, Any]:
-    """Of the summary; of a run that was killed there is none yet, so of its records."""
-    path = step / SUMMARY
-    if not path.is_file():
-        found = totals(step)
-        return {"tasks": found.tasks, "ok": found.ok, "invalid": found.invalid, "failed": found.failed, "ended": False}
+    """Of the summary; where there is none yet (a run that was killed) or it is damaged, of the records."""
     try:
-        summary = Summary.read(path)
-    except (json.JSONDecodeError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}); run the study again, its records are kept") from error
+        summary = Summary.read(step / SUMMARY)
+    except (OSError, ValueError, KeyError, TypeError):
+        sums = totals(step)
+        return {"tasks": sums.tasks, "ok": sums.ok, "invalid": sums.invalid, "failed": sums.failed, "ended": False}
     return {
         "tasks": summary.tasks,
         "ok": summary.ok,
@@ -81,4 +88,6 @@ def _counts(step: Path) -> dict[str, Any]:
         "cost": summary.cost,
         "rates": summary.as_json()["rates"],
         "ended": not summary.stopped,
+        "unusable": summary.unusable,
+        "stopped": summary.stopped,
     }

@@ -12,7 +12,7 @@ from ...agents.setwise.state import mismatch_rose, outcome_of
 WIDTH = 118
 
 
-def step_told(number: int, step: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[str]:
+def step_lines(number: int, step: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[str]:
     """One step's lines, from its list to its last round."""
     items = [texts[item] for item in step["candidates"]]
     yield f"STEP {number}. The person took: {short(items[step['positive']])}"
@@ -34,7 +34,7 @@ def step_told(number: int, step: Mapping[str, Any], texts: Mapping[int, str]) ->
         else:
             yield f"  ROUND 0. Judged by the profile as it stood, {len(held)} claims; best first, score behind:"
         judged_by = [one["text"] for one in round_.get("claims") or ()] or held
-        yield from _judged(round_, step, judged_by)
+        yield from _rankings(round_, step, judged_by)
         if place:
             yield _verdict(round_, best)
         for credited in round_.get("credited", ()):
@@ -43,7 +43,7 @@ def step_told(number: int, step: Mapping[str, Any], texts: Mapping[int, str]) ->
             best, held = round_["mismatch"], judged_by
 
 
-def claims_told(claims: Sequence[Mapping[str, Any]], texts: Mapping[int, str]) -> Iterator[str]:
+def claims_lines(claims: Sequence[Mapping[str, Any]], texts: Mapping[int, str]) -> Iterator[str]:
     """Each claim by its handle, and what it rests on."""
     if not claims:
         yield "    (none)"
@@ -58,7 +58,7 @@ def claims_told(claims: Sequence[Mapping[str, Any]], texts: Mapping[int, str]) -
         yield wrapped(f"importance {claim['importance']:.2f}; {known}", "       ", "       ")
 
 
-def dropped_told(dropped: Sequence[Mapping[str, Any]], crowded: Sequence[str]) -> Iterator[str]:
+def dropped_lines(dropped: Sequence[Mapping[str, Any]], crowded: Sequence[str]) -> Iterator[str]:
     """Claims that were written and are not in the profile, each with its reason."""
     for one in dropped:
         why = f"cites {', '.join(one['named'])}, never shown" if one["why"] == "unshown" else "cites no evidence"
@@ -90,8 +90,8 @@ def _reflection(
         yield "    profile as it was"
     else:
         yield "    profile rewritten:"
-        yield from claims_told(round_["claims"], texts)
-    yield from dropped_told(round_["dropped"], round_["crowded"])
+        yield from claims_lines(round_["claims"], texts)
+    yield from dropped_lines(round_["dropped"], round_["crowded"])
     for item, text in round_["semantics"].items():
         place = step["candidates"].index(int(item)) + 1
         swung = " for good, for it swung" if int(item) in round_["settled"] else ""
@@ -99,16 +99,16 @@ def _reflection(
     yield "    Judged again with what was rewritten:"
 
 
-def _judged(round_: Mapping[str, Any], step: Mapping[str, Any], claims: Sequence[str]) -> Iterator[str]:
-    for place, judged in enumerate(round_["sets"], 1):
-        letters = dict(zip(judged["shown"], handles_for(len(judged["shown"])), strict=True))
+def _rankings(round_: Mapping[str, Any], step: Mapping[str, Any], claims: Sequence[str]) -> Iterator[str]:
+    for place, ranked_set in enumerate(round_["sets"], 1):
+        letters = dict(zip(ranked_set["shown"], handles_for(len(ranked_set["shown"])), strict=True))
         ranked = [
             f"{letters[p]}[{p + 1}]{'*' if p == step['positive'] else ''} {score:.2f}"
-            for p, score in zip(judged["ranking"], judged["scores"], strict=True)
+            for p, score in zip(ranked_set["ranking"], ranked_set["scores"], strict=True)
         ]
         yield f"    set {place}: " + " > ".join(ranked)
-        yield wrapped(f"because {judged['reason']}", "        ", "        ")
-        for claim in judged["claims"]:
+        yield wrapped(f"because {ranked_set['reason']}", "        ", "        ")
+        for claim in ranked_set["claims"]:
             yield wrapped(f"by P{claim + 1} {claims[claim]}", "        ", "           ")
     order = " > ".join(f"[{p + 1}]{'*' if p == step['positive'] else ''}" for p in round_["order"])
     yield f"    all sets together: {order}"

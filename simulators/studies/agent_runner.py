@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ class AgentRunner:
     texts: list[str]
     """Of every item, in the order of their codes."""
     retry_failed: bool = False
+    retry_invalid: bool = False
+    limit: int | None = None
+    """Most tasks of each step, the first ones; None: all."""
     totals: dict[str, Summary] = field(default_factory=dict)
 
     async def step(self, name: str, settings: Mapping[str, Any], data: Dataset, below: Path) -> tuple[Agent, Path]:
@@ -82,8 +86,10 @@ class AgentRunner:
                 seed=self.study.seed,
                 concurrency=tasks_at_once(self.study.llm),
                 retry_failed=self.retry_failed,
+                retry_invalid=self.retry_invalid,
+                limit=self.limit,
                 progress=self.watch,
-                total=sum(1 for _ in agent.tasks(data)),
+                total=sum(1 for _ in islice(agent.tasks(data), self.limit)),
                 span=span_of(self.study, agent),
                 **identity,
             )
@@ -96,25 +102,27 @@ class AgentRunner:
 
         batch = self.study.run
         share_out(self.study.folder, self.study.llm.budget, batch.workers)
-        told = {
+        config = {
             "study": self.study,
             "name": name,
             "settings": dict(settings),
             "data": data,
             "texts": self.texts,
             "folder": folder,
-            "total": sum(1 for _ in agent.tasks(data)),
+            "total": sum(1 for _ in islice(agent.tasks(data), self.limit)),
+            "limit": self.limit,
         }
         try:
             with _interruptible():
                 self.totals[folder.name] = run_sharded(
                     FACTORY,
-                    told,
+                    config,
                     folder,
                     shards=batch.shards,
                     backend=batch.backend,
-                    at_once=batch.at_once,
+                    max_workers=batch.max_workers,
                     retry_failed=self.retry_failed,
+                    retry_invalid=self.retry_invalid,
                     progress=self.watch,
                 )
         finally:
@@ -124,7 +132,13 @@ class AgentRunner:
 
 @asynccontextmanager
 async def open_runner(
-    study: Study, train: Dataset, watch: Watcher | None = None, *, retry_failed: bool = False
+    study: Study,
+    train: Dataset,
+    watch: Watcher | None = None,
+    *,
+    retry_failed: bool = False,
+    retry_invalid: bool = False,
+    limit: int | None = None,
 ) -> AsyncIterator[AgentRunner]:
     """The study's model, opened: cache shared below `study.out`, usage and budget in the study's own folder."""
     texts = list(item_texts(train).values())
@@ -135,7 +149,8 @@ async def open_runner(
         around = surroundings(study, study.llm, replies, meter, texts, limits)
         chat = chat_of(study, study.llm, replies, meter, texts, limits)
         try:
-            yield AgentRunner(study, chat, around, watch if watch is not None else Silent(), meter, texts, retry_failed)
+            observer = watch if watch is not None else Silent()
+            yield AgentRunner(study, chat, around, observer, meter, texts, retry_failed, retry_invalid, limit)
         finally:
             meter.save()
 

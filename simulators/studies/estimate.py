@@ -31,7 +31,7 @@ from ...recsys.data.sources import load_split
 from ..batch.event_loop import run_async
 from ..batch.records import finished_keys
 from ..batch.summary import Asked
-from ..batch.task import Halt, reason
+from ..batch.task import Halt, run_task
 from .agent_runner import folder_of, open_runner
 from .steps import AgentContext, make_agent
 from .study import AnyStudy, Study, study_of
@@ -50,10 +50,11 @@ def estimate(
     """What the tasks that have no record yet will come to, step by step and in all.
 
     `tasks` of each step are drawn at random by the study's seed. A figure is `{mean, low, high}`: 95 % by Student's t
-    over the sampled tasks. `usd` is null where nothing is charged (`offline`, `replay`); `seconds` is null where
-    nothing was asked. A later step is sampled on the data as it is before the earlier ones have changed it.
-    Raises ConfigError where the model's price is not known, and RunError where the budget is spent or the server
-    refuses every call.
+    over the sampled tasks. `usd` is null where nothing is charged (`offline`, `replay`) and where the model's price is
+    not known; `seconds` is null where nothing was asked. A later step is sampled on the data as it is before the
+    earlier ones have changed it: its figures are a lower bound (`lower_bound` true) where these add rows.
+    Raises ConfigError where `budget.usd` is set and the price is not known, and RunError where the budget is spent, the
+    server refuses every call, or no sampled task of a step has a usable reply.
     """
     study = study_of(study, settings)
     if tasks < 2:
@@ -97,6 +98,12 @@ async def _step(
     chosen = np.random.default_rng([study.seed, place]).permutation(len(every))[:tasks]
     sampled = await _asked(agent, [every[at] for at in sorted(chosen)], timed, ListMemory(around.embed))
     left = len(every) - sum(task.key in finished for task in every)
+    unusable = [record for record in sampled if record.status != "ok"]
+    if sampled and len(unusable) == len(sampled):
+        raise RunError(
+            f"no estimate: none of {len(sampled)} sampled tasks of step {place}-{name} has a usable reply; "
+            f"the first: {unusable[0].error[:300]}"
+        )
     figures = [_figures(record, price) for record in sampled]
     told: dict[str, Any] = {name: _interval([each[name] for each in figures], left) for name in SUMMED}
     told["seconds"] = None if timed.counting else _seconds(told["calls"], timed, study.llm)
@@ -105,7 +112,9 @@ async def _step(
         "tasks": len(every),
         "finished": len(every) - left,
         "sampled": len(sampled),
-        "not_ok": sum(record.status != "ok" for record in sampled),
+        "not_ok": len(unusable),
+        "failed": sum(record.status == "failed" for record in sampled),
+        "lower_bound": place > 0,
         "left": told,
     }
 
@@ -113,7 +122,9 @@ async def _step(
 async def _asked(agent: Agent, tasks: Sequence[Task], chat: Chat, memory: ListMemory) -> list[Record]:
     graph = agent.graph()
     try:
-        return await asyncio.gather(*(reason(agent.name, task, graph, Tools(chat, memory), Asked()) for task in tasks))
+        return await asyncio.gather(
+            *(run_task(agent.name, task, graph, Tools(chat, memory), Asked()) for task in tasks)
+        )
     except Halt as halt:
         raise RunError(f"no estimate: {halt}") from halt
 
@@ -140,11 +151,12 @@ def _price(llm: LLMConfig) -> Price | None:
     if llm.provider not in ("openai", "litellm"):
         return None
     price = price_of(llm.model or "", read_prices(llm.prices) if llm.prices else {})
-    if price is None:
+    if price is None and llm.budget.usd is not None:
         where = f"the file {llm.prices}" if llm.prices else "a file that you name in llm.prices"
         raise ConfigError(
             f"no price of model {llm.model!r} is known, and none is guessed: add to {where} "
-            f"`{llm.model}: {{prompt: ..., completion: ...}}` (dollars a million tokens; 0 for your own server)"
+            f"`{llm.model}: {{prompt: ..., completion: ...}}` (dollars a million tokens; 0 for your own server), "
+            "or leave budget.usd out"
         )
     return price
 

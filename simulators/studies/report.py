@@ -273,6 +273,8 @@ def _summary_lines(summaries: Mapping[str, Summary]) -> list[str]:
         each = f"{summary.calls / tasks:.1f} a task" if tasks else "no task"
         tokens = f"{summary.prompt_tokens} + {summary.completion_tokens} tokens"
         lines.append(f"- {step}: {tasks} tasks, {summary.calls} calls ({each}), {tokens}, {cost}; {rates}")
+        if summary.unusable:
+            lines.append(f"  - {summary.unusable}")
     return lines or ["- nothing: no step"]
 
 

@@ -12,12 +12,13 @@ import yaml
 from ...agents.agent import Reporting
 from ...agents.catalogue import item_texts
 from ...agents.memory.embeddings import embedder
-from ...atomic import write_text
+from ...atomic import disk_errors, make_folder, write_text
 from ...recsys.data import Dataset, Split
 from ...recsys.data.dataset import Floats
 from ...recsys.data.sources import load_split
 from ...recsys.evaluation import compare
 from ..batch.event_loop import run_async
+from ..batch.lock import locked
 from ..batch.progress import Silent, Watcher
 from ..batch.records import read_records
 from ..batch.summary import Summary
@@ -38,6 +39,8 @@ def run(
     settings: Sequence[str] = (),
     *,
     retry_failed: bool = False,
+    retry_invalid: bool = False,
+    limit: int | None = None,
     jobs: int = 1,
     progress: Watcher | None = None,
 ) -> Verdict:
@@ -45,8 +48,9 @@ def run(
 
     study: a Study, its keys and values as a dict, or the path of its YAML file; on the last two, `settings`
     (`train.epochs=3`) are made first. Everything lands in `study.folder`: `agents/` (records by step), `values/` (per
-    user), `report.md`, `table.csv`, `study.yaml`. A second run repeats nothing that is finished. `retry_failed` asks
-    failed tasks again. `jobs` trainings run at a time, each in a process of its own with `train.threads` threads; the
+    user), `report.md`, `table.csv`, `study.yaml`. A second run repeats nothing that is finished. `retry_failed` and
+    `retry_invalid` ask such tasks again. `limit` asks only the first so many tasks of each step: a run to look at, not
+    a verdict. `jobs` trainings run at a time, each in a process of its own with `train.threads` threads; the
     numbers are the same for any.
 
     A spent budget or a refused key ends the run before training: `Verdict.stopped` says why and the same call resumes.
@@ -58,10 +62,27 @@ def run(
     split = load_split(study.data)
     study.train.check(split.train)
     folder = study.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / STUDY, study_text(study))
+    make_folder(folder)
+    with locked(folder / "study.lock"):
+        with disk_errors(folder):
+            write_text(folder / STUDY, study_text(study))
+        return _answer(study, split, watch, retry_failed, retry_invalid, limit, jobs)
+
+
+def _answer(
+    study: Study,
+    split: Split,
+    watch: Watcher,
+    retry_failed: bool,
+    retry_invalid: bool,
+    limit: int | None,
+    jobs: int,
+) -> Verdict:
+    folder = study.folder
     reports: dict[str, dict[str, Any]] = {}
-    refined, summaries, stopped = run_async(_ask(study, split.train, retry_failed, watch, reports))
+    refined, summaries, stopped = run_async(
+        _ask(study, split.train, watch, reports, retry_failed=retry_failed, retry_invalid=retry_invalid, limit=limit)
+    )
     facts, llm = _facts(split), f"{study.llm.provider} {study.llm.model or ''}".strip()
     metric = "ndcg@10" if "ndcg@10" in study.evaluate.metrics else study.evaluate.metrics[0]
     if stopped or (refined is None and study.steps):
@@ -110,22 +131,27 @@ def study_text(study: Study) -> str:
 
 
 async def _ask(
-    study: Study, train: Dataset, retry_failed: bool, watch: Watcher, reports: dict[str, dict[str, Any]]
+    study: Study, train: Dataset, watch: Watcher, reports: dict[str, dict[str, Any]], **options: Any
 ) -> tuple[Dataset | None, dict[str, Summary], str]:
     """The refined train side (None where no agent ran to its end), what each step asked, and why it stopped.
 
-    What agents report of their records goes into `reports`, by the name of the step's folder.
+    What agents report of their records goes into `reports`, by the name of the step's folder. options: those of
+    `open_runner`.
     """
     if not study.steps:
         return None, {}, ""
     data = train
-    async with open_runner(study, train, watch, retry_failed=retry_failed) as opened:
+    async with open_runner(study, train, watch, **options) as opened:
         for place, entry in enumerate(study.steps):
             [(name, settings)] = entry.items()
             agent, folder = await opened.step(name, settings, data, study.folder / "agents" / str(place))
             summary = opened.totals[folder.name]
-            if summary.stopped:
-                return None, opened.totals, summary.stopped
+            if summary.stopped or (summary.tasks and not summary.ok):
+                return (
+                    None,
+                    opened.totals,
+                    summary.stopped or f"no usable reply in step {folder.name}: {summary.unusable}",
+                )
             records = read_records(folder)
             if isinstance(agent, Reporting):
                 reports[folder.name] = defined(agent.report(data, records))

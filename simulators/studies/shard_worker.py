@@ -48,6 +48,7 @@ def job(config: Mapping[str, Any]) -> Job:
         study.seed,
         concurrency=tasks_at_once(llm),
         total=config["total"],
+        limit=config["limit"],
         span=span_of(study, agent),
         close=close,
         **identity_of(study, config["name"], config["settings"], config["data"])["run"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -45,7 +46,7 @@ class BatchConfig(BaseModel):
     ray: a cluster whose machines share the run folder (the extra `ray`)."""
     shards: Transport[PositiveInt] = 1
     """Shares of the tasks, one worker each; by a hash of the task's key. May change from one resume to the next."""
-    at_once: Transport[PositiveInt | None] = None
+    max_workers: Transport[PositiveInt | None] = None
     """Most workers at a time; None: all of them. `llm.concurrency`, `rpm` and `tpm` are divided by it."""
     cache: Transport[Literal["shared", "shard"]] = "shared"
     """shared: one file of replies for all workers; shard: a file for each, for machines that share the folder over a
@@ -53,6 +54,20 @@ class BatchConfig(BaseModel):
 
     telemetry: Transport[bool] = False
     """OpenTelemetry spans of tasks and calls, without their texts (the extra `telemetry`)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and "at_once" in given:
+            warnings.warn(
+                "run.at_once is called run.max_workers now; the old name goes after this release",
+                FutureWarning,
+                stacklevel=2,
+            )
+            if "max_workers" in given:
+                raise ValueError("at_once is the old name of max_workers; give one of them")
+            given = {("max_workers" if key == "at_once" else key): value for key, value in given.items()}
+        return given
 
     @model_validator(mode="after")
     def _somewhere(self) -> BatchConfig:
@@ -63,7 +78,7 @@ class BatchConfig(BaseModel):
     @property
     def workers(self) -> int:
         """How many work at the same time."""
-        return min(self.shards, self.at_once or self.shards)
+        return min(self.shards, self.max_workers or self.shards)
 
 
 class EvaluateConfig(BaseModel):
@@ -100,7 +115,7 @@ class Study(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Transport[str] = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Transport[str] = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     """The run folder's name, below `out`."""
     data: DataConfig
     llm: LLMConfig = LLMConfig()

@@ -124,7 +124,7 @@ def test_ray_has_the_records_of_a_serial_run_though_a_worker_is_killed(serial, t
     config = {**TROUBLE, "die_once_at": 40, "grave": str(grave)}
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        summary = run_sharded("toy_batch:job", config, tmp_path / "run", shards=3, backend="ray", at_once=2)
+        summary = run_sharded("toy_batch:job", config, tmp_path / "run", shards=3, backend="ray", max_workers=2)
     finally:
         ray.shutdown()
     assert grave.exists()

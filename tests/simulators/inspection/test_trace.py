@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from recloop.agents.setwise import Setwise
 from recloop.agents.setwise.state import SetwiseState, counts_of
-from recloop.simulators.inspection.trace import _told
+from recloop.simulators.inspection.trace import _trace
 from recloop.simulators.inspection.trace_steps import when
 
 from tests.agents.setwise.test_setwise_change import ByCount, changing, unlearning
@@ -20,7 +20,7 @@ async def told(person: Person, config: Setwise, state: SetwiseState) -> str:
     payload = await walk(person, config, state=state)
     row: dict[str, Any] = {"key": "user:7", "status": "ok", "payload": json.dumps(payload), "error": ""}
     row |= {"calls": 9, "prompt_tokens": 1000, "completion_tokens": 234, "model": "scripted"}
-    text: str = _told(pd.Series(row), {item: f"{fact} | facts" for item, fact in state["facts"].items()})["text"]
+    text: str = _trace(pd.Series(row), {item: f"{fact} | facts" for item, fact in state["facts"].items()})["text"]
     return text
 
 
@@ -62,7 +62,7 @@ async def test_what_was_dropped_forgotten_and_rolled_back_is_told_with_its_reaso
     assert "0.000 before, 1.000 now" in replayed
 
 
-async def test_a_description_that_came_to_rest_and_a_claim_borne_out_are_told() -> None:
+async def test_a_description_that_came_to_rest_and_a_claim_borne_out_are_trace() -> None:
     swing = Person(liking=wrong, semantics=("red kite tail", "blue pot mouth", "red kite tail"))
     text = await told(swing, of(rounds=3), start())
     assert "described anew for good, for it swung: red kite tail A" in text
@@ -91,4 +91,4 @@ async def test_the_counts_of_many_walks_are_summed_and_other_records_passed_over
 @pytest.mark.parametrize("status", ["failed", "invalid"])
 def test_a_walk_that_came_to_nothing_says_why(status: str) -> None:
     row = pd.Series({"key": "user:7", "status": status, "error": "gone", "payload": ""})
-    assert _told(row, {})["text"] == f"user:7: {status}: gone"
+    assert _trace(row, {})["text"] == f"user:7: {status}: gone"

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
+from recloop.agents.chat.meter import Budget
 from recloop.errors import ConfigError, DataError
 from recloop.simulators.batch import shards
 from recloop.simulators.batch.records import read_records
@@ -94,11 +95,11 @@ def test_an_estimate_holds_what_the_run_then_comes_to_and_its_replies_are_found(
     assert left["total"]["calls"]["mean"] == 0
 
 
-def test_an_estimate_asks_for_the_price_and_dry_asks_nobody(served, tmp_path):
+def test_an_estimate_asks_for_the_price_where_dollars_are_limited_and_dry_asks_nobody(served, tmp_path):
     with served.serving() as server:
         asked = served.study(server.url, tmp_path)
         with pytest.raises(ConfigError, match=r"no price of model 'loopback'.*llm\.prices"):
-            estimate(asked)
+            estimate(asked.model_copy(update={"llm": asked.llm.model_copy(update={"budget": Budget(usd=1)})}))
         prices = tmp_path / "prices.yaml"
         prices.write_text("loop*: {prompt: 0.5, completion: 1}\n")
         told = estimate(asked.model_copy(update={"llm": asked.llm.model_copy(update={"prices": prices})}), dry=True)
