@@ -42,9 +42,6 @@ async def run_task(agent: str, task: Task, graph: Graph, tools: Tools, asked: As
         payload = _json(final)
     except ReplyInvalid as invalid:
         status, error = "invalid", f"{invalid.kind}: {invalid}"
-    except ConfigError as refused:
-        # A wrong key, address or model is found at the first call, and every later one would meet it too.
-        raise Halt(f"the model's server refuses every call ({refused})") from refused
     except BudgetExceeded as spent:
         raise Halt(f"the budget is spent ({spent})") from spent
     except ConfigError as refused:
