@@ -143,8 +143,10 @@ class Summary:
     def read(cls, path: Path) -> Summary:
         """A summary written by `write`."""
         stored = json.loads(path.read_text(encoding="utf-8"))
-        later = {"error": "", "errors": 0}  # fields that summaries of earlier versions lack
-        values = {name: later.get(name) if name not in stored and name in later else stored[name] for name in FIELDS}
+        later: dict[str, Any] = {"error": "", "errors": 0}  # fields that summaries of earlier versions lack
+        values: dict[str, Any] = {
+            name: later.get(name) if name not in stored and name in later else stored[name] for name in FIELDS
+        }
         return cls(**{**values, "torn": tuple(values["torn"])})
 
     def __str__(self) -> str:
