@@ -85,7 +85,10 @@ class Generator:
     def no_tasks_reason(self, data: Dataset) -> str:
         if self.config.mode == "cold_item":
             return "no item of the long tail has a train interaction (generate.unseen lets others be targets)"
-        return f"no user has {self.config.min_history} interactions (generate.min_history); {longest_history(data)}"
+        return (
+            f"no user has {self.config.min_history} interactions (generate.min_history) "
+            f"and an item left that they have not had; {longest_history(data)}"
+        )
 
     def sample_tasks(self, log: WholeLog) -> Generator | None:
         """cold_item asks about items of the whole log, other modes about users."""

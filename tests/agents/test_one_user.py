@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +51,7 @@ def test_every_task_of_a_log_of_one_user_ends_with_a_record(agent: Agent, tmp_pa
 
 
 @pytest.mark.parametrize("mode", ["next_item", "pairs"])
-def test_who_has_every_item_is_proposed_nothing_and_costs_no_call(mode: Any, tmp_path: Path) -> None:
-    records = ran(Generator(Generate(mode=mode), EMBED), DATA, offline_chat([]), EMBED, tmp_path)
-    [payload] = map(json.loads, records["payload"])
-    assert records["calls"].tolist() == [0]
-    assert (payload["shown"], payload["rows"], payload.get("pairs", [])) == (0, [], [])
+def test_who_has_every_item_is_not_asked_about_and_the_reason_says_so(mode: Any) -> None:
+    agent = Generator(Generate(mode=mode), EMBED)
+    assert not list(agent.tasks(DATA))
+    assert "an item left that they have not had" in agent.no_tasks_reason(DATA)
