@@ -62,10 +62,12 @@ def check_free(folder: Path, overwrite: bool) -> None:
     check_parents(folder)
     if not folder.exists():
         return
-    if not overwrite:
-        raise ConfigError(f"{folder} exists already; choose another name or overwrite it")
     if not (folder / FACTS).exists():
-        raise ConfigError(f"{folder} holds no model that recloop wrote, so it is not overwritten; choose another name")
+        raise ConfigError(f"{folder} exists already and holds no model that recloop wrote; choose another name")
+    if not overwrite:
+        raise ConfigError(
+            f"{folder} exists already; choose another name, or replace it with `recloop train --overwrite`"
+        )
 
 
 def open_folder(folder: Path | str) -> Trained:
