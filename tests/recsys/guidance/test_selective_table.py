@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from recloop.agents.pair_scorer.config import Coverage
 
-BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
+LAB = Path(__file__).resolve().parents[3] / "lab"
 NAME = "ml-latest-small"
 
 
 @pytest.fixture
 def bench(monkeypatch, shared_data):
-    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.syspath_prepend(LAB)
     import selective_cells
     import selective_report
 

@@ -1,4 +1,4 @@
-"""A taste that changes: `python benchmarks/setwise_change.py [--movielens ZIP] [--users N] [--set KEY=VALUE ...]`.
+"""A taste that changes: `python lab/setwise_change.py [--movielens ZIP] [--users N] [--set KEY=VALUE ...]`.
 
 Each person of this world is two: the first ten choices are one user's, the last six those of another, and the item to
 be foretold is the second one's. Rows are ways to forget; who forgets should rank the second user's items better. The

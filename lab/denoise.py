@@ -1,10 +1,10 @@
 """Finding planted noise in Amazon Toys, with and without a language model's word, and what its removal is worth.
 
-    python benchmarks/denoise.py detect --slow --agent     # every detector: AUC, AP, F1, calibration, cold items
-    python benchmarks/denoise.py agent                     # the agent's edits: threshold by validation, guards off
-    python benchmarks/denoise.py recorded                  # recorded doubts of a real LLM, alone and with the vote
-    python benchmarks/denoise.py local --scores FOLDER     # the same of a local model, from its scores
-    python benchmarks/denoise.py retrain --seeds 3         # SASRec and GRU4Rec on raw, denoised, controls, oracle
+    python lab/denoise.py detect --slow --agent     # every detector: AUC, AP, F1, calibration, cold items
+    python lab/denoise.py agent                     # the agent's edits: threshold by validation, guards off
+    python lab/denoise.py recorded                  # recorded doubts of a real LLM, alone and with the vote
+    python lab/denoise.py local --scores FOLDER     # the same of a local model, from its scores
+    python lab/denoise.py retrain --seeds 3         # SASRec and GRU4Rec on raw, denoised, controls, oracle
 
 Doubts and trained cells are kept below --out; a run that was cut off goes on from them. Nothing but the rows named
 "learnt from" knows of the mask; thresholds are chosen on the validation windows and reported on the test windows.

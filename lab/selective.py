@@ -2,14 +2,14 @@
 
 Parts, each resumable and ended by `--minutes`:
 
-    python benchmarks/selective.py collapse      # the mean of each gate over training: the paper's falls
-    python benchmarks/selective.py bazaar        # a planted LLM: right for cold users and tail items; wrong everywhere
-    python benchmarks/selective.py overhead      # an epoch with the term and without it
-    python benchmarks/selective.py taste         # recorded scores of a real LLM, 80 users of ml-latest-small
-    python benchmarks/selective.py tune          # lambda and epochs, on the validation side
-    python benchmarks/selective.py table         # 8 models x 7 rows x 3 seeds, `offline` as the LLM, two data sets
-    python benchmarks/selective.py report        # that table, from what is kept
-    python benchmarks/selective.py reliability   # how often `offline` and the recorded LLM are right, by decile
+    python lab/selective.py collapse      # the mean of each gate over training: the paper's falls
+    python lab/selective.py bazaar        # a planted LLM: right for cold users and tail items; wrong everywhere
+    python lab/selective.py overhead      # an epoch with the term and without it
+    python lab/selective.py taste         # recorded scores of a real LLM, 80 users of ml-latest-small
+    python lab/selective.py tune          # lambda and epochs, on the validation side
+    python lab/selective.py table         # 8 models x 7 rows x 3 seeds, `offline` as the LLM, two data sets
+    python lab/selective.py report        # that table, from what is kept
+    python lab/selective.py reliability   # how often `offline` and the recorded LLM are right, by decile
 
 Everything is kept in `--out`; a second call goes on where the first one ended. Machine readable results lie beside.
 """

@@ -1,10 +1,10 @@
 """What local_lm.md says of local language models: scores, speed, and two small ones made and tuned from nothing.
 
-    python benchmarks/local_lm.py bazaar OUT [--world 1]
-    python benchmarks/local_lm.py toys OUT --data ../shared/data/amazon-toys-noise/noise-0.1
-    python benchmarks/local_lm.py score OUT --data ... [--rows 1000]
-    python benchmarks/local_lm.py speed OUT --data ...
-    python benchmarks/local_lm.py catalogue OUT --data ...
+    python lab/local_lm.py bazaar OUT [--world 1]
+    python lab/local_lm.py toys OUT --data ../shared/data/amazon-toys-noise/noise-0.1
+    python lab/local_lm.py score OUT --data ... [--rows 1000]
+    python lab/local_lm.py speed OUT --data ...
+    python lab/local_lm.py catalogue OUT --data ...
 
 Every step resumes: a model that is there is not made again. Times are CPU seconds of one thread.
 """
