@@ -7,7 +7,7 @@ DEVELOPS := $(VENV)/.develops
 # One thread a process: a busy neighbour core makes OpenMP's spinning threads many times slower than one.
 QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo test test-all lint format docs clean
 
 demo: $(READY)
 	$(BIN)/recloop run examples/bazaar.yaml
@@ -22,6 +22,12 @@ lint: $(DEVELOPS) .typing/recloop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site lands in build/docs/site; a link that leads nowhere fails it.
+docs: $(DEVELOPS)
+	$(BIN)/python docs/build_site.py
+	cd build/docs && NO_MKDOCS_2_WARNING=1 ../../$(BIN)/mkdocs build --quiet
+	@echo "the site is in build/docs/site"
 
 format: $(DEVELOPS)
 	$(BIN)/ruff check --fix .

@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "docs"
+LAYERS = ("prompts", "recsys", "agents", "simulators", "cli")
 GUIDES = ("setwise", "llm-i2i", "denoising", "selective", "local-models", "recommenders")
 FIRST = ("architecture", "verdict", "study", "plug-ins", "scale", "results")
 """Pages of docs/ in the order of the menu; others follow by name."""
@@ -31,8 +32,11 @@ def main() -> None:
                 shutil.copy(path, target)
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"):
         shutil.copy(ROOT / name, pages / name)
-    # mkdocstrings imports nothing: it reads the sources as the package `recloop`.
-    (BUILD / "recloop").symlink_to(ROOT)
+    # mkdocstrings imports nothing: it reads the sources as the package `recloop`, so tests and .venv stay out of it.
+    package = BUILD / "recloop"
+    package.mkdir()
+    for path in [*ROOT.glob("*.py"), *(ROOT / layer for layer in LAYERS)]:
+        (package / path.name).symlink_to(path)
     settings = yaml.safe_load((ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8"))
     settings["nav"] = navigation(pages)
     (BUILD / "mkdocs.yml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")

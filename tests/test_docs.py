@@ -6,7 +6,9 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -257,3 +259,14 @@ def anchors(page: Path) -> set[str]:
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_link_that_leads_nowhere() -> None:
+    subprocess.run([sys.executable, ROOT / "docs" / "build_site.py"], check=True)
+    build = [sys.executable, "-m", "mkdocs", "build", "--quiet"]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(build, cwd=ROOT / "build" / "docs", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for page in ("docs/architecture.html", "docs/verdict.html", "api/recloop.recsys.evaluation.html"):
+        assert (ROOT / "build" / "docs" / "site" / page).is_file()
