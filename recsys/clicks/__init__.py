@@ -1,8 +1,8 @@
 """Click prediction on a feature table: will this user like this item, now? One paper a file, on the one loop."""
 
+from ..data.feature_table import FeatureTable
 from ..registry import CLICK_MODELS
 from .evaluation import judge_clicks
-from .fields import FeatureTable
 from .model import ClickConfig, ClickModel
 from .rows import random_rows
 

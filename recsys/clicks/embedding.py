@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
+from ..data.feature_table import FeatureTable
 from ..models.initial_vectors import start_together
 from ..training.checkpoints import Arrays
-from .fields import FeatureTable
 
 PADDING = 0
 """The row that fills up lists; it is never read and never trained."""

@@ -17,6 +17,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Floats, Ints
+from ..data.feature_table import FeatureTable, check_columns
 from ..evaluation.clicks import auc, logloss
 from ..models.network import NetworkModel, PairScoring, steps_of
 from ..models.recommender import fitted, with_positive_weight
@@ -27,7 +28,6 @@ from ..training.config import TrainingConfig
 from ..training.space import Among, Range, Space
 from ..training.terms import Term, pairs
 from .embedding import Fields, Rows
-from .fields import FeatureTable, check_columns
 from .network import ClickNetwork, catalogue_scores, likes_of, row_scores
 from .rows import Likes, has_ratings, labels
 

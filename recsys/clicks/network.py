@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset, Floats, Ints, Longs
+from ..data.feature_table import context_codes
 from .embedding import Fields, Rows
-from .fields import context_codes
 from .rows import Likes
 
 ROWS = 2**15

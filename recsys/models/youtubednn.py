@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from ..clicks.fields import FeatureTable, check_columns
 from ..data.dataset import Dataset, Floats, Ints
+from ..data.feature_table import FeatureTable, check_columns
 from ..training import losses
 from ..training.batches import Batch, newest, shuffled, windows
 from ..training.checkpoints import Arrays

@@ -12,11 +12,11 @@ import yaml
 from recloop.errors import ConfigError
 from recloop.recsys.data import DataConfig, load_split
 from recloop.recsys.models import load
-from recloop.recsys.training import distributed
+from recloop.recsys.serving import distributed
 from recloop.recsys.training.loop import state
 from recloop.recsys.training.processes import Processes
 
-from tests.recsys.training.trained_apart import fitted
+from tests.recsys.serving.trained_apart import fitted
 
 pytestmark = pytest.mark.timeout(600)
 HERE = Path(__file__).parent
@@ -112,7 +112,7 @@ def test_a_folder_of_another_training_stops_all_processes_with_one_line(tmp_path
     file, folder = written(tmp_path, {"gru4rec": SETTINGS["gru4rec"]}), tmp_path / "out"
     distributed.train(distributed.read(file), folder, Processes(), "cpu")
     done = torchrun(
-        "-m", "recloop.recsys.training.distributed", written(tmp_path, {"gru4rec": SMALL}), "--folder", folder
+        "-m", "recloop.recsys.serving.distributed", written(tmp_path, {"gru4rec": SMALL}), "--folder", folder
     )
     assert done.returncode != 0
     assert done.stderr.count("error: ") >= 1
@@ -122,7 +122,7 @@ def test_a_folder_of_another_training_stops_all_processes_with_one_line(tmp_path
 @pytest.mark.slow
 def test_the_command_trains_saves_and_says_what_it_is_worth(tmp_path):
     file, folder = written(tmp_path, {"sasrec": SETTINGS["sasrec"]}), tmp_path / "out"
-    done = torchrun("-m", "recloop.recsys.training.distributed", file, "--folder", folder)
+    done = torchrun("-m", "recloop.recsys.serving.distributed", file, "--folder", folder)
     assert done.returncode == 0, done.stderr[-3000:]
     figures = json.loads(done.stdout)
     assert figures == json.loads((folder / "figures.json").read_text())

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from recloop.errors import ConfigError
 from recloop.recsys.clicks import FeatureTable
-from recloop.recsys.clicks.fields import context_codes
 from recloop.recsys.data.dataset import Dataset
+from recloop.recsys.data.feature_table import context_codes
 
 
 def world():

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...errors import ConfigError
-from ..data.dataset import Dataset, Ints, Longs
+from .dataset import Dataset, Ints, Longs
 
 Bools = npt.NDArray[np.bool_]
 

@@ -1,13 +1,13 @@
 """Trains one network by as many processes as torchrun starts, and evaluates it.
 
-    python -m torch.distributed.run --nproc-per-node 2 -m recloop.recsys.training.distributed training.yaml --folder out
+    python -m torch.distributed.run --nproc-per-node 2 -m recloop.recsys.serving.distributed training.yaml --folder out
 
 `training.yaml` names data and model, as a study file does:
 
     data:  {source: movielens, path: ml-100k, split: leave_last_out}
     model: {sasrec: {epochs: 30, batch_size: 128}}
 
-Without torchrun (`python -m recloop.recsys.training.distributed training.yaml --folder out`) it trains in one process.
+Without torchrun (`python -m recloop.recsys.serving.distributed training.yaml --folder out`) it trains in one process.
 The batch size is that of all processes together, so their number changes how long a training takes, and not what is
 learnt, but for what dropout draws. The folder gets the checkpoints, the model (`recsys.models.load`) and
 `figures.json`, from the first process alone; a training that was cut off goes on from its last epoch.
@@ -32,7 +32,7 @@ from ..evaluation.ranking import evaluate
 from ..models.capabilities import log_of
 from ..models.recommender import FitContext
 from ..models.table import model, save
-from .processes import Processes, started_by_torchrun
+from ..training.processes import Processes, started_by_torchrun
 
 
 class TrainingFile(BaseModel):
