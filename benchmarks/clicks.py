@@ -93,7 +93,7 @@ def trained(name: str, split: Split, seeds: int, threads: int) -> tuple[np.ndarr
         clicks.fit(split.train, split.valid, FitContext(seed=seed, threads=threads))
         spent = time.perf_counter() - began
         epochs = clicks.log.epochs
-        valid = epochs[clicks.log.best_epoch - 1].judged
+        valid = epochs[clicks.log.best_epoch - 1].validation
         rows.append((valid, len(epochs), np.median([e.seconds for e in epochs]), spent))
         chances.append(clicks.predict(split.test, split.train))
     valid, count, epoch, fit = np.mean(rows, 0)

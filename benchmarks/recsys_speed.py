@@ -55,15 +55,15 @@ def ours(split: Split, threads: int, seed: int, enough: float) -> dict[str, Any]
     clock = model("sasrec", epochs=CLOCK, patience=CLOCK, evaluate_every=1)
     clock.fit(together(split.train, split.valid), split.test, at)
     lines = clock.log.epochs  # type: ignore[attr-defined]
-    reached = next((at for at, line in enumerate(lines) if line.judged >= enough), None)
+    reached = next((at for at, line in enumerate(lines) if line.validation >= enough), None)
     if reached is None:
         return row
     return row | {
         "epochs_to_peer": reached + 1,
         "to_peer_s": round(sum(line.seconds for line in lines[: reached + 1]), 1),
-        "to_peer_ndcg@10": round(lines[reached].judged, 4),
-        "lowest_after": round(min(line.judged for line in lines[reached:]), 4),
-        "last": round(lines[-1].judged, 4),
+        "to_peer_ndcg@10": round(lines[reached].validation, 4),
+        "lowest_after": round(min(line.validation for line in lines[reached:]), 4),
+        "last": round(lines[-1].validation, 4),
     }
 
 

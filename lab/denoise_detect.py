@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from detector_combination import Weighted, fitted, rank_sum
+from detector_features import content_and_company
+from detector_metrics import best_threshold, calibration_error, judge, over_removal
+from learnt_detectors import cross_fitted, ease_doubt, sasrec_doubt
 from recloop.recsys.data import Dataset
 from recloop.recsys.data.windows import Truth, read_planted, side_of
 from recloop.recsys.denoising.coherence import (
@@ -21,11 +25,7 @@ from recloop.recsys.denoising.coherence import (
     random_doubt,
     text_doubt,
 )
-from recloop.recsys.denoising.combine import Weighted, fitted, rank_sum
-from recloop.recsys.denoising.detector_metrics import best_threshold, calibration_error, judge, over_removal
-from recloop.recsys.denoising.features import content_and_company
-from recloop.recsys.denoising.learnt import ease_doubt, sasrec_doubt
-from recloop.recsys.denoising.owners import Bools, Doubts, cross_fitted, holdings, owners
+from recloop.recsys.denoising.owners import Bools, Doubts, holdings, owners
 from recloop.recsys.denoising.planting import planted
 from recloop.recsys.models import FitContext
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from denoise_detect import LOG, Toys
+from detector_combination import rank_sum
 from recloop.errors import DataError
-from recloop.recsys.denoising.combine import rank_sum
 from recloop.recsys.denoising.owners import Doubts
 from recloop.recsys.evaluation.clicks import auc
 

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from denoise_detect import SEED, Toys, of, self_supervised, windows_at
+from detector_metrics import best_threshold
+from learnt_detectors import one_sequence_each
 from recloop.recsys.controls import popularity_edit, random_edit
 from recloop.recsys.data import Dataset
-from recloop.recsys.denoising.detector_metrics import best_threshold
-from recloop.recsys.denoising.owners import Bools, Doubts, one_sequence_each, owners
+from recloop.recsys.denoising.owners import Bools, Doubts, owners
 from recloop.recsys.denoising.planting import planted
 
 EDITS = ("raw", "denoised", "random_edit", "popularity_edit", "oracle", "T-CE", "R-CE")

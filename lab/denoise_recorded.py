@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from denoise_detect import LOG, SEED, Toys, span
+from detector_combination import rank_sum
+from detector_metrics import judge, paired_auc
 from recloop.recsys.data import Dataset
-from recloop.recsys.denoising.combine import rank_sum
-from recloop.recsys.denoising.detector_metrics import judge, paired_auc
 from recloop.recsys.denoising.owners import Doubts, owners
 
 

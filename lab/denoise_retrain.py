@@ -25,8 +25,8 @@ import numpy.typing as npt
 import pandas as pd
 from denoise_detect import SEED
 from denoise_rates import EDITS, TEST, VALID, Rate, cut_by_validation, edited
+from detector_metrics import drawn_again
 from recloop.recsys.data import Split
-from recloop.recsys.denoising.detector_metrics import drawn_again
 from recloop.recsys.denoising.owners import owners
 from recloop.recsys.denoising.robust import RobustGRU4Rec, RobustSASRec
 from recloop.recsys.evaluation import evaluate

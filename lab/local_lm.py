@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from detector_metrics import paired_auc
 from local_lm_speed import timings
 from recloop.agents.chat.likelihood import Scored, yes_share
 from recloop.agents.chat.local.model import LocalModel, load_model
 from recloop.agents.chat.local.scoring import TOKENS, score
 from recloop.agents.tuning import TuneLM, doubt_question, find_question, next_doubts, next_questions, tune_on, written
-from recloop.agents.tuning.small import make_small_model, texts_of
 from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
 from recloop.recsys.data.bazaar import World, world
 from recloop.recsys.data.dataset import Dataset
 from recloop.recsys.data.windows import read_planted, read_windows
-from recloop.recsys.denoising.detector_metrics import paired_auc
 from sklearn.metrics import average_precision_score, roc_auc_score
+from small_lm import make_small_model, texts_of
 
 VIEWS: dict[str, Callable[[Scored], float]] = {
     "find_first": lambda one: one.first,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from gate_figures import openings
 from recloop.agents.agent import Tools
 from recloop.agents.catalogue import item_texts
 from recloop.agents.chat.offline import offline_chat
@@ -34,7 +35,6 @@ from recloop.recsys.guidance import (
     shuffled_scores,
     write_scores,
 )
-from recloop.recsys.guidance.figures import openings
 from recloop.recsys.guidance.truth import apart
 from recloop.recsys.models import FitContext
 from recloop.simulators.batch.records import read_records

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from gate_figures import draw_gates, draw_openings, openings
+from planted_scorer import Planted
 from recloop.agents.pair_scorer import PairScorer, ScorePairs
 from recloop.agents.pair_scorer.config import Coverage
-from recloop.agents.pair_scorer.planted import Planted
 from recloop.recsys.data import Split, leave_last_out
 from recloop.recsys.data.bazaar import world
 from recloop.recsys.data.groups import ColdConfig, HeadConfig, cold, head
 from recloop.recsys.evaluation import auc, evaluate, paired
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores, read_scores, write_scores
-from recloop.recsys.guidance.figures import draw_gates, draw_openings, openings
 from recloop.recsys.guidance.truth import apart
 from recloop.recsys.models import FitContext
 from selective_cells import asked, offline_scores, split_of

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from gate_figures import draw_openings, draw_reliability
 from recloop.recsys.data import Split, together
 from recloop.recsys.data.groups import cold, head
 from recloop.recsys.evaluation import holm, paired
 from recloop.recsys.evaluation.intervals import Interval
-from recloop.recsys.guidance.figures import draw_openings, draw_reliability
-from recloop.recsys.guidance.reliability import reliability
 from recloop.recsys.guidance.truth import truth_pairs
+from reliability import reliability
 from selective_cells import DATA, MODELS, ROWS, offline_scores, split_of
 from selective_taste import taken_and_others
 

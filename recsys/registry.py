@@ -41,6 +41,8 @@ MODELS = {
     "gru4rec": f"{_MODELS}.gru4rec:GRU4Rec",
     "sasrec": f"{_MODELS}.sasrec:SASRec",
     "bert4rec": f"{_MODELS}.bert4rec:BERT4Rec",
+    "robust_gru4rec": "recloop.recsys.denoising.robust:RobustGRU4Rec",
+    "robust_sasrec": "recloop.recsys.denoising.robust:RobustSASRec",
     "i2i": f"{_MODELS}.item_to_item:ItemToItem",
     "guided": "recloop.recsys.guidance.guided:Guided",
     **CLICK_MODELS,

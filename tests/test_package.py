@@ -33,7 +33,9 @@ def test_every_subpackage_is_listed_so_that_the_wheel_has_it():
 
 def test_the_wheel_has_every_module_prompt_and_example(tmp_path):
     source = tmp_path / "source"
-    skipped = shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__", "runs", "docs", "benchmarks")
+    skipped = shutil.ignore_patterns(
+        ".*", "tests", "build", "*.egg-info", "__pycache__", "runs", "docs", "benchmarks", "lab"
+    )
     shutil.copytree(ROOT, source, ignore=skipped)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     built = subprocess.run([*pip, "--wheel-dir", tmp_path, source], capture_output=True, text=True, timeout=250)
@@ -43,7 +45,7 @@ def test_the_wheel_has_every_module_prompt_and_example(tmp_path):
     wanted = [*modules(), *ROOT.glob("*.py"), ROOT / "py.typed", *(ROOT / "prompts").rglob("*.md")]
     wanted += [path for path in (ROOT / "examples").rglob("*") if path.suffix in (".yaml", ".ipynb")]
     assert {f"recloop/{path.relative_to(ROOT).as_posix()}" for path in wanted} <= inside
-    assert not [name for name in inside if name.startswith(("recloop/tests", "recloop/benchmarks"))]
+    assert not [name for name in inside if name.startswith(("recloop/tests", "recloop/benchmarks", "recloop/lab"))]
 
 
 def test_every_prompt_matches_the_package_data_patterns():

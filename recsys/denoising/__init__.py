@@ -1,1 +1,1 @@
-"""Denoising without a language model: detectors of what does not belong, robust training, and how both are judged."""
+"""Denoising without a language model: detectors of items that do not belong, planted noise, robust training."""

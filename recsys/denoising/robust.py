@@ -1,10 +1,9 @@
-"""Training that trusts large losses less: truncated (T-CE) and re-weighted (R-CE) cross-entropy on SASRec and GRU4Rec.
+"""Robust training of SASRec and GRU4Rec: truncated (T-CE) and re-weighted (R-CE) cross-entropy.
 
 Wang et al. 2021, "Denoising Implicit Feedback for Recommendation" (WSDM), where the loss is binary cross-entropy on
-pairs. Here it is the softmax at each place of a sequence, over the catalogue or, under a sampled loss, over the items
-drawn, so R-CE's weight p^beta is taken relative to the mean of its batch (a softmax over thousands of items has no
-absolute scale). That transfer is our own. Only targets are weighed: what is noise still stands in the history before
-the others.
+pairs. Here it is the softmax at each position of a sequence, over the catalogue or, with a sampled loss, over the
+sampled items; R-CE's weight p^beta is divided by its batch mean, because a softmax over thousands of items has no
+absolute scale. That transfer is our own. Only targets are weighed: noisy items remain inputs of later positions.
 """
 
 from __future__ import annotations
@@ -21,36 +20,42 @@ from ..data.dataset import Dataset
 from ..models.gru4rec import GRU4Rec, GRU4RecConfig
 from ..models.sasrec import SASRec, SASRecConfig
 from ..models.sequence import Sequence, spread
-from ..training.config import TrainingConfig
+from ..training.config import Config, TrainingConfig
+from ..training.space import Range, Space
 from ..training.terms import Term
 
 Rule = Literal["truncate", "reweight"]
 
 
-class RobustSASRecConfig(SASRecConfig):
+class RobustSettings(Config):
+    """How the losses of a batch's targets decide what each target counts."""
+
     rule: Rule = "truncate"
-    """truncate: the largest losses of a batch teach nothing (T-CE); reweight: the less likely, the less (R-CE)."""
+    """truncate: the largest losses of a batch count 0 (T-CE); reweight: a target of probability p counts p^beta, over
+    the batch's mean of it (R-CE)."""
     drop: float = Field(0.1, ge=0, lt=1)
     """truncate: largest share of a batch that is dropped."""
     drop_steps: PositiveInt = 500
-    """truncate: steps of training over which that share grows from 0, for large losses are common at first."""
+    """truncate: training steps over which that share grows linearly from 0: early losses are large everywhere."""
     beta: float = Field(0.25, ge=0)
-    """reweight: exponent of the probability; 0 weighs all alike."""
+    """reweight: exponent of the probability; 0 weighs all targets alike."""
+
+    space: ClassVar[Space] = {
+        "drop": Range(0.0, 0.3, when={"rule": "truncate"}),
+        "beta": Range(0.0, 1.0, when={"rule": "reweight"}),
+    }
 
 
-class RobustGRU4RecConfig(GRU4RecConfig):
-    rule: Rule = "truncate"
-    """As in RobustSASRecConfig."""
-    drop: float = Field(0.1, ge=0, lt=1)
-    """As in RobustSASRecConfig."""
-    drop_steps: PositiveInt = 500
-    """As in RobustSASRecConfig."""
-    beta: float = Field(0.25, ge=0)
-    """As in RobustSASRecConfig."""
+class RobustSASRecConfig(SASRecConfig, RobustSettings):
+    """Settings of SASRec and of the robust loss."""
+
+
+class RobustGRU4RecConfig(GRU4RecConfig, RobustSettings):
+    """Settings of GRU4Rec and of the robust loss."""
 
 
 class RobustSASRec(SASRec):
-    """SASRec by truncated or re-weighted cross-entropy. In a study: `recloop.recsys.denoising.robust:RobustSASRec`."""
+    """SASRec trained by truncated or re-weighted cross-entropy."""
 
     name: ClassVar[str] = "robust_sasrec"
     Config: ClassVar[type[TrainingConfig]] = RobustSASRecConfig
@@ -64,7 +69,7 @@ class RobustSASRec(SASRec):
 
 
 class RobustGRU4Rec(GRU4Rec):
-    """GRU4Rec by the same."""
+    """GRU4Rec trained by truncated or re-weighted cross-entropy."""
 
     name: ClassVar[str] = "robust_gru4rec"
     Config: ClassVar[type[TrainingConfig]] = RobustGRU4RecConfig
@@ -80,7 +85,7 @@ class RobustGRU4Rec(GRU4Rec):
 def robust(
     terms: list[Term], network: Sequence, pad: int, config: RobustSASRecConfig | RobustGRU4RecConfig
 ) -> list[Term]:
-    """Next-item terms whose first one counts its targets by their own losses; the others stay."""
+    """Next-item terms, the first with its targets' weights multiplied by `trust`; the others are unchanged."""
     first, *others = terms
     step = 0
 
@@ -96,9 +101,10 @@ def robust(
 
 
 def target_losses(network: Sequence, states: Tensor, real: Tensor, targets: Tensor, sampled: Tensor) -> Tensor:
-    """(n,) cross-entropy of each target among the catalogue, or among the items `drawn` (batch, k) for its window.
+    """(n,) cross-entropy of each target over the catalogue, or over the items `sampled` (batch, k) for its window.
 
-    states (n, size) and targets (n,) are those of the places where `real` (batch, time) is true; k = 0: the catalogue.
+    states (n, size) and targets (n,) are those of the positions where `real` (batch, time) is true; k = 0 means the
+    whole catalogue.
     """
     if not sampled.shape[1]:
         return cross_entropy(states @ network.items.T, targets, reduction="none")
@@ -108,9 +114,9 @@ def target_losses(network: Sequence, states: Tensor, real: Tensor, targets: Tens
 
 
 def trust(losses: Tensor, rule: Rule, drop: float, beta: float) -> Tensor:
-    """(n,) what each of a batch's losses (n,) counts, >= 0.
+    """(n,) weights, >= 0, of the targets of a batch with these losses (n,).
 
-    truncate: 0 for the floor(drop * n) largest, 1 for the others. reweight: p^beta over the batch's mean of it.
+    truncate: 0 for the floor(drop * n) largest, 1 for the others. reweight: p^beta divided by its batch mean.
     """
     if rule == "truncate":
         trusted = torch.ones_like(losses)
@@ -123,5 +129,5 @@ def trust(losses: Tensor, rule: Rule, drop: float, beta: float) -> Tensor:
 
 
 def dropped(drop: float, step: int, steps: int) -> float:
-    """The share dropped at a step: from 0 linearly to `drop` (Wang et al. 2021, eq. 4)."""
+    """The share dropped at a step: grows linearly from 0 to `drop` over `steps` (Wang et al. 2021, eq. 4)."""
     return min(drop, drop * step / steps)

@@ -6,9 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from recloop.agents.tuning.small import make_small_model, texts_of
 from recloop.recsys.data.bazaar import World, world
 from recloop.recsys.data.dataset import Dataset
+
+from lab.small_lm import make_small_model, texts_of
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"

@@ -15,7 +15,6 @@ from recloop.agents.pair_scorer import PairScorer, ScorePairs, pair_scores, plan
 from recloop.agents.pair_scorer.candidates import covered
 from recloop.agents.pair_scorer.config import Coverage
 from recloop.agents.pair_scorer.machine import agreement
-from recloop.agents.pair_scorer.planted import Planted
 from recloop.agents.payloads import catalogue_digest
 from recloop.errors import ReplyInvalid
 from recloop.recsys.data.bazaar import world
@@ -25,6 +24,7 @@ from recloop.recsys.guidance import read_scores, write_scores
 from recloop.simulators.batch.records import read_records
 from recloop.simulators.batch.runner import run_batch
 
+from lab.planted_scorer import Planted
 from tests.agents.worlds import small_world
 
 TRAIN = leave_last_out(small_world(users=20)).train

@@ -10,9 +10,10 @@ from recloop.agents.chat.likelihood import yes_share
 from recloop.agents.chat.local.model import load_model
 from recloop.agents.chat.local.scoring import score
 from recloop.agents.tuning import TuneLM, doubt_question, tune_on
-from recloop.agents.tuning.small import make_small_model, texts_of
 from recloop.recsys.data.bazaar import World, world
 from sklearn.metrics import roc_auc_score
+
+from lab.small_lm import make_small_model, texts_of
 
 
 def auc(folder: Path, made: World, users: list[int]) -> float:

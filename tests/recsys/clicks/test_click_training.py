@@ -125,8 +125,8 @@ def test_the_validation_side_is_judged_as_the_settings_say(split, stop_on):
         "logloss": lambda: -logloss(truth, chances),
         "ndcg@10": lambda: evaluate(made, split, metrics=["ndcg@10"], side="valid").mean("ndcg@10"),
     }[stop_on]()
-    assert made.log.epochs[made.log.best_epoch - 1].judged == pytest.approx(figure, abs=1e-5)
-    assert max(e.judged for e in made.log.epochs) == pytest.approx(figure, abs=1e-5)
+    assert made.log.epochs[made.log.best_epoch - 1].validation == pytest.approx(figure, abs=1e-5)
+    assert max(e.validation for e in made.log.epochs) == pytest.approx(figure, abs=1e-5)
 
 
 def test_choices_are_judged_by_their_ranking():
@@ -134,7 +134,7 @@ def test_choices_are_judged_by_their_ranking():
     made = small("fm")
     made.fit(split.train, split.valid)
     ndcg = evaluate(made, split, metrics=["ndcg@10"], side="valid").mean("ndcg@10")
-    assert max(e.judged for e in made.log.epochs) == pytest.approx(ndcg)
+    assert max(e.validation for e in made.log.epochs) == pytest.approx(ndcg)
 
 
 @pytest.mark.parametrize("settings", [{"labels": "ratings"}, {"stop_on": "auc"}], ids=["training", "stopping"])
@@ -241,7 +241,7 @@ def test_a_click_training_that_was_cut_off_goes_on_as_if_it_had_not_been(split, 
     kept = FitContext(seed=2, folder=tmp_path)
     training.fit(small("din", epochs=2), split.train, split.valid, kept)
     again, resumed = training.fit(small("din", epochs=4), split.train, split.valid, kept)
-    assert [e.judged for e in resumed.epochs] == [e.judged for e in log.epochs]
+    assert [e.validation for e in resumed.epochs] == [e.validation for e in log.epochs]
     for one, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from recloop.recsys.denoising.detector_metrics import best_threshold, calibration_error, judge, over_removal, paired_auc
 from recloop.recsys.evaluation.clicks import auc
 from sklearn.metrics import average_precision_score
+
+from lab.detector_metrics import best_threshold, calibration_error, judge, over_removal, paired_auc
 
 DOUBT = np.array([0.9, 0.8, 0.8, 0.3, 0.2, 0.1])
 NOISE = np.array([True, True, False, False, True, False])

@@ -6,9 +6,10 @@ import pytest
 from recloop.recsys.data.bazaar import bazaar
 from recloop.recsys.data.splits import leave_last_out
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores
-from recloop.recsys.guidance.figures import draw_gates, draw_openings, draw_reliability, openings
-from recloop.recsys.guidance.reliability import by_user, reliability
 from recloop.recsys.guidance.truth import truth_pairs
+
+from lab.gate_figures import draw_gates, draw_openings, draw_reliability, openings
+from lab.reliability import by_user, reliability
 
 SPLIT = leave_last_out(bazaar(seed=2, users=120, items=60, longest=28))
 

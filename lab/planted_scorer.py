@@ -10,13 +10,12 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-
-from ...errors import DataError
-from ...recsys.data import Dataset
-from ...recsys.data.bazaar import World
-from ..catalogue import item_texts
-from ..chat.scripted import scripted_chat
-from ..chat.types import Chat, Request
+from recloop.agents.catalogue import item_texts
+from recloop.agents.chat.scripted import scripted_chat
+from recloop.agents.chat.types import Chat, Request
+from recloop.errors import DataError
+from recloop.recsys.data import Dataset
+from recloop.recsys.data.bazaar import World
 
 Bools = npt.NDArray[np.bool_]
 

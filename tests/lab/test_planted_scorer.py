@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from recloop.agents.pair_scorer.planted import Planted
 from recloop.recsys.data.bazaar import world
 from recloop.recsys.data.groups import ColdConfig, HeadConfig, cold, head
 from recloop.recsys.data.splits import leave_last_out
@@ -11,6 +10,8 @@ from recloop.recsys.evaluation import auc, evaluate, paired
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores
 from recloop.recsys.guidance.truth import apart
 from recloop.recsys.models import FitContext
+
+from lab.planted_scorer import Planted
 
 COLD, HEAD = ColdConfig(value=0.3), HeadConfig(by="share", value=0.5)
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from recloop.errors import DataError
+from recloop.recsys.denoising.owners import Bools, Doubts
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
-
-from ...errors import DataError
-from .owners import Bools, Doubts
 
 
 def rank_sum(doubts: Mapping[str, Doubts], weights: Mapping[str, float] | None = None) -> Doubts:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
-from ..data.dataset import Dataset
-from .coherence import REACH, neighbour_doubt, others_with, pairs_around, text_doubt
-from .owners import Bools, Doubts, holdings
+from recloop.recsys.data.dataset import Dataset
+from recloop.recsys.denoising.coherence import REACH, neighbour_doubt, others_with, pairs_around, text_doubt
+from recloop.recsys.denoising.owners import Bools, Doubts, holdings
 
 
 def content_and_company(

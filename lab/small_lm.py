@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from ... import prompts
-from ...errors import ConfigError
-from ...recsys.data.dataset import Dataset
-from .wording import END, PROMPTS, written
+from recloop import prompts
+from recloop.agents.tuning.wording import END, PROMPTS, written
+from recloop.errors import ConfigError
+from recloop.recsys.data.dataset import Dataset
 
 _SPECIAL = ("<pad>", "<s>", "</s>")
 _WORDS_OF_PROMPTS = 100

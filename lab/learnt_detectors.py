@@ -1,21 +1,23 @@
-"""Detectors that are learnt from some rows and judge others: the residual of EASE, the likelihood of SASRec.
+"""Detectors that are learnt from some rows and score others: the residual of EASE, the likelihood of SASRec.
 
-Both are functions of (data, rows to learn from) to (n,) doubts of all rows; `owners.cross_fitted` keeps a row's own
-owner out of what judges it.
+Both are functions of (data, rows to learn from) to (n,) doubts of all rows; `cross_fitted` learns each row's detector
+without the row's owner.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from collections.abc import Callable
 
-from ..data.dataset import Dataset
-from ..models.ease import EASE, EASEConfig
-from ..models.recommender import FitContext, fitted
-from ..models.sasrec import SASRec, SASRecConfig
-from ..training.batches import pieces, windows
-from .coherence import REACH, pairs_around
-from .owners import Bools, Doubts, one_sequence_each
+import numpy as np
+import pandas as pd
+import torch
+from recloop.recsys.data.dataset import Dataset
+from recloop.recsys.denoising.coherence import REACH, pairs_around
+from recloop.recsys.denoising.owners import Bools, Doubts, owners
+from recloop.recsys.models.ease import EASE, EASEConfig
+from recloop.recsys.models.recommender import FitContext, fitted
+from recloop.recsys.models.sasrec import SASRec, SASRecConfig
+from recloop.recsys.training.batches import pieces, windows
 
 LIKELIHOOD = SASRecConfig(loss="sampled_softmax", epochs=30, dropout=0.3, max_length=20)
 """Sampled, because a detector is trained once a fold; all items are ranked when it judges. Our own values."""
@@ -70,3 +72,46 @@ def next_item_losses(model: SASRec, data: Dataset) -> Doubts:
         target_losses = torch.nn.functional.cross_entropy(states @ network.items.T, wanted, reduction="none")
         losses_by_row[seen.rows[:, 1:][real]] = target_losses.double().cpu().numpy()
     return losses_by_row
+
+
+def one_sequence_each(data: Dataset, rows: Bools | None = None) -> Dataset:
+    """The data with one user per owner: the items of all its windows in order of first appearance, each once.
+
+    rows: (n,) mask of the rows to use. Windows of one owner are read in the order of the source.
+    """
+    used = np.flatnonzero(data.weight > 0 if rows is None else rows & (data.weight > 0))
+    owner = owners(data)[data.user[used]]
+    frame = pd.DataFrame({"user_id": owner, "item": data.item[used]}).drop_duplicates()
+    codes, ids = pd.factorize(frame["user_id"])
+    interactions = pd.DataFrame(
+        {
+            "user": codes.astype(np.int32),
+            "item": frame["item"].to_numpy(np.int32),
+            "timestamp": np.arange(len(frame), dtype=np.int64),
+            "value": np.ones(len(frame), np.float32),
+            "weight": np.ones(len(frame), np.float32),
+        }
+    )
+    return Dataset(data.name, data.interactions.iloc[:0], data.items, data.users.iloc[:0]).with_(
+        interactions=interactions, users=pd.DataFrame({"user_id": ids})
+    )
+
+
+def cross_fitted(
+    data: Dataset, doubt: Callable[[Bools, Bools], Doubts], folds: int, seed: int, scored: Bools | None = None
+) -> Doubts:
+    """(n,) doubts of rows by detectors that have not seen the row's owner; NaN where `scored` (n,) is false.
+
+    doubt: (mask of rows to learn from, mask of rows to score) -> (n,) doubts, read at the rows to score. Folds are of
+    whole owners, assigned at random by the seed.
+    """
+    owner = owners(data)
+    fold_of_row = (
+        np.random.default_rng([seed, 17]).permutation(int(owner.max(initial=-1)) + 1)[owner][data.user] % folds
+    )
+    doubts = np.full(len(data), np.nan)
+    for fold in range(folds):
+        here = (fold_of_row == fold) & (True if scored is None else scored)
+        if here.any():
+            doubts[here] = doubt(fold_of_row != fold, here)[here]
+    return doubts

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-
-from ..data.dataset import Dataset
-from ..evaluation.intervals import interval
-from .scores import PairScores
-from .truth import TruthPairs
+from recloop.recsys.data.dataset import Dataset
+from recloop.recsys.evaluation.intervals import interval
+from recloop.recsys.guidance.scores import PairScores
+from recloop.recsys.guidance.truth import TruthPairs
 
 COLUMNS = ("by", "decile", "lowest", "highest", "users", "pairs", "agreement", "low", "high")
 DECILES = 10

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from ..data.dataset import Dataset
-from .guided import Guided
+from recloop.recsys.data.dataset import Dataset
+from recloop.recsys.guidance.guided import Guided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

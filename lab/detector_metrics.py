@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from .owners import Bools, Doubts
+from recloop.recsys.denoising.owners import Bools, Doubts
 
 
 @dataclass(frozen=True, slots=True)
