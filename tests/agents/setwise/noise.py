@@ -24,7 +24,7 @@ def random_answer(request: Request) -> str:
     text = "\n".join(message.content for message in request.messages)
     rng = random.Random(hashlib.sha256(f"{text}{request.draw}".encode()).digest())
     assert request.facts is not None
-    shown = request.facts.shown
+    shown = request.facts.values
 
     def words() -> str:
         return " ".join(f"w{rng.randrange(10**6)}" for _ in range(3))

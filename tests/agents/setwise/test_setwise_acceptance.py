@@ -170,11 +170,11 @@ async def test_both_wordings_are_judged_on_the_same_sets_in_the_same_order() -> 
     person = Person(liking=learnt, profiles=("learnt it",))
     await walk(person, of(held_back=5, paths=("user",)), state=held_back(start()))
     tests = [
-        (tuple(request.facts.shown["options"].values()), tuple(request.facts.shown["claims"].values()))
+        (tuple(request.facts.values["options"].values()), tuple(request.facts.values["claims"].values()))
         for request in person.asked
         if request.facts is not None
         and request.facts.kind == "assess"
-        and any(int(text.split()[2]) >= 5000 for text in request.facts.shown["options"].values())
+        and any(int(text.split()[2]) >= 5000 for text in request.facts.values["options"].values())
     ]
     assert len(tests) == 6
     for (options, old), (same_options, new) in zip(tests[::2], tests[1::2], strict=True):

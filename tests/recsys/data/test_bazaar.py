@@ -273,8 +273,8 @@ def test_random_popularity_itemknn_and_the_truth_stand_in_this_order(seed: int) 
     [
         ({"noise": 1.2}, "noise is 1.2"),
         ({"drift": -0.1}, "drift is -0.1"),
-        ({"users": 0}, "0 users"),
-        ({"items": 100}, "100 items"),
+        ({"users": 0}, "n_users=0"),
+        ({"items": 100}, "n_items=100"),
         ({"shortest": 30, "longest": 20}, "shortest 30"),
     ],
 )

@@ -66,13 +66,17 @@ def test_every_protocol_leaves_values_a_table_and_a_picture_and_resumes_for_noth
     again = fidelity(study, plots=False)
     for name, table in report.tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name])
-    told = runs_trace(study.name, str(report.outcomes["agentcf"].values["user_id"].iat[0]), study.out)
-    assert told["counts"]["claims"] > 0
     assert any("claims were written, 0 dropped for citing nothing" in note for note in report.outcomes["agentcf"].notes)
-    # Which of the walks of several settings is the first is not said here: one of them is without steps.
-    assert ("STEP 1. The person took:" in told["text"]) == bool(told["payload"]["steps"])
+    user = str(report.outcomes["agentcf"].values["user_id"].iat[0])
+    with pytest.raises(RunError, match="choose by --step"):
+        runs_trace(study.name, user, study.out)
+    walks = [walk.name for walk in sorted((report.folder / "asked").glob("own-walk-*"))]
+    traces = [runs_trace(study.name, user, study.out, step=walk) for walk in walks]
+    assert any(trace["counts"]["claims"] > 0 for trace in traces)
+    for trace in traces:
+        assert ("STEP 1. The person took:" in trace["text"]) == bool(trace["payload"]["steps"])
     with pytest.raises(RunError, match="none of user 'nobody'"):
-        runs_trace(study.name, "nobody", study.out)
+        runs_trace(study.name, "nobody", study.out, step=walks[0])
 
 
 def test_a_spent_budget_keeps_what_was_measured_and_says_so(a_study) -> None:
