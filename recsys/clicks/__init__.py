@@ -1,4 +1,4 @@
-"""Click prediction on a feature table: will this user like this item, now? One paper a file, on the one loop."""
+"""Click prediction on a feature table: the probability that a user likes an item. One paper per file."""
 
 from ..data.feature_table import FeatureTable
 from ..registry import CLICK_MODELS

@@ -1,4 +1,4 @@
-"""AutoInt: the fields of a row attend to one another, layer upon layer.
+"""AutoInt: layers of self-attention over the fields of a row.
 
 Song, Shi, Xiao, Duan, Xu, Zhang & Tang 2019, "AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural
 Networks". With `layers` it is the paper's AutoInt+, which adds a feed-forward network.
@@ -24,9 +24,9 @@ class AutoIntConfig(EmbeddingConfig):
     heads: PositiveInt = 2
     """Heads of each (Song et al. 2019: 2)."""
     head_size: PositiveInt = 8
-    """Values of a field a head (Song et al. 2019: 32)."""
+    """Size of a head (Song et al. 2019: 32)."""
     layers: tuple[PositiveInt, ...] = (64,)
-    """Widths of the hidden layers of a feed-forward network beside it; none is the plain AutoInt."""
+    """Widths of the hidden layers of a parallel feed-forward network; empty for the plain AutoInt."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of values dropped after each hidden layer."""
 
@@ -34,7 +34,7 @@ class AutoIntConfig(EmbeddingConfig):
 
 
 class Interacting(nn.Module):
-    """relu(heads of sum_k softmax(q_m . k_k) v_k, side by side, + W_res e_m) for each field m (eq. 5 to 8)."""
+    """relu(concat over heads of sum_k softmax(q_m . k_k) v_k + W_res e_m) for each field m (eq. 5 to 8)."""
 
     def __init__(self, inputs: int, heads: int, size: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Interacting(nn.Module):
         self.project = nn.Linear(inputs, 4 * heads * size, bias=False)
 
     def forward(self, fields: Tensor) -> Tensor:
-        """(n, f, inputs) to (n, f, heads * size)."""
+        """(n, f, heads * size) from (n, f, inputs)."""
         n, f, _ = fields.shape
         query, key, value, residual = self.project(fields).chunk(4, 2)
         query, key, value = (x.view(n, f, self.heads, -1).transpose(1, 2) for x in (query, key, value))
@@ -68,7 +68,7 @@ class AttentiveFields(nn.Module):
 
 
 class AutoInt(ClickModel[AutoIntConfig]):
-    """Self-attention over the fields of a row, by default beside a feed-forward network (AutoInt+)."""
+    """Self-attention over the fields of a row, by default in parallel with a feed-forward network (AutoInt+)."""
 
     name: ClassVar[str] = "autoint"
     Config: ClassVar[type[ClickConfig]] = AutoIntConfig

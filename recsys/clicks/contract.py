@@ -1,6 +1,6 @@
-"""`ClickContract`: the tests every click model passes, for recloop's own and for plug-ins of others.
+"""`ClickContract`: the tests that every click model passes, recloop's own and plug-ins.
 
-It is `RecommenderContract` and what click prediction adds. A plug-in's test file needs five lines:
+It extends `RecommenderContract` by tests of `predict`. A plug-in's test file needs five lines:
 
     class TestMine(ClickContract):
         def make(self, **hyperparameters):
@@ -25,14 +25,14 @@ from ..models.table import Storable, load, save
 
 
 class ClickRecommender(Storable, Protocol):
-    """A recommender that also says how likely a click is."""
+    """A recommender that also predicts the probability of a click."""
 
     def predict(self, rows: Dataset, history: Dataset) -> Floats:
-        """(len(rows),) chances in [0, 1]; each row at its own time, of `history` only what is earlier is used."""
+        """(len(rows),) probabilities in [0, 1], at each row's time; only earlier rows in `history` are used."""
 
 
 def checkerboard(users: int = 32, items: int = 24, seed: int = 0) -> Split:
-    """A world with a right answer that no sum of weights gives: a user likes an item where both are even or both odd.
+    """Data that no additive model fits: a user likes an item if both codes are even or both are odd.
 
     Every user rates every item, 5 or 1, in random order: 18 items are train, 3 validation, 3 test.
     """
@@ -52,9 +52,9 @@ def checkerboard(users: int = 32, items: int = 24, seed: int = 0) -> Split:
 
 
 def good_and_bad(users: int = 20, items: int = 40, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """A world with a right answer for items never met: those of category "good" are liked, those of "bad" are not.
+    """Data for cold items: those of category "good" are liked by everyone, those of "bad" by no one.
 
-    Gives train, with the first half of the items, and a test side with the other half.
+    Returns train, with the first half of the items, and test, with the other half.
     """
     rng = np.random.default_rng([seed, items])
     user, item = (side.ravel() for side in np.indices((users, items)))
@@ -67,14 +67,14 @@ def good_and_bad(users: int = 20, items: int = 40, seed: int = 0) -> tuple[Datas
 
 
 class ClickContract(RecommenderContract):
-    """Subclass it as `Test...` and say how to make the model, small enough to be fitted in a second or so."""
+    """Subclass it as `Test...` and implement `make` with a model small enough to be fitted in about a second."""
 
     learns_interactions = True
-    """False for models that are sums of weights."""
+    """False for additive models, which are sums of weights."""
 
     @abstractmethod
     def make(self, **hyperparameters: object) -> ClickRecommender:
-        """A fresh model with these hyperparameters."""
+        """An unfitted model with these hyperparameters."""
 
     def test_it_gives_every_row_a_chance_of_a_click(self) -> None:
         split = checkerboard()

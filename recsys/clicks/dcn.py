@@ -1,4 +1,4 @@
-"""Deep & Cross Network: cross layers of one vector each beside a feed-forward network.
+"""Deep & Cross Network: cross layers of one vector each, in parallel with a feed-forward network.
 
 Wang, Fu, Fu & Wang 2017, "Deep & Cross Network for Ad Click Predictions".
 """
@@ -37,7 +37,7 @@ class Cross(nn.Module):
         self.bias = nn.Parameter(torch.zeros(depth, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, width) to the same."""
+        """(n, width) from (n, width)."""
         crossed = x
         for weight, bias in zip(self.weight, self.bias, strict=True):
             crossed = x * (crossed @ weight)[:, None] + bias + crossed
@@ -45,7 +45,7 @@ class Cross(nn.Module):
 
 
 class CrossAndDeep(nn.Module):
-    """Both parts see the same vectors; one linear map joins what they give (Wang et al. 2017, eq. 5)."""
+    """Both parts read the same vectors; one linear layer combines their outputs (Wang et al. 2017, eq. 5)."""
 
     def __init__(self, width: int, config: DCNConfig) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class CrossAndDeep(nn.Module):
 
 
 class DCN(ClickModel[DCNConfig]):
-    """Cross layers of one vector each, beside a feed-forward network."""
+    """Cross layers of one vector each, in parallel with a feed-forward network."""
 
     name: ClassVar[str] = "dcn"
     Config: ClassVar[type[ClickConfig]] = DCNConfig

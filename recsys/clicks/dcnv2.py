@@ -1,7 +1,7 @@
-"""DCN-V2: cross layers with a whole matrix, or one of low rank, before or beside a feed-forward network.
+"""DCN-V2: cross layers with a full or low-rank matrix, before or in parallel with a feed-forward network.
 
 Wang, Shivanna, Cheng, Jain, Lin, Hong & Chi 2021, "DCN V2: Improved Deep & Cross Network and Practical Lessons for
-Web-scale Learning to Rank Systems". Its mixture of low-rank experts is not built: one expert is.
+Web-scale Learning to Rank Systems". The mixture of low-rank experts is not implemented: there is one expert.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class DCNv2Config(EmbeddingConfig):
     crosses: PositiveInt = 2
     """Cross layers: interactions reach degree crosses + 1."""
     rank: NonNegativeInt = 0
-    """Rank of a cross layer's matrix, U V^T; 0 is the whole matrix."""
+    """Rank of a cross layer's matrix, U V^T; 0 is the full matrix."""
     structure: Literal["stacked", "parallel"] = "stacked"
-    """stacked feeds the crossed vector to the feed-forward network, parallel joins the two at the end."""
+    """stacked: the crossed vector is the feed-forward network's input; parallel: a last layer combines the two."""
     layers: tuple[PositiveInt, ...] = (64,)
     """Widths of the hidden layers of the feed-forward network."""
     dropout: float = Field(0.5, ge=0, lt=1)
@@ -34,7 +34,7 @@ class DCNv2Config(EmbeddingConfig):
 
 
 class MatrixCross(nn.Module):
-    """x_l+1 = x_0 * (W_l x_l + b_l) + x_l (Wang et al. 2021, eq. 1); W_l = U_l V_l^T where there is a rank (eq. 2)."""
+    """x_l+1 = x_0 * (W_l x_l + b_l) + x_l (Wang et al. 2021, eq. 1); W_l = U_l V_l^T of a given rank (eq. 2)."""
 
     def __init__(self, width: int, depth: int, rank: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MatrixCross(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, width) to the same."""
+        """(n, width) from (n, width)."""
         crossed = x
         for layer in self.layers:
             crossed = x * layer(crossed) + crossed
@@ -71,7 +71,7 @@ class CrossThenDeep(nn.Module):
 
 
 class DCNv2(ClickModel[DCNv2Config]):
-    """Cross layers with a matrix each, before or beside a feed-forward network."""
+    """Cross layers with a matrix each, before or in parallel with a feed-forward network."""
 
     name: ClassVar[str] = "dcnv2"
     Config: ClassVar[type[ClickConfig]] = DCNv2Config

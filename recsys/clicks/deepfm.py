@@ -1,4 +1,4 @@
-"""DeepFM: a factorisation machine and a feed-forward network over the same vectors, added.
+"""DeepFM: the sum of a factorisation machine and a feed-forward network over the same vectors.
 
 Guo, Tang, Ye, Li & He 2017, "DeepFM: A Factorization-Machine based Neural Network for CTR Prediction".
 """

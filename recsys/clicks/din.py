@@ -1,4 +1,4 @@
-"""DIN: what a user liked before counts by how much it bears on the item in question.
+"""DIN: liked items of the history are weighted by their relevance to the candidate item.
 
 Zhou, Zhu, Song, Fan, Zhu, Ma, Yan, Jin, Li & Gai 2018, "Deep Interest Network for Click-Through Rate Prediction". The
 activations are PReLU; the paper's Dice and its mini-batch aware regularisation are not built.
@@ -21,7 +21,7 @@ from .model import ClickConfig, ClickModel, EmbeddingConfig
 
 class DINConfig(EmbeddingConfig):
     max_length: PositiveInt = 20
-    """Liked items of the history that are seen, the newest ones."""
+    """Largest number of liked items of the history, the newest ones."""
     attention: PositiveInt = 36
     """Width of the activation unit's hidden layer (Zhou et al. 2018, figure 2: 36)."""
     layers: tuple[PositiveInt, ...] = (64,)
@@ -33,9 +33,9 @@ class DINConfig(EmbeddingConfig):
 
 
 class Interest(nn.Module):
-    """sum_j a(e_j, v) e_j over the liked items e_j of a row, v the item in question (Zhou et al. 2018, eq. 3).
+    """sum_j a(e_j, v) e_j over the liked items e_j of a row and the candidate item v (Zhou et al. 2018, eq. 3).
 
-    The weights are not normalised: their sum says how strong the interest is (section 4.3).
+    The weights are not normalised: their sum is the intensity of the interest (section 4.3).
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -43,9 +43,9 @@ class Interest(nn.Module):
         self.first, self.activation, self.out = nn.Linear(4 * width, hidden), nn.PReLU(), nn.Linear(hidden, 1)
 
     def forward(self, item: Tensor, history: Tensor, real: Tensor) -> Tensor:
-        """item (n, w); history (r, w), the r real places of `real` (n, length), row by row. To (n, w)."""
+        """(n, w) from item (n, w) and history (r, w): the r true positions of `real` (n, length), row by row."""
         row = real.nonzero()[:, 0]
-        # The unit sees e, v, e - v and e * v side by side. Taken apart, what is of v alone is computed once a row.
+        # The unit's input is e, v, e - v and e * v, concatenated. Split, the part of v alone is computed once per row.
         liked, target, difference, product = self.first.weight.chunk(4, 1)
         hidden = F.linear(history, liked + difference) + F.linear(history * item[row], product)
         hidden = hidden + F.linear(item, target - difference, self.first.bias)[row]
@@ -71,7 +71,7 @@ class InterestNetwork(nn.Module):
 
 
 class DIN(ClickModel[DINConfig]):
-    """A feed-forward network over a row's fields and the user's liked items, weighed by the item in question."""
+    """A feed-forward network over a row's fields and the user's liked items, weighted by the candidate item."""
 
     name: ClassVar[str] = "din"
     Config: ClassVar[type[ClickConfig]] = DINConfig

@@ -1,4 +1,4 @@
-"""From codes to numbers: a weight and a vector for every value of every field."""
+"""Embedding of rows: a scalar weight and a vector for every value of every field."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..models.initial_vectors import start_together
 from ..training.checkpoints import Arrays
 
 PADDING = 0
-"""The row that fills up lists; it is never read and never trained."""
+"""Code that pads lists; its row of the table is neither read nor trained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """n rows to be scored, as tensors.
+    """n rows to score, as tensors; None where not used.
 
-    users, items (n,); context (n, context fields), already flat; hidden (n, 3), true where the user, the item or the
-    context is to count as unknown (an unknown user has no history); history (n, length) items, n_items where there is
-    none. None where not used.
+    users, items (n,) codes; context (n, context fields) codes in the shared table; hidden (n, 3), true where the user,
+    the item or the context is replaced by "unknown" (an unknown user has no history); history (n, length) item codes,
+    n_items as padding.
     """
 
     users: Tensor
@@ -36,10 +36,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """n rows as numbers. f fields of d numbers, of which those of the item stand together.
+    """n embedded rows of f fields with vectors of size d.
 
-    weights (n, f): the weight of each field's value, (n, 0) for a model without; vectors (n, f, d); item (n, i * d):
-    the item's fields side by side; history (r, i * d): the same of the r real places of `real` (n, length), row by row.
+    weights (n, f): the scalar weight of each field's value, (n, 0) for a model without weights; vectors (n, f, d);
+    item (n, i * d): the concatenated vectors of the i item fields; history (r, i * d): those of the liked items, for
+    the r true positions of `real` (n, length) in row-major order.
     """
 
     weights: Tensor
@@ -50,10 +51,10 @@ class Embedded:
 
 
 class Fields(nn.Module):
-    """One table for all fields: row 0 fills up lists, then come the codes of the first field, of the second ...
+    """One embedding table for all fields: row 0 is padding, then the codes of the first field, of the second ...
 
-    A list field is the mean over its values, and one field like any other. The codes of users and items are kept with
-    the network, so that a saved model needs no table beside it.
+    A list field (an item's categories) is embedded as the mean over its values. The codes of users and items are
+    buffers of the network, so that a saved model needs no feature table.
     """
 
     user_codes: Tensor
@@ -70,7 +71,7 @@ class Fields(nn.Module):
 
     @classmethod
     def of(cls, table: FeatureTable, size: int, weighed: bool) -> Fields:
-        """Vectors of `size` numbers, none where it is 0; and weights, where the model is to have them."""
+        """Fields for `table` with vectors of this size (0: none) and, if `weighed`, scalar weights."""
         first = 1 + np.cumsum([0, *table.sizes])
         n_users, n_items, n_lists = table.users.shape[1], table.items.shape[1], len(table.lists)
         codes: Arrays = {
@@ -85,7 +86,7 @@ class Fields(nn.Module):
 
     @classmethod
     def from_state(cls, state: Arrays) -> Fields:
-        """Fields of the form of saved ones; the weights are to be loaded yet."""
+        """Fields with the shapes of saved ones; the parameters are loaded afterwards."""
         codes = {name: a for name, a in state.items() if name not in ("weights", "vectors")}
         size = state["vectors"].shape[1] if "vectors" in state else 0
         return cls(codes, len(state["vectors" if size else "weights"]), size, "weights" in state)
@@ -107,7 +108,7 @@ class Fields(nn.Module):
         return len(self.unknown) - 2
 
     def start_from(self, train: Dataset) -> None:
-        """Puts the vectors of user and item ids at the agents' vectors, where the data has them."""
+        """Initialises the vectors of user and item ids from `train.user_vectors` and `train.item_vectors`, if any."""
         if self.vectors is None:
             return
         places = [self.user_codes[:, 0].long(), self.item_codes[:, 0].long()]
@@ -143,13 +144,13 @@ class Fields(nn.Module):
             real = rows.history != self.n_items
             if rows.hidden is not None:
                 real = real & ~rows.hidden[:, :1]
-            # The same items are liked again and again: each is put together once.
+            # Histories repeat items: each distinct item is embedded once.
             liked, place = rows.history[real].unique(return_inverse=True)
             history = F.embedding(place, self.item_vectors(liked))
         return Embedded(weights, torch.cat([user, item, moment], 1), item.flatten(1), history, real)
 
     def item_vectors(self, items: Tensor) -> Tensor:
-        """(n, i * d) the fields of items side by side."""
+        """(n, i * d) concatenated vectors of the fields of items (n,)."""
         assert self.vectors is not None
         single = F.embedding(self.item_codes[items], self.vectors)
         lists = (_means(values, self.vectors)[:, None] for values in self._lists(items))
@@ -160,5 +161,5 @@ class Fields(nn.Module):
 
 
 def _means(codes: Tensor, table: Tensor) -> Tensor:
-    """(n, d) means of the rows of a table (.., d) that codes (n, most) name, without the padding."""
+    """(n, d) means of the rows of a table (.., d) at codes (n, k), padding excluded."""
     return F.embedding_bag(codes, table, mode="mean", padding_idx=PADDING)

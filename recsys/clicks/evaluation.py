@@ -34,13 +34,14 @@ def judge_clicks(
     seed: int = 0,
     draws: int = 1000,
 ) -> pd.DataFrame:
-    """One row a model, metric and what it is held against ("" states the figure itself), `COLUMNS`.
+    """A table of metrics (`COLUMNS`): one row per model, metric and reference model ("" for the metric itself).
 
     chances: a model's `predict(rows, ...)`, (n,) or (seeds, n); a metric is averaged over the seeds.
-    against: models that every other one is held against; `mean` is then the mean difference, and p two-sided.
-    unit: what is drawn again for the 95 % intervals. Users, all their rows together, are the default: rows of one user
-        are alike, and drawing rows apart would make the intervals too narrow. All models see the same draws.
-    `user_auc` is the mean over the `n` users with both a click and none; the others speak of `n` rows.
+    against: reference models; `mean` is then the mean difference from it, with a two-sided p.
+    unit: what the bootstrap of the 95 % intervals resamples. The default is users with all their rows: rows of one user
+        are correlated, so resampling single rows would give intervals that are too narrow. All models share the
+        resamples.
+    `user_auc` is the mean over the `n` users with both labels; for the other metrics `n` counts rows.
     Raises DataError where the labels are all equal, ConfigError for an `against` that is no model of `chances`.
     """
     truth = labels(rows, threshold).astype(np.float64)
@@ -70,7 +71,7 @@ def judge_clicks(
 
 
 def resampled_auc(label: Values, score: Values, weights: Values) -> Values:
-    """(draws,) AUC of (n,) labels and scores where row i counts weights[:, i] times; ties count half."""
+    """(draws,) AUC of labels and scores (n,) where row i counts weights[:, i] times (draws, n); ties count half."""
     order = np.argsort(score, kind="stable")
     first = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
     sorted_weights, truth = weights[:, order], label[order]
@@ -92,7 +93,7 @@ def _table(name: str, values: npt.ArrayLike, n: int) -> Values:
 def _resampled(
     truth: Values, tables: Mapping[str, Values], cluster: npt.NDArray[np.integer], seed: int, draws: int
 ) -> dict[str, Values]:
-    """(2, draws) AUC and logloss of each model under the same draws of clusters of rows."""
+    """(2, draws) AUC and logloss of each model on the same bootstrap resamples of clusters of rows."""
     names, cluster = np.unique(cluster, return_inverse=True)
     even = np.full(len(names), 1 / len(names))
     rng = np.random.default_rng([seed, len(truth)])
@@ -107,7 +108,7 @@ def _resampled(
 
 
 def _over(table: Values, measure: Callable[[Values], npt.ArrayLike]) -> Values:
-    """A figure of each seed's scores, averaged over the seeds."""
+    """A metric of each seed's scores, averaged over the seeds."""
     values: Values = np.mean(np.stack([np.asarray(measure(scores), np.float64) for scores in table]), 0)
     return values
 

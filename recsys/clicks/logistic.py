@@ -1,4 +1,4 @@
-"""Logistic regression: one weight for every value of every field, the baseline of click prediction.
+"""Logistic regression: one weight for every value of every field; the baseline of click prediction.
 
 Richardson, Dominowska & Ragno 2007, "Predicting Clicks: Estimating the Click-Through Rate for New Ads".
 """
@@ -26,7 +26,7 @@ class Linear(nn.Module):
 
 
 class Logistic(ClickModel[LogisticConfig]):
-    """The sum of the weights of a row's values. It knows no interaction: every user ranks the items alike."""
+    """The sum of the weights of a row's field values. Without interactions every user gets the same ranking."""
 
     name: ClassVar[str] = "logistic"
     accepts: ClassVar[frozenset[str]] = frozenset({"weights", "pairs"})

@@ -1,4 +1,4 @@
-"""The feed-forward part that most click models have: linear maps, ReLU and dropout."""
+"""The feed-forward network of most click models: linear layers, ReLU and dropout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..models.dropout import Dropout
 
 
 def feed_forward(inputs: int, layers: Sequence[int], dropout: float, outputs: int | None = 1) -> nn.Sequential:
-    """(n, inputs) to (n, outputs); without outputs, to what the last layer gives."""
+    """A network from (n, inputs) to (n, outputs); outputs=None leaves the last linear layer out."""
     parts: list[nn.Module] = []
     for width in layers:
         parts += [nn.Linear(inputs, width), nn.ReLU(), Dropout(dropout)]

@@ -1,7 +1,7 @@
-"""What all click models share: labels, batches and negatives, the loss, early stopping, scores, saving.
+"""`ClickModel`, the base class of click models: labels, batches, negatives, loss, early stopping, scores, saving.
 
-A click model says its body, from the embedded row to log-odds, in its own file. Everything else is here once, and the
-training loop is the one of all recommenders.
+A model's own file defines its hyperparameters and its body, which maps embedded rows to log-odds. The training loop is
+that of all recommenders.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from .rows import Likes, has_ratings, labels
 
 class ClickConfig(TrainingConfig):
     threshold: float = 4.0
-    """Least rating that is a click."""
+    """Smallest rating that is a click."""
     labels: Literal["auto", "ratings", "choices"] = "auto"
-    """ratings: a row is a click if its rating reaches the threshold. choices: every row is one, and what was not chosen
-    is drawn. auto takes ratings where the train side has some on both sides of the threshold."""
+    """ratings: a row is a click if its rating is at least the threshold. choices: every row is a click, and negatives
+    are sampled. auto: ratings where train has values on both sides of the threshold, else choices."""
     negatives: PositiveInt = 4
-    """Items drawn for each choice, anew every epoch, among those the user did not choose (He et al. 2017: 3 to 6); only
-    where labels are choices."""
+    """Negatives for each row, sampled anew every epoch from the items without an interaction of the user (He et al.
+    2017: 3 to 6); only where labels are choices."""
     fields: tuple[str, ...] | None = None
-    """Columns of items and users that are fields beside the two ids; None takes categories, year, age, sex and
-    occupation where the data has them."""
+    """Columns of items and users that are fields besides the two ids; None takes those of categories, year, age, sex
+    and occupation that the data has."""
     context: tuple[Literal["hour", "weekday"], ...] = ()
-    """Fields of a row's own time (UTC). A ranking is made at no time, so they are unknown there."""
+    """Fields of a row's timestamp (UTC). A ranking has no timestamp, so they are unknown there."""
     hidden: float = Field(0.05, ge=0, lt=1)
-    """Share of rows whose user, item or context counts as unknown in a step of training, each by itself: so the code of
-    the unknown, which cold users and items have, is trained. An unknown user has no history either."""
+    """Probability that a training row's user, item or context is replaced by "unknown", independently for each. It
+    trains the code that cold users and items have. An unknown user has no history either."""
     stop_on: Literal["auto", "auc", "logloss", "ndcg@10"] = "auto"
-    """What judges the validation side. auto takes auc where labels are ratings, ndcg@10 where they are choices."""
+    """Metric of the validation side. auto: auc where labels are ratings, ndcg@10 where they are choices."""
     l2: NonNegativeFloat = 1e-2
-    """Weight of the squared length of the weights and vectors that a row uses."""
+    """Weight of the squared norm of the weights and vectors that a row uses."""
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 1024
     learning_rate: PositiveFloat = 2e-3
     patience: PositiveInt = 15
-    """Evaluations of the validation side without a better figure after which training stops. On ml-100k the AUC stands
-    still for some epochs, once each item's own worth is learnt, before interactions lift it."""
+    """Evaluations of the validation side without improvement after which training stops. On ml-100k the AUC stays
+    flat for some epochs after the items' main effects are learnt, before interactions raise it."""
     valid_users: PositiveInt = 1000
-    """At most so many users are ranked where ndcg@10 judges; auc and logloss take every validation row."""
+    """Largest number of users ranked for ndcg@10; auc and logloss use every validation row."""
 
     space: ClassVar[Space] = {
         "learning_rate": Range(3e-4, 1e-2, log=True),
@@ -75,7 +75,7 @@ class ClickConfig(TrainingConfig):
 
 class EmbeddingConfig(ClickConfig):
     embedding_size: PositiveInt = 16
-    """Length of the vector of a field's value."""
+    """Size of the vector of a field's value."""
 
     space: ClassVar[Space] = {"embedding_size": Among((8, 16, 32))}
 
@@ -84,27 +84,27 @@ Settings = TypeVar("Settings", bound=ClickConfig)
 
 
 class ClickModel(NetworkModel[ClickNetwork, Settings]):
-    """Scores are log-odds of a click; `predict` gives chances.
+    """Scores are log-odds of a click; `predict` gives probabilities.
 
-    With choices for labels a chance is that of the sampled world: one choice among `negatives` + 1 rows.
+    Where labels are choices, probabilities refer to the sampled data: one choice among `negatives` + 1 rows.
     """
 
     Config: ClassVar[type[ClickConfig]]
     weighed: ClassVar[bool] = False
-    """Whether the body adds up a weight of each value beside what it makes of the vectors."""
+    """Whether the body uses a scalar weight of each field value besides the vectors."""
 
     @abstractmethod
     def body(self, fields: Fields) -> nn.Module:
-        """From `Embedded` rows to (n,) log-odds."""
+        """A module that maps n `Embedded` rows to (n,) log-odds."""
 
     @property
     def history_length(self) -> int:
-        """Liked items that a row shows to the body, 0 where it needs none."""
+        """Number of liked items that the body reads as history; 0 for none."""
         return 0
 
     @property
     def threshold(self) -> float:
-        """Least rating that is a click."""
+        """Smallest rating that is a click."""
         return self.config.threshold
 
     def build(self, train: Dataset) -> ClickNetwork:
@@ -130,14 +130,14 @@ class ClickModel(NetworkModel[ClickNetwork, Settings]):
         return catalogue_scores(network, users, likes_of(network, history, self.config.threshold))
 
     def predict(self, rows: Dataset, history: Dataset) -> Floats:
-        """(len(rows),) chances of a click of each row at its own time; of `history` only what is earlier is used."""
+        """(len(rows),) click probabilities, each at the row's timestamp; only earlier rows of `history` are used."""
         network, known = fitted(self.name, self.network), with_positive_weight(history)
         return _chances(row_scores(network, rows, likes_of(network, known, self.config.threshold)))
 
     def validation_figure(
         self, network: ClickNetwork, train: Dataset, valid: Dataset, ndcg: Callable[[], float]
     ) -> float:
-        """AUC, or minus the logloss, of the validation rows; or NDCG@10, as `stop_on` says."""
+        """AUC, or minus logloss, of the validation rows, or NDCG@10, according to `stop_on`. Higher is better."""
         figure = self.config.stop_on
         if figure == "auto":
             figure = "auc" if bool(network.rated) else "ndcg@10"
@@ -158,7 +158,7 @@ class ClickModel(NetworkModel[ClickNetwork, Settings]):
 
 
 class ClickScoring:
-    """Pair scores of a click network: log-odds at an unknown moment after the train history."""
+    """Pair scores of a click network: log-odds at an unknown time after the train history."""
 
     def __init__(self, network: ClickNetwork, likes: Likes) -> None:
         self.network, self.likes = network, likes
@@ -180,9 +180,9 @@ class ClickScoring:
 
 
 def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> list[Term]:
-    """Binary cross-entropy of every row, and the margins of preference pairs.
+    """Binary cross-entropy of every row, and the loss of preference pairs.
 
-    A drawn item stands beside its choice: same user, time, history and weight.
+    A sampled negative has the user, timestamp, history and weight of the row that it was sampled for.
     """
     rated, n = bool(network.rated), len(train)
     likes = likes_of(network, train, config.threshold)
@@ -190,7 +190,7 @@ def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> l
     ends = likes.before(train.user, train.timestamp)
     moments = network.moments(train.timestamp)
     negatives = None if rated else Negatives.of(train)
-    # A user who chose everything has no item to be drawn.
+    # A user with an interaction with every item has no negatives.
     open_rows = np.empty(0, np.int64) if negatives is None else np.flatnonzero(negatives.free(train.user) > 0)
     drawn_from = np.repeat(open_rows, config.negatives)
     rows = np.concatenate([np.arange(n), drawn_from])
@@ -220,7 +220,7 @@ def click_terms(network: ClickNetwork, train: Dataset, config: ClickConfig) -> l
         wrong = F.binary_cross_entropy_with_logits(odds, clicks, reduction="none")
         return losses.weighted_mean(wrong + config.l2 * squares, weights)
 
-    # Where items are drawn an epoch has that many more steps, and each takes that much less of the pairs.
+    # Negatives multiply the steps of an epoch, so each step takes proportionally fewer of the pairs.
     size = max(1, config.batch_size * n // max(len(rows), 1))
     return [Term(batches, loss), *pairs(train, config.pair_weight, size, _margin(network, likes))]
 

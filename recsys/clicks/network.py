@@ -1,4 +1,4 @@
-"""A click network: the fields of a row, then the body that is the model; how rows and whole catalogues are scored."""
+"""The network of a click model: embedding of fields, then the model's body; scoring of rows and whole catalogues."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .embedding import Fields, Rows
 from .rows import Likes
 
 ROWS = 2**15
-"""Rows scored at once; a history takes as many rows as it has places."""
+"""Rows scored at once, divided by the length of the history where there is one."""
 
 
 class ClickNetwork(nn.Module):
-    """Rows to log-odds of a click: a constant, and what the body makes of the embedded row.
+    """Maps rows to log-odds of a click: a constant plus the body's output for the embedded row.
 
-    rated: whether the labels were ratings against a threshold, in which case only liked rows make up a history.
+    rated: whether the labels were ratings against a threshold; then a history consists of liked rows only.
     """
 
     rated: Tensor
@@ -33,7 +33,7 @@ class ClickNetwork(nn.Module):
         self.register_buffer("rated", torch.tensor(rated))
 
     def forward(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """(n,) log-odds, and (n,) the squared length of the weights and vectors that each row used."""
+        """(n,) log-odds, and (n,) squared norms of the weights and vectors that each row uses."""
         row = self.fields(rows)
         squares = row.weights.square().sum(1)
         if row.vectors.numel():
@@ -41,19 +41,19 @@ class ClickNetwork(nn.Module):
         return self.constant + self.body(row), squares
 
     def moments(self, timestamp: Longs) -> Ints:
-        """(n, context fields) codes of moments, as the table of fields counts them."""
+        """(n, context fields) codes of timestamps (n,) in the shared table of fields."""
         values: Ints = context_codes(self.context, timestamp) + self.fields.unknown[2:].cpu().numpy()
         return values
 
 
 def likes_of(network: ClickNetwork, history: Dataset, threshold: float) -> Likes:
-    """What of a history counts as liked: rows that reach the threshold, or all where the labels are choices."""
+    """The liked rows of a history: values of at least the threshold, or all rows where the labels are choices."""
     return Likes.of(history, threshold if bool(network.rated) else None)
 
 
 @torch.no_grad()
 def row_scores(network: ClickNetwork, rows: Dataset, likes: Likes) -> Floats:
-    """(len(rows),) log-odds of each row at its own time, from the likes before it."""
+    """(len(rows),) log-odds of each row at its timestamp, with the likes before it as history."""
     ends = likes.before(rows.user, rows.timestamp)
     moments = network.moments(rows.timestamp)
     parts = [
@@ -65,7 +65,7 @@ def row_scores(network: ClickNetwork, rows: Dataset, likes: Likes) -> Floats:
 
 @torch.no_grad()
 def catalogue_scores(network: ClickNetwork, users: Ints, likes: Likes) -> Floats:
-    """(len(users), n_items) log-odds of each item at an unknown moment after all likes."""
+    """(len(users), n_items) log-odds of each item at an unknown time after all likes."""
     n_items = network.fields.n_items
     flat = np.empty(len(users) * n_items, np.float32)
     for part in _blocks(len(flat), network.length):
@@ -79,7 +79,7 @@ def _scored(network: ClickNetwork, users: Ints, items: Ints, ends: Longs, likes:
     device = network.constant.device
     history = likes.last(users, ends, network.length, network.fields.n_items) if network.length else None
     arrays = (users, items, moments, None, history)
-    # A Dataset's columns are read-only, which torch warns of: hence copies.
+    # Copies, because torch warns about a Dataset's read-only columns.
     rows = Rows(*(None if a is None else torch.tensor(a, device=device) for a in arrays))  # type: ignore[arg-type]
     values: Floats = network(rows)[0].float().cpu().numpy()
     return values

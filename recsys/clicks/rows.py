@@ -1,4 +1,4 @@
-"""Rows of click prediction: labels, what a row's user had liked before it, and the random split of rows."""
+"""Rows of click prediction: labels, the user's liked items before each row, and the random split of rows."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ..data.dataset import Dataset, Floats, Ints, Longs, Split
 
 
 def liked(data: Dataset, threshold: float) -> npt.NDArray[np.bool_]:
-    """(n,) whether each row's value reaches the threshold."""
+    """(n,) whether each row's value is at least the threshold."""
     return np.asarray(data.value >= threshold)
 
 
 def has_ratings(train: Dataset, threshold: float) -> bool:
-    """Whether train says both what was liked and what was not; otherwise every row is a choice."""
+    """Whether train has values on both sides of the threshold; otherwise every row is treated as a choice."""
     likes = liked(train, threshold)
     return bool(likes.any() and not likes.all())
 
 
 def labels(data: Dataset, threshold: float) -> Floats:
-    """(n,) 1 where the value reaches the threshold, else 0. DataError where all are equal: nothing can be judged."""
+    """(n,) 1 where the value is at least the threshold, else 0. DataError where all labels are equal."""
     likes = liked(data, threshold)
     if likes.all() or not likes.any():
         raise DataError(
@@ -36,10 +36,10 @@ def labels(data: Dataset, threshold: float) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Likes:
-    """The liked rows of a Dataset, from which the history of any user at any moment is cut.
+    """The m liked rows of a Dataset, indexed so that the history of any user at any time is a slice.
 
-    items (m,), sorted by user and time; first (n_users + 1,) where each user's begin; moments: their distinct
-    timestamps; keys (m,) user and rank of the moment as one ascending number.
+    items (m,), sorted by user and time; first (n_users + 1,) offsets of each user's rows; moments: the distinct
+    timestamps, ascending; keys (m,) user and rank of the timestamp as one ascending number.
     """
 
     items: Ints
@@ -49,7 +49,7 @@ class Likes:
 
     @classmethod
     def of(cls, data: Dataset, threshold: float | None) -> Likes:
-        """The rows whose value reaches the threshold; every row where it is None."""
+        """The rows whose value is at least the threshold; every row where it is None."""
         counts = np.ones(len(data), bool) if threshold is None else liked(data, threshold)
         user, moment = data.user[counts].astype(np.int64), data.timestamp[counts]
         moments, rank = np.unique(moment, return_inverse=True)
@@ -57,16 +57,16 @@ class Likes:
         return cls(data.item[counts], first, moments, user * (len(moments) + 1) + rank)
 
     def before(self, users: Ints, timestamp: Longs) -> Longs:
-        """(n,) where each user's history at a moment ends: the rows of that very second are not in it."""
+        """(n,) end offset of each user's history before a timestamp; rows of the same second are excluded."""
         rank = np.searchsorted(self.moments, timestamp, side="left")
         return np.searchsorted(self.keys, users.astype(np.int64) * (len(self.moments) + 1) + rank, side="left")
 
     def whole(self, users: Ints) -> Longs:
-        """(n,) where each user's whole history ends."""
+        """(n,) end offset of each user's whole history."""
         return self.first[users.astype(np.int64) + 1]
 
     def last(self, users: Ints, ends: Longs, length: int, pad: int) -> Ints:
-        """(n, length) the last items of each user before `ends`, oldest first; `pad` after the newest."""
+        """(n, length) the last items of each user before offset `ends`, oldest first, padded at the end by `pad`."""
         if length == 0:
             return np.empty((len(users), 0), np.int32)
         start = np.maximum(self.first[users.astype(np.int64)], ends - length)
@@ -77,10 +77,10 @@ class Likes:
 
 
 def random_rows(data: Dataset, valid: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
-    """floor(n * valid) rows to validation, floor(n * test) to test, the rest to train, drawn by `seed`.
+    """Random split of rows: floor(n * valid) to validation, floor(n * test) to test, the rest to train.
 
-    Train then holds rows later than those of test: use it to compare with published figures, `global_time` for what a
-    service would meet. Raises ConfigError for shares that leave nothing to train on.
+    Train holds rows later than some of test: use it to compare with published figures, and `global_time` to estimate
+    performance in service. Raises ConfigError for shares that leave nothing to train on, DataError for too few rows.
     """
     if valid < 0 or test < 0 or valid + test >= 1:
         raise ConfigError(f"valid={valid:g} and test={test:g}; give shares from 0 up whose sum is below 1")

@@ -1,4 +1,4 @@
-"""xDeepFM: explicit interactions of whole vectors, one degree a layer (CIN), beside weights and a feed-forward network.
+"""xDeepFM: explicit vector-wise interactions (CIN), plus scalar weights and a feed-forward network.
 
 Lian, Zhou, Zhang, Chen, Xie & Sun 2018, "xDeepFM: Combining Explicit and Implicit Feature Interactions".
 """
@@ -32,7 +32,7 @@ class XDeepFMConfig(EmbeddingConfig):
 class Interactions(nn.Module):
     """Compressed interaction network: X^k_h = sum_ij W^k,h_ij (X^k-1_i * X^0_j), each pooled by its sum over d.
 
-    The activation is the identity, which the paper found best; every map of every layer counts.
+    The activation is the identity, which the paper found best; the maps of all layers are outputs.
     """
 
     def __init__(self, fields: int, maps: Sequence[int]) -> None:
@@ -43,14 +43,14 @@ class Interactions(nn.Module):
         )
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(n, f, d) to (n, sum of the maps)."""
+        """(n, sum of the maps) from (n, f, d)."""
         first = vectors.transpose(1, 2)
         last, pooled = first, []
         *inner, end = self.layers
         for layer in inner:
             last = layer((last[..., :, None] * first[..., None, :]).flatten(2))
             pooled.append(last.sum(1))
-        # Nothing but the sum over d is asked of the last layer, and the sum of products is a product of matrices.
+        # Of the last layer only the sum over d is needed, and that sum of products is a matrix product.
         return torch.cat([*pooled, end((last.transpose(1, 2) @ first).flatten(1))], 1)
 
 
@@ -70,7 +70,7 @@ class ExtremeMachine(nn.Module):
 
 
 class XDeepFM(ClickModel[XDeepFMConfig]):
-    """Interactions of vectors, one degree a layer, beside weights and a feed-forward network."""
+    """Vector-wise interactions, each layer raising the degree by one, plus weights and a feed-forward network."""
 
     name: ClassVar[str] = "xdeepfm"
     Config: ClassVar[type[ClickConfig]] = XDeepFMConfig

@@ -1,4 +1,4 @@
-"""The feature table: every user and item as codes of categorical fields, fitted on the train side alone."""
+"""The feature table: users and items as codes of categorical fields, fitted on the train side alone."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from .dataset import Dataset, Ints, Longs
 
 Bools = npt.NDArray[np.bool_]
 
-USUAL = ("categories", "year", "age", "sex", "occupation")
-"""Columns that are taken where the data has them and no others are asked for."""
+DEFAULT_COLUMNS = ("categories", "year", "age", "sex", "occupation")
+"""Default columns, as far as the data has them."""
 LISTS = ("categories", "tags")
 """Columns of items that hold several values, joined by ", "."""
 CONTEXT = {"hour": (3600, 24), "weekday": (86400, 7)}
-"""Fields of a row's own time, UTC: seconds a value lasts, and values there are."""
+"""Fields of a row's timestamp, UTC: seconds per value, and number of values."""
 BUCKETS = 10
-"""A column of numbers with more distinct values than this is cut into so many quantiles."""
+"""A column of numbers with more distinct values than this is cut into this many quantiles."""
 ABSENT = -1
-"""Fills up the lists of items that have fewer values than others."""
+"""Pads the lists of items that have fewer values than others."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Codes of all users and items. Code 0 of a field is "unknown": a value that train does not have.
+    """Codes of all users and items. Code 0 of a field means "unknown": a value that train does not have.
 
-    names: the fields, those of users first, then single-valued ones of items, lists of items, and the row's context.
-    sizes: codes of each, the unknown one included.
+    names: the fields: those of users, then single-valued ones of items, list fields of items, and the row's context.
+    sizes: number of codes of each field, "unknown" included.
     users (n_users, ..), items (n_items, ..): codes of the single-valued fields; the first is the id itself.
-    lists: for each list field (n_items, most values), `ABSENT` after the end; an item without a known value has the
-        unknown one.
+    lists: for each list field (n_items, longest list), padded by `ABSENT`; an item without a known value has code 0.
     """
 
     names: tuple[str, ...]
@@ -46,13 +45,13 @@ class FeatureTable:
 
     @classmethod
     def fitted(cls, train: Dataset, columns: Sequence[str] | None = None, context: Sequence[str] = ()) -> FeatureTable:
-        """The table of `train`; `columns` of its items or users are fields beside the two ids (None: `USUAL`).
+        """The table of `train`; `columns` of its items or users are fields besides the ids (None: `DEFAULT_COLUMNS`).
 
-        A value has a code of its own if a user or item with an interaction in `train` has it. Ids also have one where
-        an agent wrote a vector for them, which says something about them without any interaction. Raises ConfigError
-        for a column that neither table has.
+        A value has its own code if a user or item with an interaction in `train` has it. An id also has one if an agent
+        wrote an initial vector for it, which is information without any interaction. Raises ConfigError for a column
+        that neither table has.
         """
-        columns_read = USUAL if columns is None else tuple(columns)
+        columns_read = DEFAULT_COLUMNS if columns is None else tuple(columns)
         if columns is not None:
             check_columns(train, columns_read)
         seen_users, seen_items = train.user_counts > 0, train.item_counts > 0
@@ -81,7 +80,7 @@ class FeatureTable:
 
 
 def context_codes(names: Sequence[str], timestamp: Longs) -> Ints:
-    """(n, len(names)) codes of moments; none is unknown, so they begin at 1."""
+    """(n, len(names)) codes of timestamps, from 1 up: none is unknown."""
     values = [timestamp // CONTEXT[name][0] % CONTEXT[name][1] + 1 for name in names]
     return np.stack(values, 1).astype(np.int32) if values else np.empty((len(timestamp), 0), np.int32)
 
