@@ -1,4 +1,4 @@
-"""Recommenders: one paper a file, all behind the contract of `recommender.py`, by name in `table.py`."""
+"""Recommenders: one paper per file, all with the protocol of `recommender.py`, made by name in `table.py`."""
 
 from ..registry import MODELS
 from .recommender import Config, FitContext, ModelConfig, Recommender

@@ -1,4 +1,4 @@
-"""A stack of self-attention blocks over the real places of padded rows; SASRec's and BERT4Rec's body."""
+"""A stack of self-attention blocks over the unpadded positions of padded windows: the body of SASRec and BERT4Rec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .sequence import spread
 
 
 class Block(nn.Module):
-    """Self-attention and a two-layer perceptron, each on the normed input and added to it."""
+    """Self-attention and a two-layer perceptron, each with a residual connection and layer norm of its input."""
 
     def __init__(self, size: int, heads: int, dropout: float, causal: bool) -> None:
         super().__init__()
@@ -25,8 +25,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         qkv = spread(self.queries_keys_values(self.before_attention(x)), real)
         b, t, _ = qkv.shape
-        q, k, v = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (batch, heads, time, size a head) each
-        # Padding is on the right: under a causal mask no real place sees it, and it needs no mask of its own.
+        q, k, v = qkv.view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (batch, heads, time, size per head) each
+        # Padding is on the right: with a causal mask no real position attends to it, so it needs no mask of its own.
         mask = None if self.causal else real[:, None, None, :]
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal)
         x = x + self.dropout(self.mix(seen.transpose(1, 2).reshape(b, t, -1)[real]))
@@ -35,7 +35,10 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Adds what stands for the place in the row, then `blocks` blocks and a norm. (places, size) to (places, size)."""
+    """Position embedding, `blocks` blocks and a layer norm: (positions, size) to (positions, size).
+
+    Positions are the true entries of `real` (batch, time), in row-major order.
+    """
 
     def __init__(self, size: int, max_length: int, blocks: int, heads: int, dropout: float, causal: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""BERT4Rec: attention in both directions guesses items hidden at random; recommending hides the place after the end.
+"""BERT4Rec: bidirectional attention predicts randomly masked items; to recommend, a mask is appended to the history.
 
 Sun et al. 2019, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from Transformer".
 """
@@ -25,13 +25,13 @@ from .sequence import Sequence, SequenceConfig, SequenceModel, pair_terms, part_
 
 class BERT4RecConfig(SequenceConfig):
     max_length: int = Field(50, ge=2)
-    """Places seen: the newest items and the hidden place after them."""
+    """Length of the input: the newest items and the mask after them."""
     blocks: PositiveInt = 2
     """Self-attention blocks (Sun et al. 2019, section 4.3)."""
     heads: PositiveInt = 2
     """Attention heads; must divide embedding_size."""
     hidden_share: float = Field(0.2, gt=0, lt=1)
-    """Share of places hidden in training (Sun et al. 2019, table 4: .2 for MovieLens)."""
+    """Share of positions masked in training (Sun et al. 2019, table 4: .2 for MovieLens)."""
     dropout: float = Field(0.2, ge=0, lt=1)
     epochs: PositiveInt = 200
 
@@ -48,7 +48,7 @@ class BERT4RecConfig(SequenceConfig):
 
 
 class BERT4Rec(SequenceModel[BERT4RecConfig]):
-    """score(u, i) = state of the hidden place after the newest item of u . vector of i; 0 without history."""
+    """score(u, i) = state of the mask after the newest item of u . vector of i; 0 without history."""
 
     name: ClassVar[str] = "bert4rec"
     Config: ClassVar[type[TrainingConfig]] = BERT4RecConfig
@@ -59,10 +59,10 @@ class BERT4Rec(SequenceModel[BERT4RecConfig]):
         return Attention(c.embedding_size, c.max_length, c.blocks, c.heads, c.dropout, causal=False)
 
     def terms(self, network: Sequence, train: Dataset) -> list[Term]:
-        """Every window hides a share of its places, at least one; a history's last place is hidden more often.
+        """Cross-entropy of masked items; every window masks a share of its positions, at least one.
 
-        Recommending hides the last place, so training must meet it: of the windows that end a history half hide that
-        place alone (Sun et al. 2019, section 3.6, add such samples).
+        Recommending masks the last position, so training must, too: half of the windows that end a history mask that
+        position alone (Sun et al. 2019, section 3.6, add such samples).
         """
         config, pad = self.config, train.n_items
 

@@ -1,4 +1,4 @@
-"""BPR-MF: a user's and an item's vector, trained so that what was chosen is ranked before what was not.
+"""BPR-MF: matrix factorisation trained by pairwise ranking of positive above negative items.
 
 Rendle, Freudenthaler, Gantner & Schmidt-Thieme 2009, "BPR: Bayesian Personalized Ranking from Implicit Feedback".
 """
@@ -28,10 +28,10 @@ from .recommender import fitted
 
 
 class TripleConfig(TrainingConfig):
-    """Hyperparameters of a network that is trained on triples (user, chosen item, other item)."""
+    """Hyperparameters of a network that is trained on triples (user, positive item, negative item)."""
 
     embedding_size: PositiveInt = 64
-    """Length of a user's and an item's vector."""
+    """Size of a user's and an item's vector."""
     l2: NonNegativeFloat = 3e-3
     """Weight of the squared norms of the vectors in a triple (Rendle et al. 2009, lambda_Theta). On the validation side
     of ml-100k 1e-3, 3e-3 and 1e-2 reach NDCG@10 .073, .076 and .067."""
@@ -49,8 +49,8 @@ class TripleConfig(TrainingConfig):
 
 class BPRConfig(TripleConfig):
     lazy: bool = False
-    """Adam moves only the vectors that a batch touches, and not those that only its momentum would move. For logs whose
-    users and items are many times a batch: of 250,000 vectors a batch of 2,048 touches one in fifty."""
+    """Adam updates only the vectors that occur in a batch, not those that only its momentum would move. For data with
+    many times more users and items than a batch: a batch of 2,048 touches one in fifty of 250,000 vectors."""
 
     @model_validator(mode="after")
     def _lazy_alone(self) -> BPRConfig:
@@ -65,7 +65,7 @@ class BPRConfig(TripleConfig):
 
 
 class Factors(nn.Module):
-    """x_ui = p_u . q_i + b_i. lazy: gradients are sparse; rows that a batch does not touch have none."""
+    """x_ui = p_u . q_i + b_i. lazy: gradients are sparse, with entries for the rows of the batch only."""
 
     def __init__(self, n_users: int, n_items: int, size: int, lazy: bool = False) -> None:
         super().__init__()
@@ -82,9 +82,9 @@ class Factors(nn.Module):
         return margins(self.users, self.items, users, items, others) + self.bias[items] - self.bias[others]
 
     def with_norm(self, users: Tensor, items: Tensor, others: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-        """x_ui - x_uj, (n,), and the sum of share * (|p_u|^2 + |q_i|^2 + |q_j|^2 + b_i^2 + b_j^2), which l2 shrinks."""
+        """x_ui - x_uj, (n,), and the sum of share * (|p_u|^2 + |q_i|^2 + |q_j|^2 + b_i^2 + b_j^2), the l2 penalty."""
         both, twice = torch.cat([items, others]), torch.cat([shares, shares])
-        if self.lazy:  # each table is read once, so that its gradient comes in one piece
+        if self.lazy:  # each table is read once, so that it has one sparse gradient
             p, q, bias = self._rows(users, items, others)
             margin = (p * torch.sub(*q.chunk(2))).sum(1) + torch.sub(*bias.chunk(2))
             return margin, shares @ p.square().sum(1) + twice @ (q.square().sum(1) + bias.square())
@@ -112,9 +112,10 @@ def margins(all_users: Tensor, all_items: Tensor, users: Tensor, items: Tensor, 
 
 
 def triple_terms(network: Ranker, train: Dataset, config: TripleConfig) -> list[Term]:
-    """BPR over (user, item, other) triples, the other one drawn uniformly from what the user did not choose.
+    """BPR over (user, item, negative) triples, with one negative per row, uniform over the user's non-positives.
 
-    l2 counts the vectors of a triple once each. A user who chose everything has no other item, and is left out.
+    l2 counts the vectors of a triple once each. Users with an interaction with every item have no negatives and are
+    left out.
     """
     negatives = Negatives.of(train)
     rows = np.flatnonzero(negatives.free(train.user) > 0)
@@ -134,13 +135,13 @@ def triple_terms(network: Ranker, train: Dataset, config: TripleConfig) -> list[
 
 
 def squared_norm(table: Tensor, codes: Tensor, weights: Tensor) -> Tensor:
-    """sum of weights * |table[codes]|^2, by counting how often each row is meant; a batch meets rows many times."""
+    """sum of weights * |table[codes]|^2, computed once per row of the table, because codes repeat within a batch."""
     counts = torch.zeros(len(table), dtype=weights.dtype, device=weights.device).index_add_(0, codes, weights)
     return counts @ table.square().sum(1)
 
 
 class BPR(EmbeddingModel[Factors, BPRConfig]):
-    """Matrix factorisation with an item bias under BPR-Opt; negatives are uniform over what the user did not choose."""
+    """Matrix factorisation with an item bias, trained by BPR-Opt; negatives are uniform over non-positives."""
 
     name: ClassVar[str] = "bpr"
     Config: ClassVar[type[TrainingConfig]] = BPRConfig

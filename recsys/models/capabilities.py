@@ -1,6 +1,6 @@
-"""What a fitted model may offer besides scores, each a protocol: vectors, item-to-item weights, chances, a log.
+"""Optional protocols of fitted models besides scores: vectors, item-to-item weights, click probabilities, a log.
 
-Whoever needs one checks for the protocol, so that plug-ins and wrappers are treated as recloop's own models are.
+Callers check for the protocol, so that plug-ins and wrappers are treated like recloop's own models.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class ItemVectors(Protocol):
 
 @runtime_checkable
 class Embedding(ItemVectors, Protocol):
-    """A model whose score is the product of a user's and an item's vector; a `Biased` one's plus the item's bias."""
+    """A model whose score is the product of a user's and an item's vector; of a `Biased` one, plus the item's bias."""
 
     def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        """(len(users), d), from what `history` knows of them where the model reads it."""
+        """(len(users), d); computed from `history` if the model reads it."""
 
 
 @runtime_checkable
 class Biased(Protocol):
-    """An `Embedding` with a number an item that is added to every user's score."""
+    """An `Embedding` with a bias per item that is added to every user's score."""
 
     def item_bias(self) -> Floats:
         """(n_items,)."""
@@ -37,7 +37,7 @@ class Biased(Protocol):
 
 @runtime_checkable
 class ItemWeights(Protocol):
-    """A model that is a table of weights between items."""
+    """A model that is a matrix of weights between items."""
 
     def item_weights(self, items: Ints) -> Floats:
         """(len(items), n_items): what each of these items, in a history, adds to the score of every item."""
@@ -45,18 +45,18 @@ class ItemWeights(Protocol):
 
 @runtime_checkable
 class ClickPredictor(Protocol):
-    """A model that predicts clicks, from labels that a rating of `threshold` or more makes."""
+    """A model that predicts clicks; a rating of at least `threshold` is a click."""
 
     @property
     def threshold(self) -> float: ...
 
     def predict(self, rows: Dataset, history: Dataset) -> Floats:
-        """(len(rows),) chances in [0, 1], each row at its own time; of `history` only what is earlier is used."""
+        """(len(rows),) probabilities in [0, 1], each at the row's time, from earlier rows of `history` only."""
 
 
 @runtime_checkable
 class TrainedInEpochs(Protocol):
-    """A model that keeps the log of its training; None before the fit, and where nothing was trained in epochs."""
+    """A model with the log of its training: None before the fit, and if nothing was trained in epochs."""
 
     @property
     def log(self) -> TrainingLog | None: ...

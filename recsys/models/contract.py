@@ -1,4 +1,4 @@
-"""`RecommenderContract`: the tests every recommender passes, for recloop's own and for plug-ins of others.
+"""`RecommenderContract`: the tests that every recommender passes, recloop's own and plug-ins.
 
 A plug-in's test file needs five lines:
 
@@ -26,9 +26,9 @@ HOOKS = frozenset({"weights", "pairs", "item_vectors", "user_vectors", "scores"}
 
 
 def two_tastes(users: int = 40, items: int = 24, each: int = 8, seed: int = 0) -> Split:
-    """A world with a right answer: even users choose among the even items only, odd users among the odd ones.
+    """Data with a known answer: even users interact with even items only, odd users with odd ones.
 
-    Every user has `each` choices in random order; the last is test, the one before validation.
+    Every user has `each` interactions in random order; the last is test, the one before validation.
     """
     rng = np.random.default_rng([seed, users])
     chosen = np.stack([rng.permutation(np.arange(u % 2, items, 2))[:each] for u in range(users)])
@@ -49,14 +49,14 @@ def two_tastes(users: int = 40, items: int = 24, each: int = 8, seed: int = 0) -
 
 
 class RecommenderContract(ABC):
-    """Subclass it as `Test...` and say how to make the model, small enough to be fitted in a second or so."""
+    """Subclass it as `Test...` and implement `make` with a model small enough to be fitted in about a second."""
 
     learns_taste = True
-    """False for models that give every user the same list."""
+    """False for models that are not personalised."""
 
     @abstractmethod
     def make(self, **hyperparameters: object) -> Storable:
-        """A fresh model with these hyperparameters."""
+        """An unfitted model with these hyperparameters."""
 
     def test_its_name_and_hooks_are_declared(self) -> None:
         model = self.make()
@@ -173,7 +173,7 @@ class RecommenderContract(ABC):
         return before, after
 
     def _pairs_matter(self, train: Dataset) -> None:
-        """Everybody prefers item 3 to item 4."""
+        """Fits with a pair of every user that prefers item 3 to item 4."""
         users = np.arange(train.n_users, dtype=np.int32)
         columns = [users, np.full_like(users, 3), np.full_like(users, 4), np.ones(len(users), np.float32), "a", "r"]
         stated = train.with_(pairs=pd.DataFrame(dict(zip(PAIR_COLUMNS, columns, strict=True))))

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers are bytes: on a CPU an eighth of the time of drawing one Bernoulli number a value."""
+"""Dropout from random bytes: on a CPU an eighth of the time of one Bernoulli sample per value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Sets a share of the values to 0 in training and scales the others up, so that the mean stays.
+    """Sets a share of the values to 0 in training and scales the others up, so that the mean is unchanged.
 
     The share is rounded to a multiple of 1/256 (.2 to .1992); the scale follows the rounded share.
     """

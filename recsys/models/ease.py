@@ -1,4 +1,4 @@
-"""EASE: the linear item-to-item model that is best in squared error, in closed form.
+"""EASE: the linear item-to-item model that minimises the squared error, in closed form.
 
 Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data".
 """
@@ -21,7 +21,7 @@ from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, l
 
 class EASEConfig(ModelConfig):
     l2: PositiveFloat = 500.0
-    """Lambda, on the scale of an item's interactions; 100-1000 is usual (Steck 2019, section 4)."""
+    """Lambda, on the scale of an item's number of interactions; 100-1000 is usual (Steck 2019, section 4)."""
     max_items: PositiveInt = 20_000
     """Largest catalogue accepted: the model is a dense (n_items, n_items) matrix, 20,000 items take 3.2 GB to fit."""
 
@@ -70,7 +70,7 @@ class EASE:
 
 
 def _inverse_gram(matrix: csr_matrix, l2: float) -> npt.NDArray[np.float64]:
-    """(n_items, n_items) inverse of X'X + l2 I; where users are fewer, by way of the smaller n_users x n_users one.
+    """(n_items, n_items) inverse of X'X + l2 I; with fewer users than items, from the n_users x n_users inverse.
 
     Woodbury: (X'X + l2 I)^-1 = (I - X' (X X' + l2 I)^-1 X) / l2.
     """

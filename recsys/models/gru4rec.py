@@ -1,4 +1,4 @@
-"""GRU4Rec: a recurrent network reads a user's history, oldest to newest, and predicts the item that comes next.
+"""GRU4Rec: a recurrent network reads a user's history, oldest to newest, and predicts the next item.
 
 Hidasi, Karatzoglou, Baltrunas & Tikk 2016, "Session-based Recommendations with Recurrent Neural Networks". Item vectors
 are shared between input and output, and the default loss is a softmax over the catalogue.
@@ -20,7 +20,7 @@ from .sequence import NextItemConfig, Sequence, SequenceModel, next_item_terms, 
 
 class GRU4RecConfig(NextItemConfig):
     hidden_size: PositiveInt = 128
-    """Length of the recurrent state (Hidasi et al. 2016: 100)."""
+    """Size of the recurrent state (Hidasi et al. 2016: 100)."""
     layers: PositiveInt = 1
     """Recurrent layers (Hidasi et al. 2016 found one to be best)."""
     learning_rate: PositiveFloat = 2e-3
@@ -30,7 +30,7 @@ class GRU4RecConfig(NextItemConfig):
 
 
 class Recurrence(nn.Module):
-    """(places, size) to (places, size) through a GRU that never sees what comes later."""
+    """(positions, size) to (positions, size) by a unidirectional GRU over each window."""
 
     def __init__(self, size: int, hidden_size: int, layers: int) -> None:
         super().__init__()

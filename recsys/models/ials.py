@@ -1,4 +1,4 @@
-"""iALS: matrix factorisation of all users x all items, chosen ones weighted up, by alternating least squares.
+"""iALS: matrix factorisation of all user-item entries, positives weighted up, by alternating least squares.
 
 Hu, Koren & Volinsky 2008, "Collaborative Filtering for Implicit Feedback Datasets"; `implicit` solves for the item and
 user vectors by conjugate gradients (Takács, Pilászy & Tikk 2011).
@@ -21,14 +21,14 @@ from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, l
 
 class IALSConfig(ModelConfig):
     embedding_size: PositiveInt = 64
-    """Length of a user's and an item's vector."""
+    """Size of a user's and an item's vector."""
     epochs: PositiveInt = 15
     """Alternations between users and items; 10-20 are enough."""
     l2: PositiveFloat = 0.01
     """Lambda of the squared norms (Hu et al. 2008, eq. 3)."""
     alpha: PositiveFloat = 1.0
-    """What a chosen entry of weight w counts is alpha * w, where one not chosen counts 1 (`implicit`'s c_ui; Hu et al.
-    2008 have 1 + alpha * w)."""
+    """Confidence of a positive entry of weight w is alpha * w, of a negative entry 1 (`implicit`'s c_ui; Hu et al. 2008
+    have 1 + alpha * w)."""
 
     space: ClassVar[Space] = {
         "embedding_size": Among((16, 32, 64, 128)),
@@ -43,7 +43,7 @@ class IALSConfig(ModelConfig):
 
 
 class IALS:
-    """score(u, i) = x_u . y_i, where x_u is solved for from the history given, so a new history needs no new fit."""
+    """score(u, i) = x_u . y_i, where x_u is solved for from the given history, so a new history needs no new fit."""
 
     name: ClassVar[str] = "ials"
     accepts: ClassVar[frozenset[str]] = frozenset({"weights"})
@@ -64,7 +64,7 @@ class IALS:
             num_threads=context.threads or 0,
             random_state=int(np.random.SeedSequence(context.seed).generate_state(1)[0]),
         )
-        # implicit starts its own threads, and warns where the BLAS would start more inside each.
+        # implicit starts its own threads and warns if BLAS starts more inside each.
         with threadpool_limits(1, "blas"):
             engine.fit(interactions_matrix(data), show_progress=False)
         self.items = np.asarray(engine.item_factors, np.float32)

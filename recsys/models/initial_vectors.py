@@ -1,7 +1,7 @@
-"""Initial embeddings from agents' text vectors: their principal axes, at the scale of the usual random start.
+"""Initial embeddings from agents' text vectors: their principal components, scaled to the random initialisation.
 
-LLMInit (Zhang et al. 2025) and LLM-ESR (Liu et al. 2024) start ID embeddings from dimensions chosen or projected out of
-language-model vectors, and train them like any other.
+LLMInit (Zhang et al. 2025) and LLM-ESR (Liu et al. 2024) initialise ID embeddings from selected or projected dimensions
+of language-model vectors and then train them as usual.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Axes:
 
     @classmethod
     def of(cls, vectors: Floats, size: int) -> Axes:
-        """At most `size` axes of the rows that are not all zero (a row of zeros means: nothing known).
+        """At most `size` axes of the non-zero rows of `vectors` (n, d); a row of zeros means that there is no vector.
 
         The largest component of an axis is positive, so equal vectors give equal axes on every machine.
         """
@@ -40,9 +40,9 @@ class Axes:
 
 
 def start_from(table: Tensor, vectors: Floats, axes: Axes) -> None:
-    """Overwrites the rows of an embedding table (n, size) whose vector (n, d) is known, keeping the table's scale.
+    """Overwrites the rows of an embedding table (n, size) that have a vector (n, d), keeping the table's scale.
 
-    Rows of zeros, and columns beyond the axes there are, keep their random start.
+    Rows without a vector, and columns beyond the number of axes, keep their random values.
     """
     if len(vectors) != len(table):
         raise DataError(f"{len(vectors)} initial vectors for {len(table)} rows; give one vector a row, in code order")
@@ -57,10 +57,10 @@ def start_from(table: Tensor, vectors: Floats, axes: Axes) -> None:
 
 
 def start_together(users: Tensor, items: Tensor, data: Dataset) -> None:
-    """Starts two embedding tables (n, size) from the data's vectors, where it has them.
+    """Initialises two embedding tables (n, size) from the data's vectors, where it has them.
 
-    User and item vectors of one length are taken to be of one space: they share the items' axes, so that a product of
-    two starts follows the product of the two texts' vectors.
+    User and item vectors of equal length are assumed to be of one space: they share the items' axes, so that the
+    product of two initial embeddings follows the product of the two text vectors.
     """
     size = items.shape[1]
     axes = Axes.of(data.item_vectors, size) if data.item_vectors is not None else None

@@ -1,7 +1,7 @@
 """Item-to-item serving as a recommender: any model's inverted index, queried with a user's last items.
 
-This is what many shops run every night: neighbours of each item are made offline, and a request only adds up the lists
-of the items that the user saw last.
+A common production set-up: neighbours of each item are computed offline, and a request adds up the lists of the user's
+last items.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .wrapper import WrapperConfig
 
 class ItemToItemConfig(WrapperConfig):
     model: str = "swing"
-    """Whose similarities are served: itemknn, swing, ease, bpr, youtubednn, or any other name of a model that has
-    item-to-item weights or item vectors."""
+    """The model whose similarities are served: itemknn, swing, ease, bpr, youtubednn, or any other with item-to-item
+    weights or item vectors."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Its hyperparameters. itemknn and swing keep `k` neighbours of every item here unless this says otherwise."""
+    """Its hyperparameters. By default itemknn and swing have `k` neighbours per item here."""
     k: PositiveInt = 100
-    """Neighbours kept for each item."""
+    """Neighbours stored for each item."""
     last: PositiveInt = 20
-    """Interactions of a user that the index is asked with, the newest ones."""
+    """Number of a user's newest interactions that query the index."""
     decay: float = Field(1.0, gt=0, le=1)
-    """What each step back in time leaves of an item's say; 1: all count alike."""
+    """Factor on an interaction's weight for each step back in time; 1 weighs all alike."""
     like: Literal["cosine", "dot"] = "cosine"
     """How the vectors of two items are compared, where the model has vectors."""
 
@@ -60,8 +60,7 @@ class ItemToItemConfig(WrapperConfig):
 class ItemToItem:
     """score(u, i) = sum over the last items j of u of decay ** age(j) * weight(u, j) * s(j, i), for i in j's list.
 
-    `accepts` is what the model inside accepts, but for preference pairs, which are left out: that a user would take one
-    item before another says nothing about which items are alike.
+    `accepts` is what the inner model accepts, except preference pairs: they say nothing about similarity of items.
     """
 
     name: ClassVar[str] = "i2i"

@@ -1,4 +1,4 @@
-"""ItemKNN: items are alike when the same users chose them; a user is shown what is like their history.
+"""ItemKNN: items are similar when the same users interacted with them; scores sum similarities to the history.
 
 Sarwar et al. 2001 for the cosine; TF-IDF and BM25 weighting of the matrix as in `implicit`, whose C++ top-K product
 finds the neighbours in memory of a small multiple of the result.
@@ -22,12 +22,12 @@ from .recommender import FitContext, ModelConfig, fitted, interactions_matrix, l
 
 class ItemKNNConfig(ModelConfig):
     neighbours: PositiveInt = 20
-    """Items kept for each item, itself included; 20-200 is usual."""
+    """Neighbours stored for each item, itself included; 20-200 is usual."""
     neighbours_of: Literal["candidate", "history"] = "candidate"
-    """Whose neighbours count: those of the item to be scored (Sarwar et al. 2001, section 3.2), or those of each item
-    of the history (Deshpande & Karypis 2004, figure 2, and implicit)."""
+    """Which neighbour lists are used: that of the item to be scored (Sarwar et al. 2001, section 3.2), or those of the
+    items of the history (Deshpande & Karypis 2004, figure 2, and implicit)."""
     weighting: Literal["cosine", "tfidf", "bm25"] = "tfidf"
-    """How users who choose much, and counts that repeat, are played down before items are compared."""
+    """How active users and repeated interactions are down-weighted before items are compared."""
     k1: PositiveFloat = 1.2
     """BM25's saturation of repeated counts; large values leave counts as they are (Robertson & Zaragoza 2009)."""
     b: float = Field(0.75, ge=0, le=1)
@@ -52,7 +52,7 @@ class ItemKNN:
     def __init__(self, config: ItemKNNConfig | None = None) -> None:
         self.config = config or ItemKNNConfig()
         self.similarity: csr_matrix | None = None
-        """(n_items, n_items): row j is what item j of a history adds to every item."""
+        """(n_items, n_items): row j is what item j of a history adds to the score of every item."""
 
     def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
         data = learnt_from(self.config, train, valid)
@@ -62,7 +62,7 @@ class ItemKNN:
         self.similarity = csr_matrix(nearest, dtype=np.float32)
 
     def _weighted(self, by_item: csc_matrix) -> csr_matrix:
-        """(n_users, n_items) whose columns are compared; from the interactions (n_items, n_users)."""
+        """(n_users, n_items) weighted matrix whose columns are compared, from the interactions (n_items, n_users)."""
         if self.config.weighting == "bm25":
             return bm25_weight(by_item, self.config.k1, self.config.b).T.tocsr()
         return normalize(tfidf_weight(by_item) if self.config.weighting == "tfidf" else by_item).T.tocsr()

@@ -1,4 +1,4 @@
-"""LightGCN: a user's vector is a mean over the items around them, and an item's over its users, a few steps deep.
+"""LightGCN: user and item embeddings are averaged over a few steps of propagation on the interaction graph.
 
 He et al. 2020, "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation".
 """
@@ -28,7 +28,7 @@ from .recommender import fitted, interactions_matrix
 
 class LightGCNConfig(TripleConfig):
     layers: int = Field(2, ge=0)
-    """Steps over the graph (He et al. 2020, table 3: 2-4); 0 is matrix factorisation."""
+    """Propagation steps (He et al. 2020, table 3: 2-4); 0 is matrix factorisation."""
     l2: NonNegativeFloat = 3e-4
     """Weight of the squared norms of a triple's vectors before propagation (He et al. 2020, eq. 15). On the validation
     side of ml-100k 3e-4, 1e-3 and 3e-3 reach NDCG@10 .074, .073 and .059."""
@@ -40,7 +40,7 @@ class LightGCNConfig(TripleConfig):
 
 
 class _Spread(torch.autograd.Function):
-    """A @ x for a symmetric A: its gradient is A @ gradient, so A is never transposed, as torch's own backward does."""
+    """A @ x for a symmetric A: the gradient is A @ gradient, which spares the transposition in torch's own backward."""
 
     @staticmethod
     def forward(ctx: Any, graph: Tensor, x: Tensor) -> Tensor:
@@ -53,14 +53,14 @@ class _Spread(torch.autograd.Function):
 
 
 class Graph(nn.Module):
-    """Embeddings of users, then items; `propagated` is the mean of what 0, 1, ... steps over the graph make of them."""
+    """Embeddings of users and items; `propagated` gives their means over 0, 1, ... `layers` propagation steps."""
 
     def __init__(self, n_users: int, n_items: int, size: int, layers: int, graph: Tensor | None) -> None:
         super().__init__()
         self.users = nn.Parameter(torch.randn(n_users, size) * 0.1)
         self.items = nn.Parameter(torch.randn(n_items, size) * 0.1)
         self.layers, self.graph = layers, graph
-        # The last propagation, for a second loss of the same step; kept only where `keeps_last` is set.
+        # The last propagation, reused by a second loss of the same step; stored only if `keeps_last` is set.
         self.keeps_last, self.last = False, cast("tuple[Tensor, Tensor] | None", None)
 
     def propagated(self) -> tuple[Tensor, Tensor]:
@@ -85,16 +85,16 @@ class Graph(nn.Module):
         return margins(all_users, all_items, users, items, others)
 
     def with_norm(self, users: Tensor, items: Tensor, others: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-        """x_ui - x_uj, (n,), and the sum of share * (|u|^2 + |i|^2 + |j|^2) before propagation, which l2 shrinks."""
+        """x_ui - x_uj, (n,), and the l2 penalty: the sum of share * (|u|^2 + |i|^2 + |j|^2) before propagation."""
         both, twice = torch.cat([items, others]), torch.cat([shares, shares])
         norm = squared_norm(self.users, users, shares) + squared_norm(self.items, both, twice)
         return self(users, items, others), norm
 
 
 class LightGCN(EmbeddingModel[Graph, LightGCNConfig]):
-    """score(u, i) = product of the propagated vectors; the graph is that of the train interactions and their weights.
+    """score(u, i) = product of the propagated vectors; edges of the graph are the train interactions.
 
-    Weights count twice: as edges, and in the loss of their own triple.
+    Interaction weights count twice: as edge weights and in the loss of their own triple.
     """
 
     name: ClassVar[str] = "lightgcn"
@@ -122,7 +122,7 @@ class LightGCN(EmbeddingModel[Graph, LightGCNConfig]):
         return F.embedding(users, network.propagated()[0])
 
     def representations(self, network: Graph, users: Tensor, history: Dataset) -> Representations:
-        # The main term of the same step has propagated already, and both losses go back through it together.
+        # The main term of the same step has propagated already; both losses backpropagate through it together.
         last, network.last = network.last, None
         all_users, all_items = last if last is not None and torch.is_grad_enabled() else network.propagated()
         return Representations(F.embedding(users, all_users), all_items, None)
@@ -131,7 +131,7 @@ class LightGCN(EmbeddingModel[Graph, LightGCNConfig]):
         return _GraphScoring(self, network, train)
 
     def state(self) -> Arrays:
-        """The propagated vectors: all that scoring needs."""
+        """The propagated vectors, which are sufficient for scoring."""
         with torch.no_grad():
             users, items = fitted(self.name, self.network).propagated()
         return {"users": users.cpu().numpy(), "items": items.cpu().numpy()}
@@ -142,7 +142,7 @@ class LightGCN(EmbeddingModel[Graph, LightGCNConfig]):
 
 
 class _GraphScoring(ProductScoring):
-    """Keeps what the main term of a step has propagated for the pairs of the same step."""
+    """Reuses the main term's propagation for the pairs of the same step."""
 
     network: Graph
 
@@ -155,7 +155,7 @@ class _GraphScoring(ProductScoring):
 
 
 def normalised(train: Dataset) -> Tensor:
-    """The symmetric graph of users and items as CSR: weight / sqrt(degree of one end * degree of the other)."""
+    """(n_users + n_items,) * 2 symmetric CSR adjacency, normalised: weight / sqrt(degree(u) * degree(i))."""
     edges = interactions_matrix(train).tocoo()
     left, right = edges.row, edges.col + train.n_users
     n = train.n_users + train.n_items
@@ -164,7 +164,7 @@ def normalised(train: Dataset) -> Tensor:
     graph = csr_matrix((values, (np.concatenate([left, right]), np.concatenate([right, left]))), shape=(n, n))
     index = np.int32 if graph.nnz < 2**31 else np.int64
     with warnings.catch_warnings():
-        # torch calls CSR a beta; the products used here are checked against dense ones in the tests.
+        # torch warns that CSR is in beta; tests compare the products used here with dense ones.
         warnings.filterwarnings("ignore", "Sparse")
         return torch.sparse_csr_tensor(
             torch.from_numpy(graph.indptr.astype(index)),

@@ -1,4 +1,4 @@
-"""An inverted index: every item with its best neighbours and their scores, as a shop serves it."""
+"""Inverted index for item-to-item serving: every item's nearest neighbours and their scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..training.batches import newest
 from .capabilities import ItemVectors, ItemWeights
 
 SCORES = 8_000_000
-"""Similarities held at once while an index is made: 32 MB."""
+"""Similarities held at once while an index is built: 32 MB."""
 COLUMNS = ("item_id", "rank", "neighbour_id", "score")
 
 
@@ -37,21 +37,21 @@ class InvertedIndex:
         return len(self.indptr) - 1
 
     def neighbours(self, item: int) -> tuple[Ints, Floats]:
-        """Codes and scores, best first; of equal scores the lower code."""
+        """Codes and scores of an item's neighbours, best first; ties by lower code."""
         span = slice(self.indptr[item], self.indptr[item + 1])
         return self.items[span], self.scores[span]
 
     @property
     def matrix(self) -> csr_matrix:
-        """(n_items, n_items) with the neighbours of item j in row j."""
+        """(n_items, n_items) scores, with the neighbours of item j in row j."""
         return csr_matrix((self.scores, self.items, self.indptr), shape=(len(self), len(self)))
 
 
 def index_of(model: object, k: int, like: Literal["cosine", "dot"] = "cosine") -> InvertedIndex:
     """The best `k` neighbours of every item by a fitted model's weights, or by its item vectors.
 
-    An item is no neighbour of itself, and one whose score is not above 0 is no neighbour at all. like: how vectors are
-    compared. Raises ConfigError for a model that has neither.
+    Neighbours have scores above 0; an item is not its own neighbour. like: similarity of vectors. Raises ConfigError
+    for a model that has neither weights nor vectors.
     """
     if isinstance(model, ItemWeights):
         n_items = _size(model)
@@ -69,9 +69,9 @@ def index_of(model: object, k: int, like: Literal["cosine", "dot"] = "cosine") -
 
 
 def queries(users: Ints, history: Dataset, last: int, decay: float = 1.0) -> csr_matrix:
-    """(n, n_items): what each user asks an index with: the last `last` interactions, the newest counting its weight.
+    """(n, n_items) query of each user: the weights of the last `last` interactions.
 
-    Each step back multiplies by `decay`; an item that stands several times adds up.
+    The newest has its own weight, each step back multiplies by `decay`; repeated items add up.
     """
     seen = newest(history, users, last, history.n_items)
     real = seen.rows >= 0
@@ -83,7 +83,7 @@ def queries(users: Ints, history: Dataset, last: int, decay: float = 1.0) -> csr
 
 
 def write_index(index: InvertedIndex, items: pd.DataFrame, path: Path) -> None:
-    """One Parquet row a neighbour: item_id, rank (1 is best), neighbour_id, score; whole or not at all."""
+    """Writes a Parquet file with a row per neighbour: item_id, rank (from 1), neighbour_id, score; atomic."""
     ids = pa.array(items["item_id"])
     sizes = np.diff(index.indptr)
     table = pa.table(
@@ -99,7 +99,7 @@ def write_index(index: InvertedIndex, items: pd.DataFrame, path: Path) -> None:
 
 
 def read_index(path: Path, items: pd.DataFrame) -> InvertedIndex:
-    """What `write_index` wrote, over the codes of `items`. DataError where a column or an id is not there."""
+    """The index that `write_index` wrote, in the codes of `items`. DataError for a missing column or unknown id."""
     try:
         table = parquet.read_table(path).to_pandas()
     except (OSError, pa.ArrowInvalid) as error:
@@ -137,7 +137,7 @@ def _best(blocks: Iterator[Floats], n_items: int, k: int) -> InvertedIndex:
     for given in blocks:
         block = np.array(given, np.float32)
         block[np.arange(len(block)), first + np.arange(len(block))] = 0
-        # Only what reaches the k-th score is sorted; ties with it are settled by the code.
+        # Only scores of at least the k-th are sorted; ties with it are broken by code.
         cut = torch.topk(torch.from_numpy(block), min(k, n_items), dim=1).values[:, -1:].numpy()
         row, item = np.nonzero((block >= cut) & (block > 0))
         score = block[row, item]

@@ -1,8 +1,8 @@
-"""`NetworkModel`: what recommenders that are one network have in common: fit, score, vectors, saving, hooks of terms.
+"""`NetworkModel`, the base class of recommenders that are one network: fit, score, vectors, saving, loss terms.
 
-A network's own file holds its hyperparameters, its `nn.Module` and four methods: `build`, `terms`, `scores` and
-`empty_network`. One whose scores are products of vectors is an `EmbeddingModel` and adds `item_table` and
-`user_states`; that is all that loss terms (guidance, alignment), item-to-item serving and export of vectors need.
+A model's own file holds its hyperparameters, its `nn.Module` and four methods: `build`, `terms`, `scores` and
+`empty_network`. A model whose scores are products of vectors is an `EmbeddingModel` and adds `item_table` and
+`user_states`, which loss terms (guidance, alignment), item-to-item serving and export of vectors use.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ Settings = TypeVar("Settings", bound=TrainingConfig)
 BLOCK_USERS = 8_192
 """Users whose vectors are computed at once."""
 REFERENCES = 64
-"""Items whose mean score is subtracted where scores of a ranking model are read as chances."""
+"""Reference items whose mean score is subtracted when scores of a ranking model are turned into probabilities."""
 
 
 class PairScoring(Protocol):
     """Scores of single (user, item) pairs by a network in training, with gradient.
 
-    users (m,) codes, no one twice; place (n,), whose of them a row is; items (n,) codes.
+    users (m,) distinct codes; place (n,) index into `users` of each row; items (n,) codes.
     """
 
     def __call__(self, users: Tensor, place: Tensor, items: Tensor) -> Tensor:
         """(n,) scores at the end of the train history."""
 
     def chances(self, users: Tensor, place: Tensor, items: Tensor) -> Tensor:
-        """(n,) scores as chances in (0, 1): of a click, or, of ranking models, of scoring above an average item.
+        """(n,) probabilities in (0, 1): of a click, or, for ranking models, of scoring above an average item.
 
-        The average item is the mean over `REFERENCES` items, the same ones for every user.
+        The average is the mean over `REFERENCES` items, the same for every user.
         """
 
     def release(self) -> None:
-        """Undoes what the scorer changed in the network for the time of its training."""
+        """Undoes changes that the scorer made to the network for the time of training."""
 
 
 class NetworkModel(ABC, Generic[Network, Settings]):
@@ -61,10 +61,10 @@ class NetworkModel(ABC, Generic[Network, Settings]):
     Config: ClassVar[type[TrainingConfig]]
 
     term_users: ClassVar[int] = 32
-    """Least users of a step in which a further loss term acts, unless it says otherwise: a call of the network for
+    """Default for the smallest number of users per step in which an extra loss term is applied: calling the network for
     fewer costs nearly as much."""
     term_passes: ClassVar[float] = 1.0
-    """How often an epoch of a further loss term meets each user, unless it says otherwise."""
+    """Default for the number of times per epoch that an extra loss term visits each user."""
 
     def __init__(self, config: Settings | None = None) -> None:
         self.config: Settings = config or cast(Settings, self.Config())
@@ -73,11 +73,11 @@ class NetworkModel(ABC, Generic[Network, Settings]):
 
     @abstractmethod
     def build(self, train: Dataset) -> Network:
-        """A new network; its random numbers come from torch's generator, which the loop has seeded."""
+        """A new network; torch's generator has been seeded by the training loop."""
 
     @abstractmethod
     def empty_network(self, state: Arrays) -> Network:
-        """A network of the form of saved weights, into which they are then loaded."""
+        """A network with the shapes of saved weights, into which they are then loaded."""
 
     @abstractmethod
     def terms(self, network: Network, train: Dataset) -> list[Term]:
@@ -85,18 +85,18 @@ class NetworkModel(ABC, Generic[Network, Settings]):
 
     @abstractmethod
     def scores(self, network: Network, users: Ints, history: Dataset) -> Floats:
-        """(len(users), n_items), as `score`, of a network in evaluation mode."""
+        """(len(users), n_items) scores of a network in evaluation mode; see `score`."""
 
     @abstractmethod
     def pair_scorer(self, network: Network, train: Dataset) -> PairScoring:
-        """How `network`, which was built for `train`, scores single pairs in training."""
+        """Scores single pairs with `network`, which was built for `train`, during training."""
 
     def steps_an_epoch(self, network: Network, train: Dataset) -> int:
-        """About how many steps the main term of an epoch takes."""
+        """Expected number of steps of the main term per epoch."""
         return steps_of(len(train), self.config.batch_size)
 
     def loss_terms(self) -> list[LossTerm[Any]]:
-        """The loss terms that `config.terms` names."""
+        """The extra loss terms named in `config.terms`."""
         return [loss_term(name, settings) for entry in self.config.terms for name, settings in entry.items()]
 
     def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = FitContext()) -> None:
@@ -114,7 +114,7 @@ class NetworkModel(ABC, Generic[Network, Settings]):
 
 
 class Representations(NamedTuple):
-    """Vectors whose products are scores, with gradient: users (m, d), items (n_items, d), bias (n_items,) or None."""
+    """Vectors whose products are scores, with gradient: users (m, d), items (n_items, d); bias (n_items,) or None."""
 
     users: Tensor
     items: Tensor
@@ -126,18 +126,18 @@ class EmbeddingModel(NetworkModel[Network, Settings]):
 
     @abstractmethod
     def item_table(self, network: Network) -> Tensor:
-        """(n_items, d) the vectors of all items that users' states are compared with, with gradient."""
+        """(n_items, d) vectors of all items, whose products with users' states are scores, with gradient."""
 
     @abstractmethod
     def user_states(self, network: Network, users: Tensor, history: Dataset) -> Tensor:
         """(m, d) states of users (m,) at the end of `history`, with gradient."""
 
     def bias(self, network: Network) -> Tensor | None:
-        """(n_items,) what is added to every user's score, or None."""
+        """(n_items,) item biases of the scores, or None."""
         return None
 
     def representations(self, network: Network, users: Tensor, history: Dataset) -> Representations:
-        """All that scores of users (m,) are made of, from one pass where the network shares one."""
+        """All three parts of the scores of users (m,); override it where one forward pass gives them together."""
         return Representations(self.user_states(network, users, history), self.item_table(network), self.bias(network))
 
     def pair_scorer(self, network: Network, train: Dataset) -> PairScoring:
@@ -150,7 +150,7 @@ class EmbeddingModel(NetworkModel[Network, Settings]):
 
     @torch.no_grad()
     def user_vectors(self, users: Ints, history: Dataset) -> Floats:
-        """(len(users), d), from what `history` holds of them where the model reads it."""
+        """(len(users), d); computed from `history` if the model reads it."""
         network, history = fitted(self.name, self.network), with_positive_weight(history)
         table = self.item_table(network)
         blocks = [
@@ -160,7 +160,7 @@ class EmbeddingModel(NetworkModel[Network, Settings]):
         return np.concatenate(blocks) if blocks else np.empty((0, table.shape[1]), np.float32)
 
     def users_at_once(self, network: Network) -> int:
-        """Users whose states are computed at once."""
+        """Number of users whose states are computed at once."""
         return BLOCK_USERS
 
 
@@ -178,7 +178,7 @@ class ProductScoring:
         sample = np.random.default_rng([n_items, REFERENCES]).integers(0, n_items, REFERENCES)
         references = torch.as_tensor(sample, device=users.device)
         parts = self.model.representations(self.network, users, self.train)
-        # The mean of products with one vector is the product with the mean: no pair of user and reference is scored.
+        # The mean of products equals the product with the mean vector, so no (user, reference) pair is scored.
         usual = parts.users @ parts.items[references].mean(0)
         if parts.bias is not None:
             usual = usual + parts.bias[references].mean()
@@ -194,11 +194,11 @@ def _products(parts: Representations, place: Tensor, items: Tensor) -> Tensor:
 
 
 def steps_of(rows: float, batch_size: int) -> int:
-    """Steps that so many rows take, at least one."""
+    """Number of batches of `rows` rows, at least 1."""
     return max(1, int(np.ceil(rows / batch_size)))
 
 
 def blocks_of(users: Ints, size: int) -> Iterator[Ints]:
-    """`users` in stretches of `size`."""
+    """`users` in blocks of at most `size`."""
     for first in range(0, len(users), size):
         yield users[first : first + size]

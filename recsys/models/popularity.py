@@ -1,4 +1,4 @@
-"""Popularity: every user is shown what most users chose; the row that every other model has to beat."""
+"""Popularity: items ranked by their number of interactions, equally for all users; the baseline of every study."""
 
 from __future__ import annotations
 

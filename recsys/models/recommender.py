@@ -1,4 +1,4 @@
-"""The contract of recommenders: fitted to a Dataset, they score every item for some users."""
+"""`Recommender`, the protocol of all models: fitted to a Dataset, they score every item for some users."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ Learnt = TypeVar("Learnt")
 
 
 class Recommender(Protocol):
-    """The contract of every model; `contract.py` holds the tests a new one must pass.
+    """The protocol of every model; `contract.py` holds the tests that a new one must pass.
 
     `accepts` names what the model uses of a Dataset beyond user, item and order: `weights` (interaction weights),
-    `pairs` (preference pairs), `item_vectors`, `user_vectors` (initial vectors). What it does not name it ignores, and
-    studies say so.
+    `pairs` (preference pairs), `item_vectors`, `user_vectors` (initial vectors). Everything else is ignored, and
+    studies report that.
     """
 
     name: ClassVar[str]
     accepts: ClassVar[frozenset[str]]
 
     def fit(self, train: Dataset, valid: Dataset | None = None, context: FitContext = ...) -> None:
-        """Learn from `train`; `valid` chooses when to stop where the model trains in epochs. Never sees a test side."""
+        """Learns from `train`; a model that trains in epochs uses `valid` for early stopping. There is no test side."""
 
     def score(self, users: Ints, history: Dataset) -> Floats:
-        """(len(users), n_items) scores, higher is better; `history` is what is known of the users at that moment.
+        """(len(users), n_items) scores, higher is better; `history` holds the users' interactions known at that time.
 
-        Seen items are scored like any other; the evaluation masks them.
+        Items of the history are scored like any other; the evaluation masks them.
         """
 
 
 def learnt_from(config: ModelConfig, train: Dataset, valid: Dataset | None) -> Dataset:
-    """What a model without epochs learns from: train, or train + valid where `config.refit` says so.
+    """The data that a model without epochs learns from: train, or train + valid if `config.refit`.
 
-    Interactions of weight 0 are left out. DataError where nothing is left.
+    Interactions of weight 0 are left out. DataError if none are left.
     """
     data = together(train, valid) if config.refit and valid is not None else train
     data = with_positive_weight(data)
@@ -61,7 +61,7 @@ def learnt_from(config: ModelConfig, train: Dataset, valid: Dataset | None) -> D
 
 
 def interactions_matrix(data: Dataset) -> csr_matrix:
-    """(n_users, n_items) float32 sums of weights of each user's interactions with each item; zeros are not stored."""
+    """(n_users, n_items) float32 sums of weights of each user's interactions with each item, without stored zeros."""
     shape = (data.n_users, data.n_items)
     matrix = csr_matrix((data.weight, data.item, data.indptr), shape=shape, dtype=np.float32, copy=True)
     matrix.sum_duplicates()
@@ -70,7 +70,7 @@ def interactions_matrix(data: Dataset) -> csr_matrix:
 
 
 def fitted(name: str, learnt: Learnt | None) -> Learnt:
-    """What a model has learnt; ConfigError where it has not been fitted yet."""
+    """`learnt`, the fitted parameters of model `name`; ConfigError if None, that is, before the fit."""
     if learnt is None:
         raise ConfigError(f"{name}: not fitted; call fit(train, valid) or load it from a folder first")
     return learnt

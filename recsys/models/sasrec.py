@@ -1,8 +1,8 @@
-"""SASRec: self-attention over a user's history, oldest to newest, predicts at every place the item that came next.
+"""SASRec: causal self-attention over a user's history, oldest to newest, predicts the next item at every position.
 
-Kang & McAuley 2018, "Self-Attentive Sequential Recommendation". Every place of a window is a training example at once;
-the loss is a softmax over the catalogue (Klenitskiy & Vasilev 2023 show that this, not the architecture, is what
-BERT4Rec gained from), a sampled softmax, or gBCE (Petrov & Macdonald 2023).
+Kang & McAuley 2018, "Self-Attentive Sequential Recommendation". Every position of a window is a training example; the
+loss is a softmax over the catalogue (Klenitskiy & Vasilev 2023 show that BERT4Rec's gains come from it and not from the
+architecture), a sampled softmax, or gBCE (Petrov & Macdonald 2023).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .sequence import NextItemConfig, Sequence, SequenceModel, next_item_terms
 
 class SASRecConfig(NextItemConfig):
     max_length: PositiveInt = 50
-    """Items of history seen, newest last (Kang & McAuley 2018: 50 for sparse data, 200 for MovieLens)."""
+    """Number of newest items that are read (Kang & McAuley 2018: 50 for sparse data, 200 for MovieLens)."""
     blocks: PositiveInt = 2
     """Self-attention blocks (Kang & McAuley 2018, section IV-C)."""
     heads: PositiveInt = 1
@@ -44,7 +44,7 @@ class SASRecConfig(NextItemConfig):
 class SASRec(SequenceModel[SASRecConfig]):
     """score(u, i) = state after the newest item of u . vector of i. A user without history has state 0: all items tie.
 
-    Agents' user vectors enter as a linear map of them, zero at the start, added to every state of that user.
+    Agents' user vectors pass through a linear map, initialised to 0, whose output is added to every state of the user.
     """
 
     name: ClassVar[str] = "sasrec"

@@ -1,7 +1,7 @@
-"""What sequence models share: item vectors, a map of user vectors, next-item training, scores of the last state.
+"""`SequenceModel`, the base class of sequence models: item vectors, next-item training, scores of the last state.
 
-A sequence model is a body, from item vectors to states, set into `Sequence`: SASRec's is causal attention, GRU4Rec's a
-recurrent network. Its class derives from `SequenceModel` and says the body; BERT4Rec has terms of its own too.
+A model defines a body, which maps item vectors to states inside `Sequence`: SASRec's is causal attention, GRU4Rec's a
+recurrent network. BERT4Rec also defines its own loss terms.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from .initial_vectors import Axes, start_from
 from .network import EmbeddingModel, steps_of
 
 STATE_SCORES = 4_000_000
-"""Values of (user, time, size) computed at once when scoring: bounds the memory of a block of users."""
+"""Values of (user, time, size) held at once when scoring: bounds the memory of a block of users."""
 
 
 class SequenceConfig(TrainingConfig):
     embedding_size: PositiveInt = 64
-    """Length of an item's vector and of a state."""
+    """Size of an item's vector and of a state."""
     max_length: PositiveInt = 50
-    """Items of history seen, newest last."""
+    """Number of newest items that are read."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of values dropped, of item vectors and in the body."""
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 64
-    """Windows of at most max_length steps in one step of training."""
+    """Windows of at most max_length items per training step."""
 
     space: ClassVar[Space] = {
         "embedding_size": Among((32, 64, 128)),
@@ -53,19 +53,18 @@ class SequenceConfig(TrainingConfig):
 
 class NextItemConfig(SequenceConfig):
     loss: Literal["softmax", "sampled_softmax", "gbce"] = "softmax"
-    """softmax ranks the whole catalogue; the sampled ones draw `negatives` items a window, for large catalogues."""
+    """softmax is over the whole catalogue; the other two sample `negatives` items per window, for large catalogues."""
     negatives: PositiveInt = 256
-    """Items drawn for each window under a sampled loss; never positives of the window's user."""
+    """Items sampled per window by a sampled loss; never positives of the window's user."""
     calibration: float = Field(0.75, ge=0, le=1)
     """t of gBCE (Petrov & Macdonald 2023: .75)."""
 
 
 class Sequence(nn.Module):
-    """Item codes (batch, time), padded on the right with n_items, to the states of all real places, row by row.
+    """Maps item codes (batch, time), padded on the right with n_items, to states of the unpadded positions.
 
-    States are (places, size): a third of a batch of MovieLens windows is padding, and only what needs rows of one
-    length (attention, the recurrence) computes it. The code n_items + 1 stands for a place to be guessed, where the
-    body was made for that.
+    States are (positions, size) in row-major order: a third of a batch of MovieLens windows is padding, and only
+    attention and recurrence need padded rows. Code n_items + 1 is the mask, for a body trained with masks.
     """
 
     def __init__(
@@ -100,14 +99,14 @@ class Sequence(nn.Module):
 
 
 def spread(states: Tensor, real: Tensor) -> Tensor:
-    """(n, d) states of the real places to (batch, time, d), 0 in the padding. real (batch, time) with n true."""
+    """(batch, time, d) from the states (n, d) of the n true positions of `real` (batch, time); padding is 0."""
     padded = states.new_zeros(*real.shape, states.shape[1])
     padded[real] = states
     return padded
 
 
 def user_features(train: Dataset, size: int) -> Tensor | None:
-    """Agents' user vectors on their principal axes, of deviation 1, (n, <= size); 0 where nothing is known."""
+    """Agents' user vectors on their principal axes, with standard deviation 1, (n_users, <= size); 0 without one."""
     if train.user_vectors is None:
         return None
     axes = Axes.of(train.user_vectors, size)
@@ -118,14 +117,14 @@ def user_features(train: Dataset, size: int) -> Tensor | None:
 
 
 def started(network: Sequence, train: Dataset) -> Sequence:
-    """The network with its item vectors at the agents' item vectors, where the data has them."""
+    """The network, its item vectors initialised from `train.item_vectors`, if any."""
     if train.item_vectors is not None:
         start_from(network.items, train.item_vectors, Axes.of(train.item_vectors, network.items.shape[1]))
     return network
 
 
 def next_item_terms(network: Sequence, train: Dataset, config: NextItemConfig) -> list[Term]:
-    """At every place of every window the item that came next is to be told from all others, or from drawn ones."""
+    """Cross-entropy of the next item at every position of every window, against all items or sampled ones."""
     pad = train.n_items
     negatives = Negatives.of(train) if config.loss != "softmax" else None
 
@@ -164,9 +163,10 @@ def next_item_terms(network: Sequence, train: Dataset, config: NextItemConfig) -
 def part_of_windows(
     batch: Batch, targets: npt.NDArray[np.integer], by_target: tuple[int, int], which: int, parts: int
 ) -> tuple[Batch, float]:
-    """A stretch of a batch's windows, and its share of the weights.
+    """One process's part of a batch of windows, and the part's share of the sum of weights.
 
-    targets: (n,) how many each window has; by_target: the two arrays of the batch with an entry a target, weights last.
+    targets: (n,) number of targets of each window; by_target: indices of the two arrays of the batch with an entry per
+    target, the weights last.
     """
     rows = stretch(len(targets), which, parts)
     ends = np.concatenate([[0], np.cumsum(targets)])
@@ -176,7 +176,7 @@ def part_of_windows(
 
 
 def pair_terms(network: Sequence, train: Dataset, config: SequenceConfig, hidden: bool = False) -> list[Term]:
-    """Preference pairs act on the state at the end of the train history."""
+    """The term of preference pairs, on the state at the end of the train history."""
 
     def prefer(users: Tensor, preferred: Tensor, other: Tensor) -> Tensor:
         distinct, place = users.unique(return_inverse=True)
@@ -187,9 +187,9 @@ def pair_terms(network: Sequence, train: Dataset, config: SequenceConfig, hidden
 
 
 def last_states(network: Sequence, users: Ints, history: Dataset, max_length: int, hidden: bool = False) -> Tensor:
-    """(n, size) states after each user's newest item, 0 where there is none.
+    """(n, size) states after each user's newest item, 0 for users without history.
 
-    hidden: the state is that of a place to be guessed after the newest item, which then takes one of the max_length.
+    hidden: the state is that of a mask after the newest item, which takes one of the max_length positions.
     """
     device = network.items.device
     seen = newest(history, users, max_length - hidden, history.n_items)
@@ -216,12 +216,12 @@ def last_scores(network: Sequence, users: Ints, history: Dataset, max_length: in
 
 
 def windows_an_epoch(train: Dataset, max_length: int) -> float:
-    """About how many windows the histories are cut into."""
+    """Expected number of windows that the histories are cut into."""
     return float((np.maximum(train.user_counts - 1, 0) / max_length + 0.5).sum())
 
 
 def _targets_a_batch(train: Dataset, config: SequenceConfig) -> int:
-    """Roughly how many interactions one batch predicts."""
+    """Expected number of target interactions per batch."""
     return max(1, int(config.batch_size * len(train) / max(windows_an_epoch(train, config.max_length), 1)))
 
 
@@ -231,16 +231,16 @@ Settings = TypeVar("Settings", bound=SequenceConfig)
 class SequenceModel(EmbeddingModel[Sequence, Settings]):
     """score(u, i) = state after the newest item of u . vector of i; 0 without history, so that all items tie.
 
-    Agents' user vectors enter as a linear map of them, zero at the start, added to every state of that user.
+    Agents' user vectors pass through a linear map, initialised to 0, whose output is added to every state of the user.
     """
 
     hidden: ClassVar[bool] = False
-    """Whether the state is that of a place to be guessed after the newest item."""
+    """Whether the user's state is that of a mask after the newest item."""
     term_passes: ClassVar[float] = 0.2
 
     @abstractmethod
     def body(self) -> nn.Module:
-        """From the item vectors of real places (places, size) and `real` (batch, time) to their states."""
+        """A module from item vectors (positions, size) and `real` (batch, time) to states (positions, size)."""
 
     def build(self, train: Dataset) -> Sequence:
         network = self._network(train.n_items, user_features(train, self.config.embedding_size))

@@ -1,4 +1,4 @@
-"""What the models that learn one sparse item-to-item matrix share: scores from a history, rows, and the way to disk."""
+"""Helpers of models with one sparse item-to-item matrix: scores from a history, rows, and serialisation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def history_scores(similarity: csr_matrix, users: Ints, history: Dataset) -> Flo
 
 
 def rows(similarity: csr_matrix, items: Ints) -> Floats:
-    """(n, n_items): what each of these items adds to every item where a history holds it."""
+    """(n, n_items): what each of these items, in a history, adds to the score of every item."""
     return np.asarray(similarity[items].toarray(), np.float32)
 
 
 def as_arrays(similarity: csr_matrix) -> Arrays:
-    """The matrix as arrays by name, without the zeros."""
+    """The CSR arrays of the matrix, by name."""
     return {"data": similarity.data, "indices": similarity.indices, "indptr": similarity.indptr}
 
 
 def from_arrays(state: Arrays) -> csr_matrix:
-    """The matrix that `as_arrays` was given."""
+    """The matrix from the output of `as_arrays`."""
     n = len(state["indptr"]) - 1
     return csr_matrix((state["data"], state["indices"], state["indptr"]), shape=(n, n))

@@ -1,4 +1,4 @@
-"""Swing: two items are alike when users who share little else both chose the two.
+"""Swing: two items are similar when users who share few other items interacted with both.
 
 Yang, Zhu, Zhang, Wang & Yuan 2020, "Large Scale Product Graph Construction for Recommendation in E-commerce", eq. 2,
 the user-weighted form:
@@ -6,9 +6,8 @@ the user-weighted form:
     s(i, j) = sum over pairs of users u, v who both have i and j of w_u * w_v / (alpha + |I_u & I_v|)
     w_u = |I_u| ** -beta, where the paper has beta = 1/2
 
-A pair of users counts once, as in the paper's worked example; its double sum would count it twice, which changes no
-order. |I_u & I_v| holds i and j themselves, as eq. 2 says; the worked example leaves i out and so reaches with alpha 1
-what eq. 2 reaches with alpha 0.
+A pair of users counts once, as in the paper's worked example; the double sum of eq. 2 counts it twice, which changes no
+order. |I_u & I_v| includes i and j, as in eq. 2; the worked example excludes i, so that its alpha 1 is eq. 2's alpha 0.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ from .recommender import FitContext, ModelConfig, fitted, learnt_from
 Indices = npt.NDArray[np.integer]
 
 PAIRS, ROWS = 8_000_000, 100_000
-"""Meetings of two users looked through at once, and pairs worked on at once: some 100 MB each."""
+"""Candidate user pairs per block, and pairs with shared items per block: about 100 MB each."""
 
 
 class SwingConfig(ModelConfig):
     alpha: NonNegativeFloat = 1.0
     """Smooths the overlap of two users (eq. 2)."""
     beta: float = Field(0.5, ge=0, le=1)
-    """How strongly users who choose much are played down: 0 not at all (eq. 1), .5 as in the paper."""
+    """Exponent that down-weights active users: 0 not at all (eq. 1), .5 as in the paper."""
     neighbours: PositiveInt = 100
-    """Items kept for each item, itself not among them."""
+    """Neighbours stored for each item, itself excluded."""
     max_users: PositiveInt | None = 1000
-    """Most users of one item that are compared, drawn by the seed where there are more: the work grows with their
-    square. None compares all. Alibaba's own component has 1,000 as well; the paper names none."""
+    """Largest number of users of one item that are compared, sampled by the seed where there are more: the work grows
+    with their square. None compares all. Alibaba's own component uses 1,000, too; the paper names none."""
 
     space: ClassVar[Space] = {
         "alpha": Range(0.1, 100.0, log=True),
@@ -55,9 +54,9 @@ class SwingConfig(ModelConfig):
 class Swing:
     """score(u, i) = sum over the history j of u of weight(u, j) * s(j, i), of the best neighbours of each j.
 
-    An interaction's weight r counts as an edge of that strength: a pair of users adds r_ui r_uj r_vi r_vj of its share,
-    and |I_u|, |I_u & I_v| are the sums of r and of the products of both. A pair of user and item that stands several
-    times counts with its heaviest row: I_u is a set.
+    An interaction's weight r is an edge weight: a pair of users adds its share times r_ui r_uj r_vi r_vj, and |I_u| and
+    |I_u & I_v| are sums of r and of products of r. Of repeated interactions of a user with an item the heaviest counts:
+    I_u is a set.
     """
 
     name: ClassVar[str] = "swing"
@@ -77,7 +76,7 @@ class Swing:
         return similarity.history_scores(fitted(self.name, self.similarity), users, history)
 
     def item_weights(self, items: Ints) -> Floats:
-        """(n, n_items): what item j of a history adds to every item."""
+        """(n, n_items): what each of these items, in a history, adds to the score of every item."""
         return similarity.rows(fitted(self.name, self.similarity), items)
 
     def state(self) -> Arrays:
@@ -96,11 +95,11 @@ def strengths(data: Dataset) -> csr_matrix:
 
 
 def swings(chosen: csr_matrix, config: SwingConfig, seed: int = 0) -> csr_matrix:
-    """(n_items, n_items) float32 neighbours of each item, from the strengths (n_users, n_items) of what users chose.
+    """(n_items, n_items) float32 similarities to each item's nearest neighbours, from interactions (n_users, n_items).
 
-    Every pair of users who share two items or more is one row of a matrix P (pairs, n_items): what both chose. With the
-    pairs' weights k on a diagonal, all similarities are P' k P. Sparse data has few such pairs (1.7 million in 440,264
-    interactions with games), and the matrix is made some of them at a time.
+    Every pair of users who share at least two items is one row of a matrix P (pairs, n_items) of their shared items.
+    With the pairs' weights k on a diagonal, all similarities are P' k P. Sparse data has few such pairs (1.7 million in
+    440,264 interactions with games); P is computed in blocks.
     """
     lively = np.maximum(np.asarray(chosen.sum(1)).ravel(), np.finfo(float).tiny) ** -config.beta
     compared = _sampled_users(chosen, config.max_users, seed)
@@ -118,7 +117,8 @@ def swings(chosen: csr_matrix, config: SwingConfig, seed: int = 0) -> csr_matrix
 
 
 def _sampled_users(chosen: csr_matrix, most: int | None, seed: int) -> csr_matrix:
-    """Whose choice of an item is compared, 1 where it is: `chosen` itself where no item has more than `most` users."""
+    """(n_users, n_items) 1 for the interactions compared, at most `most` users per item; `chosen` itself if none has
+    more."""
     by_item = chosen.tocsc()
     crowded: list[int] = []
     if most is not None:
@@ -136,7 +136,7 @@ def _sampled_users(chosen: csr_matrix, most: int | None, seed: int) -> csr_matri
 
 
 def _pairs(chosen: csr_matrix, compared: csr_matrix) -> Iterator[tuple[Indices, Indices]]:
-    """Pairs of users who share two items, of which one is compared for both; both (n,), the first user the lower."""
+    """Pairs of users, first < second, both (n,), who share two items, at least one of them in `compared` for both."""
     marks = csr_matrix((np.ones(compared.nnz, np.int32), compared.indices, compared.indptr), compared.shape)
     work = np.cumsum(marks @ np.asarray(marks.sum(0)).ravel())
     cuts = np.searchsorted(work, np.arange(PAIRS, int(work.max(initial=0)) + PAIRS, PAIRS)) + 1
@@ -151,7 +151,7 @@ def _pairs(chosen: csr_matrix, compared: csr_matrix) -> Iterator[tuple[Indices, 
 
 
 def _best(similarities: csr_matrix, count: int) -> csr_matrix:
-    """The `count` highest positive entries of every row, best first; of equals the lower item."""
+    """The `count` highest positive entries of every row, best first; ties by lower item code."""
     row = np.repeat(np.arange(similarities.shape[0]), np.diff(similarities.indptr))
     order = np.lexsort((similarities.indices, -similarities.data, row))
     place = np.arange(len(order)) - similarities.indptr[row]

@@ -1,4 +1,4 @@
-"""Recommenders by name, plug-ins by "package.module:Class", and how a fitted one is stored in a folder."""
+"""Making recommenders by name or address ("package.module:Class"), saving and loading them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Storable(Recommender, Protocol):
     def config(self) -> ModelConfig: ...
 
     def state(self) -> checkpoints.Arrays:
-        """What it has learnt, as arrays by name."""
+        """The learnt parameters, as arrays by name."""
 
     def restore(self, state: checkpoints.Arrays) -> None:
-        """Takes such arrays back."""
+        """Sets the parameters from the output of `state`."""
 
 
 def model_class(name: str) -> type[Any]:
@@ -45,7 +45,7 @@ def model(name: str, **hyperparameters: Any) -> Storable:
 
 
 def save(fitted: Storable, folder: Path) -> None:
-    """Writes a fitted model as `model.safetensors` and `model.json` into `folder`, which is made if need be."""
+    """Writes a fitted model as `model.safetensors` and `model.json` into `folder`, created if missing."""
     kind = type(fitted)
     name, address = fitted.name, f"{kind.__module__}:{kind.__qualname__}"
     known = name in MODELS and model_class(name) is kind
@@ -54,7 +54,7 @@ def save(fitted: Storable, folder: Path) -> None:
 
 
 def load(folder: Path) -> Storable:
-    """The model that `save` put there. DataError where the folder holds none, or a torn one."""
+    """The model that `save` wrote. DataError if the folder holds none or a damaged one."""
     arrays, facts = checkpoints.read(folder, "model")
     if not {"model", "config"} <= facts.keys():
         raise DataError(f"{folder / 'model.safetensors'}: lacks 'model' or 'config'; save the model again")

@@ -15,25 +15,25 @@ from .table import model, model_class
 
 
 class TrainConfig(BaseModel):
-    """What is trained on every variant."""
+    """Models, seeds and device of a training, as in a study's `train`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: tuple[dict[str, dict[str, Any]], ...] = ({"popularity": {}}, {"itemknn": {}}, {"bpr": {}}, {"sasrec": {}})
     """Names of models, each alone or with its hyperparameters: `- sasrec: {max_length: 20}`."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
-    """Each trains every model that has randomness once: from 0 up, none twice."""
+    """Seeds, from 0 up, none twice. A random model is fitted once per seed, a deterministic one with the first only."""
     epochs: PositiveInt | None = None
-    """Most epochs of every model that trains in epochs, inside a wrapper too; None leaves each model's own. A model
-    whose hyperparameters name a number keeps it."""
+    """Largest number of epochs of every model that trains in epochs, also inside a wrapper; None leaves each model's
+    default. A number among a model's hyperparameters has precedence."""
     device: str = "cpu"
     """cpu, cuda, cuda:1 ..."""
     threads: PositiveInt = Field(1, le=MOST_THREADS)
-    """CPU threads of torch. The numbers of a run depend on it in the last digits, so it is part of a result's name."""
+    """CPU threads of torch. Results depend on it in the last digits, so it is part of a result's identity."""
 
     def check(self, train: Dataset | None = None) -> None:
-        """Raises ConfigError where this machine cannot train so, or the models cannot learn from `train` for its size
-        or its columns: call it before anything is paid."""
+        """Raises ConfigError if this machine lacks the device, or a model cannot learn from `train` because of its size
+        or columns. Call it before paid steps."""
         try:
             check_device(self.device)
         except ConfigError as error:
@@ -43,12 +43,12 @@ class TrainConfig(BaseModel):
                 model(name, **given).config.check(train)
 
     def hyperparameters(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The hyperparameters `given` to a model of `models`, with the number of epochs that `epochs` leaves."""
+        """The hyperparameters `given` to a model of `models`, with the number of epochs after `epochs` is applied."""
         settings: dict[str, Any] = model_class(name).Config.with_epochs(given, self.epochs)
         return settings
 
     def seeds_for(self, config: ModelConfig) -> Sequence[int]:
-        """The seeds that make a difference: the first alone where another seed would give the same fit."""
+        """The seeds to fit a model with: only the first if the model is deterministic."""
         return self.seeds if config.random else self.seeds[:1]
 
     @field_validator("models", mode="before")

@@ -1,4 +1,4 @@
-"""Settings of a recommender that has another one inside: item-to-item serving, guidance."""
+"""Settings of wrappers, recommenders that contain another one: item-to-item serving, guidance."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from .table import Storable, model, model_class
 
 
 class WrapperConfig(ModelConfig):
-    """The model inside by name, with its hyperparameters; what is asked about the training is answered for it."""
+    """The inner model's name and hyperparameters; properties of the training are those of the inner model."""
 
     model: str = "bpr"
-    """Name of the model inside."""
+    """Name of the inner model."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Its hyperparameters."""
 
     @field_validator("settings")
     @classmethod
     def _as_stored(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """As JSON gives them back, so that a model read from disk has an equal config."""
+        """The settings after a round trip through JSON, so that a model read from disk has an equal config."""
         stored: dict[str, Any] = json.loads(json.dumps(given))
         return stored
 
     def inner_settings(self) -> dict[str, Any]:
-        """Hyperparameters of the model inside."""
+        """Hyperparameters of the inner model."""
         return {"refit": self.refit} | self.settings
 
     def inner(self) -> Storable:
-        """The model inside, unfitted. Raises ConfigError for an unknown one or wrong hyperparameters."""
+        """The inner model, unfitted. Raises ConfigError for an unknown model or wrong hyperparameters."""
         return model(self.model, **self.inner_settings())
 
     @property

@@ -1,8 +1,8 @@
-"""YoutubeDNN: a tower that reads a user's last items, a tower of item vectors, and a sampled softmax between them.
+"""YoutubeDNN: a user tower over the last items, a table of item vectors, and a sampled softmax between them.
 
-Covington, Adams & Sargin 2016, "Deep Neural Networks for YouTube Recommendations", section 3: the mean of what was
-watched last, and what is known of the user, through layers of ReLU; each row of a history is predicted from the rows
-before it. Its output layer is linear here, so that a user's vector may point anywhere. The correction of the sampled
+Covington, Adams & Sargin 2016, "Deep Neural Networks for YouTube Recommendations", section 3: the mean of the last
+items' vectors and the user's fields pass through ReLU layers; each row of a history is predicted from the rows before
+it. The output layer is linear here, so that user vectors may have negative components. The correction of the sampled
 logits is that of Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", with
 the counts of the train side instead of their streaming estimate.
 """
@@ -34,28 +34,27 @@ from .sequence import user_features
 
 class YoutubeDNNConfig(TrainingConfig):
     embedding_size: PositiveInt = 64
-    """Length of an item's and a user's vector."""
+    """Size of an item's and a user's vector."""
     max_length: PositiveInt = 50
-    """M: items of history that are averaged, newest last (Covington et al. 2016: 50 watches)."""
+    """Number of newest items that are averaged (Covington et al. 2016: 50 watches)."""
     hidden: tuple[PositiveInt, ...] = (128,)
-    """Widths of the user tower's layers of ReLU; none makes the user the mean of their items."""
+    """Widths of the user tower's ReLU layers; empty makes the user's vector the mean of the items'."""
     shared: bool = True
-    """Items that were watched and items to be found have the same vectors. The paper has two tables, for far more
-    data."""
+    """Input items and target items share one table of vectors. The paper has two tables, for far more data."""
     fields: tuple[str, ...] | None = None
-    """Columns of the table of users that the tower reads, null: age, sex and occupation where the data has them."""
+    """Columns of the table of users that the tower reads; null: age, sex and occupation where the data has them."""
     field_size: PositiveInt = 8
-    """Length of the vector of a field's value."""
+    """Size of the vector of a field's value."""
     dropout: float = Field(0.2, ge=0, lt=1)
-    """Share of values dropped from what the user tower reads."""
+    """Share of the user tower's input values that is dropped."""
     negatives: PositiveInt = 512
-    """Items sampled for a whole batch, which every row of it shares; `sampler: batch` has the other rows' items."""
+    """Items sampled per batch and shared by its rows; `sampler: batch` uses the other rows' items instead."""
     sampler: Literal["popularity", "uniform", "batch"] = "popularity"
-    """How they are sampled: by how often they are targets, evenly, or from the batch itself (Yi et al. 2019)."""
+    """Distribution of negatives: by frequency as targets, uniform, or the batch's own targets (Yi et al. 2019)."""
     correction: bool = True
-    """Subtract log Q(j) from every logit, Q(j) being how likely a draw is to be j (Yi et al. 2019)."""
+    """Subtract log Q(j) from every logit, Q(j) being the probability that a sample is j (Yi et al. 2019)."""
     temperature: NonNegativeFloat = 0.0
-    """0: scores are inner products. Above: cosines divided by it (Yi et al. 2019, normalisation and temperature)."""
+    """0: scores are inner products; above 0: cosines divided by it (Yi et al. 2019, normalisation and temperature)."""
     epochs: PositiveInt = 100
     batch_size: PositiveInt = 512
     learning_rate: float = Field(2e-3, gt=0)
@@ -75,9 +74,9 @@ class YoutubeDNNConfig(TrainingConfig):
 
 
 class Towers(nn.Module):
-    """Users (n,) and their items (n, time), padded with n_items, to user vectors (n, size).
+    """Maps users (n,) and their items (n, time), padded with n_items, to user vectors (n, size).
 
-    user_codes: (n_users, f) codes of the users' fields, rows of one table of `n_codes`.
+    user_codes: (n_users, f) codes of the users' fields in one table of `n_codes` rows.
     """
 
     user_codes: Tensor
@@ -118,9 +117,9 @@ class Towers(nn.Module):
 
 
 class YoutubeDNN(EmbeddingModel[Towers, YoutubeDNNConfig]):
-    """score(u, i) = user tower of u's last items . vector of i, or their cosine where there is a temperature.
+    """score(u, i) = output of the user tower . vector of i, or their cosine / temperature where there is one.
 
-    Agents' user vectors enter as a linear map of them, zero at the start, added to that user's vector.
+    Agents' user vectors pass through a linear map, initialised to 0, whose output is added to the user's vector.
     """
 
     name: ClassVar[str] = "youtubednn"
@@ -143,7 +142,7 @@ class YoutubeDNN(EmbeddingModel[Towers, YoutubeDNNConfig]):
         return Towers(len(state["items"]), self.config, torch.from_numpy(state["user_codes"]), n_codes, vectors)
 
     def terms(self, network: Towers, train: Dataset) -> list[Term]:
-        """Each row but a user's first is told from sampled items, by the rows before it; beside it the pairs' term."""
+        """Sampled softmax of each row but a user's first, given the rows before it, and the term of pairs."""
         config, pad = self.config, train.n_items
         place = np.arange(len(train)) - train.indptr[train.user]
         targets = np.flatnonzero(place > 0)
@@ -165,7 +164,7 @@ class YoutubeDNN(EmbeddingModel[Towers, YoutubeDNNConfig]):
             q = log_q.to(state.device) if config.correction else torch.zeros_like(log_q, device=state.device)
             chosen = (state * F.embedding(positive, table)).sum(1) - q[positive]
             sampled = state @ F.embedding(others, table).T - q[others]
-            # The target itself, where it was sampled too, is no negative.
+            # A sampled item that equals the target is not a negative.
             sampled = sampled.masked_fill(others == positive[:, None], -torch.inf)
             return losses.sampled_softmax(chosen, sampled, weights)
 
@@ -186,7 +185,7 @@ class YoutubeDNN(EmbeddingModel[Towers, YoutubeDNNConfig]):
         return torch.cat(blocks).float().cpu().numpy() if blocks else np.empty((0, len(network.items)), np.float32)
 
     def item_table(self, network: Towers) -> Tensor:
-        """Of length 1/sqrt(temperature) where there is one: products with users' states are the scores."""
+        """(n_items, d), of norm 1/sqrt(temperature) where there is one: products with users' states are scores."""
         return self._compared(network.items)
 
     def user_states(self, network: Towers, users: Tensor, history: Dataset) -> Tensor:
@@ -202,9 +201,9 @@ class YoutubeDNN(EmbeddingModel[Towers, YoutubeDNNConfig]):
 
 
 def user_fields(train: Dataset, fields: tuple[str, ...] | None) -> tuple[Ints, int]:
-    """(n_users, f) codes of the users' fields as rows of one table, and how many rows it has.
+    """(n_users, f) codes of the users' fields in one table, and the table's number of rows.
 
-    A value that no user of `train` has is the field's "unknown". Raises ConfigError for a column that is not there.
+    A value that no user of `train` has is the field's "unknown". Raises ConfigError for a missing column.
     """
     table = FeatureTable.fitted(train.with_(items=train.items[["item_id"]]), fields)
     codes, sizes = table.users[:, 1:], table.sizes[1 : table.users.shape[1]]
@@ -212,7 +211,7 @@ def user_fields(train: Dataset, fields: tuple[str, ...] | None) -> tuple[Ints, i
 
 
 def draw_odds(targets: Ints, n_items: int, sampler: str) -> np.ndarray:
-    """(n_items,) float64 Q: how likely one draw is to be each item."""
+    """(n_items,) float64 Q, the probability that one sample is each item."""
     if sampler == "uniform":
         return np.full(n_items, 1 / n_items)
     counts = np.bincount(targets, minlength=n_items).astype(np.float64)
