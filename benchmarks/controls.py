@@ -1,10 +1,11 @@
 """Do edits that read nothing beat the controls? A null study a hundred times, and the coverage of its intervals.
 
-    python benchmarks/controls.py rules --data ml-latest-small.zip --runs 100
+    python benchmarks/controls.py rules --data ml-latest-small.zip --runs 100 --out runs.jsonl
     python benchmarks/controls.py coverage --studies 400
 
 `rules`: a content-free rule edits the train side, itemknn and popularity are trained on raw, on the edit and on both
 controls, and the verdict is made as a study makes it. Each run has a random 60 % of the users and a seed of its own.
+Each run is a line of `--out`; runs that stand there are not made again.
 `coverage`: synthetic per-user values without any effect of the variant, with an effect of the training seed.
 """
 
@@ -58,7 +59,11 @@ def ratings(path: Path) -> pd.DataFrame:
 
 
 def one_run(log: pd.DataFrame, rule: str, models: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
-    """The verdict on one rule, one sample of users; `helps` by model, p below .05 against each control, balance."""
+    """The verdict on one rule and one sample of users.
+
+    helps: whether any model's conclusion says so. above: what refined beats after correction. uncorrected: the same
+    before correction. balance: means over the edited rows by variant.
+    """
     rng = np.random.default_rng([seed, len(rule)])
     users = rng.permutation(log["user_id"].unique())
     split: Split = leave_last_out(
@@ -76,11 +81,15 @@ def one_run(log: pd.DataFrame, rule: str, models: dict[str, dict[str, Any]], see
             values.append(tidy.assign(model=name, variant=variant, seed=0))
     table = compare(pd.concat(values), controls=tuple(CONTROLS), seed=seed)
     rows = table[(table["variant"] == "refined") & (table["against"] != "") & (table["group"] == "all")]
-    above = rows[(rows["difference"] > 0) & (rows["p_holm"] <= 0.05)]
+    higher = rows[rows["difference"] > 0]
+    above, uncorrected = higher[higher["p_holm"] <= 0.05], higher[higher["p"] <= 0.05]
     means = balance(raw, {k: v for k, v in sides.items() if k != "raw"}, refined).set_index("variant")
     return {
+        "rule": rule,
+        "seed": seed,
         "helps": any(": helps" in line for line in conclusions(table, "ndcg@10")),
         "above": sorted(set(above["against"])),
+        "uncorrected": sorted(set(uncorrected["against"])),
         "balance": {k: means.loc[k, ["popularity", "place", "activity", "shared"]].to_dict() for k in means.index},
     }
 
@@ -103,30 +112,50 @@ def coverage(studies: int, users: int, seeds: int, spread: float, resample: bool
     return {name: round(float(value), 3) for name, value in figures.items()}
 
 
+def finished_runs(log: pd.DataFrame, rule: str, number: int, out: Path) -> list[dict[str, Any]]:
+    """The runs of one rule with seeds 0 to `number` - 1: read from `out`, the missing ones made and appended."""
+    lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+    runs = {run["seed"]: run for run in map(json.loads, lines) if run["rule"] == rule}
+    for seed in range(number):
+        if seed not in runs:
+            runs[seed] = one_run(log, rule, {"itemknn": {}, "popularity": {}}, seed)
+            with out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(runs[seed]) + "\n")
+    return [runs[seed] for seed in range(number)]
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts over the runs of a rule, and the balance of popularity_edit as means over the runs."""
+    ratios = {
+        column: np.mean([run["balance"]["popularity_edit"][column] / run["balance"]["refined"][column] for run in runs])
+        for column in ("popularity", "place", "activity")
+    }
+    return {
+        "rule": runs[0]["rule"],
+        "runs": len(runs),
+        "helps": sum(run["helps"] for run in runs),
+        "above": Counter(name for run in runs for name in run["above"]),
+        "above any control": sum(bool(set(run["above"]) & set(CONTROLS)) for run in runs),
+        "uncorrected": Counter(name for run in runs for name in run["uncorrected"]),
+        "popularity_edit / refined": {column: round(float(ratio), 4) for column, ratio in ratios.items()},
+        "shared": round(float(np.mean([run["balance"]["popularity_edit"]["shared"] for run in runs])), 3),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["rules", "coverage"])
     parser.add_argument("--data", type=Path, default=Path("ml-latest-small.zip"))
     parser.add_argument("--rule", choices=RULES, action="append", help="one rule only")
     parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path("controls-runs.jsonl"), help="a line a run")
     parser.add_argument("--studies", type=int, default=400)
     given = parser.parse_args()
     began = time.monotonic()
     if given.what == "rules":
         log = ratings(given.data)
         for rule in given.rule or RULES:
-            runs = [one_run(log, rule, {"itemknn": {}, "popularity": {}}, seed) for seed in range(given.runs)]
-            above = Counter(name for run in runs for name in run["above"])
-            ratio = {
-                column: np.mean(
-                    [r["balance"]["popularity_edit"][column] / r["balance"]["refined"][column] for r in runs]
-                ).round(4)
-                for column in ("popularity", "place", "activity")
-            }
-            shared = np.mean([r["balance"]["popularity_edit"]["shared"] for r in runs]).round(3)
-            helps = sum(run["helps"] for run in runs)
-            print(json.dumps({"rule": rule, "runs": len(runs), "helps": helps, "above": above,
-                              "popularity_edit / refined": ratio, "shared": shared}), flush=True)  # fmt: skip
+            print(json.dumps(summary(finished_runs(log, rule, given.runs, given.out))), flush=True)
     else:
         for spread in (0.0, 0.003, 0.006):
             for resample in (False, True):
