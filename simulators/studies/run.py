@@ -146,6 +146,7 @@ async def _ask(
             [(name, settings)] = entry.items()
             agent, folder = await opened.step(name, settings, data, study.folder / "agents" / str(place))
             summary = opened.totals[folder.name]
+            # Without one usable record, the vectors and defaults of a fold would be nothing that an agent has learnt.
             if summary.stopped or (summary.tasks and not summary.ok):
                 return (
                     None,
@@ -156,8 +157,7 @@ async def _ask(
             if isinstance(agent, Reporting):
                 reports[folder.name] = defined(agent.report(data, records))
                 write_text(folder / TOLD, json.dumps(reports[folder.name], indent=2) + "\n")
-            if summary.ok or not summary.tasks:  # vectors and defaults without one usable record are nothing learnt
-                data = agent.fold(data, records)
+            data = agent.fold(data, records)
     return data, opened.totals, ""
 
 

@@ -27,6 +27,18 @@ def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert agree > 0.97
 
 
+@pytest.mark.parametrize(("resample", "least", "most"), [(True, 0.93, 1.0), (False, 0.5, 0.92)])
+def test_where_seeds_differ_only_intervals_over_seeds_cover_the_truth(resample, least, most) -> None:
+    """No variant does anything, but every training has luck of its own, the same for all users."""
+    rng = np.random.default_rng(6)
+    covered = []
+    for _ in range(150):
+        values = rng.normal(0, 0.05, (3, 100)) + rng.normal(0, 0.005, (3, 1))
+        found = interval(values, rng, 400, resample_seeds=resample)
+        covered.append(found.low <= 0 <= found.high)
+    assert least <= np.mean(covered) <= most
+
+
 def test_undefined_users_are_left_out_in_pairs() -> None:
     a, b = np.array([1.0, np.nan, 3.0, 4.0]), np.array([0.0, 1.0, np.nan, 2.0])
     found = paired(a, b, np.random.default_rng(0))

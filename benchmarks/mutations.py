@@ -1,6 +1,6 @@
 """Whether the tests would notice: each mistake of a list is made in a copy of the package, and a test has to fail.
 
-    python benchmarks/recsys_mutations.py [--only NAME] [--json]
+    python benchmarks/mutations.py [--only NAME] [--json]
 
 A mistake is one replacement in one file; its text must stand there exactly once, so that a list that the code has left
 behind is an error. The tests named beside it run in the copy; the first that fails is shown. The copy is thrown away.
@@ -40,28 +40,28 @@ MISTAKES = (
         "recsys/training/losses.py",
         "-F.logsigmoid(positive - negative), weight)",
         "F.logsigmoid(positive - negative), weight)",
-        ("tests/recsys/test_losses.py",),
+        ("tests/recsys/training/test_losses.py",),
     ),
     Mistake(
         "a wrong loss: gBCE without its exponent",
         "recsys/training/losses.py",
         "-(beta * F.logsigmoid(positive)",
         "-(F.logsigmoid(positive)",
-        ("tests/recsys/test_losses.py",),
+        ("tests/recsys/training/test_losses.py",),
     ),
     Mistake(
         "no zero_grad: gradients of all steps add up",
         "recsys/training/loop.py",
         "optimizer.zero_grad(set_to_none=True)",
         "pass",
-        ("tests/recsys/test_training.py",),
+        ("tests/recsys/training/test_training.py",),
     ),
     Mistake(
         "negatives taken from another user",
         "recsys/training/batches.py",
         "users = users.astype(np.int64)\n        free",
         "users = np.roll(users.astype(np.int64), 1)\n        free",
-        ("tests/recsys/test_batches.py",),
+        ("tests/recsys/training/test_batches.py",),
     ),
     Mistake(
         "BPR's negatives drawn for the next row's user",
@@ -82,7 +82,7 @@ MISTAKES = (
         "recsys/training/losses.py",
         "return (losses * weight).sum() / weight.sum().clamp_min(torch.finfo(losses.dtype).tiny)",
         "return losses.mean()",
-        ("tests/recsys/test_losses.py",),
+        ("tests/recsys/training/test_losses.py",),
     ),
     Mistake(
         "attention that sees the future",
@@ -110,7 +110,7 @@ MISTAKES = (
         "recsys/training/loop.py",
         "terms = learner.terms(network, train)",
         "terms = learner.terms(network, train if valid is None else together(train, valid))",
-        ("tests/recsys/test_training.py", "tests/recsys/models/test_models_contract.py"),
+        ("tests/recsys/training/test_training.py", "tests/recsys/models/test_models_contract.py"),
     ),
     Mistake(
         "test items in training",
@@ -131,42 +131,42 @@ MISTAKES = (
         "recsys/training/loop.py",
         "            network.eval()\n",
         "",
-        ("tests/recsys/test_training.py",),
+        ("tests/recsys/training/test_training.py",),
     ),
     Mistake(
         "the loss of a part counted as if it were the whole batch's",
         "recsys/training/loop.py",
         "    return share * term.loss(",
         "    return term.loss(",
-        ("tests/recsys/test_distributed.py",),
+        ("tests/recsys/serving/test_distributed.py",),
     ),
     Mistake(
         "a part of a batch of windows counts by its windows",
         "recsys/models/sequence.py",
         "return mine, share(batch[by_target[1]], places)",
         "return mine, (rows.stop - rows.start) / max(len(targets), 1)",
-        ("tests/recsys/test_parts.py",),
+        ("tests/recsys/training/test_parts.py",),
     ),
     Mistake(
         "gradients of two processes not added up",
         "recsys/training/loop.py",
         "        processes.add_up_gradients(network)\n",
         "",
-        ("tests/recsys/test_distributed.py",),
+        ("tests/recsys/serving/test_distributed.py",),
     ),
     Mistake(
         "lazy Adam without the correction of its bias",
         "recsys/training/lazy_adam.py",
         "alpha=-rate / (1 - FIRST**steps)",
         "alpha=-rate",
-        ("tests/recsys/test_lazy_adam.py",),
+        ("tests/recsys/training/test_lazy_adam.py",),
     ),
     Mistake(
         "the last weights kept instead of the best",
-        "recsys/training/resume.py",
-        "if epoch.judged > self.best_judged:",
+        "recsys/training/progress.py",
+        "if epoch.validation > self.best_validation:",
         "if True:",
-        ("tests/recsys/test_training.py",),
+        ("tests/recsys/training/test_training.py",),
     ),
     Mistake(
         "LightGCN's gradient passed on unpropagated",
