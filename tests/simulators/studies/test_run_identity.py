@@ -190,3 +190,16 @@ def test_refine_sees_another_wording(tmp_path):
     (own / "review.md").write_text(prompts.load("denoise/review").text + "\nThink of the season.\n")
     assert refined(tmp_path, prompts=str(tmp_path / "words"))[0] == 0
     assert refined(tmp_path)[0] == 20, "the first wording's records are still there"
+
+
+def test_refine_folds_anew_and_asks_nothing_where_the_code_has_changed(tmp_path, monkeypatch):
+    from recloop.simulators.refining import steps
+
+    LOG.to_csv(tmp_path / "log.csv", index=False)
+    items_table(tmp_path / "items.csv", 0)
+    first, before = refined(tmp_path)
+    monkeypatch.setattr(steps, "code_digest", lambda *sources: "changed")
+    second, after = refined(tmp_path)
+    assert (first, second) == (0, 20)
+    assert before == after
+    assert len(list((tmp_path / "out.csv.run" / "states").iterdir())) == 2
