@@ -22,6 +22,7 @@ lint: $(DEVELOPS) .typing/recloop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=.typing $(BIN)/lint-imports --no-logo
 
 # The site lands in build/docs/site; a link that leads nowhere fails it.
 docs: $(DEVELOPS)

@@ -35,13 +35,13 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_front_door.p
     from .simulators.inspection.prompts import prompts_show as prompts_show
     from .simulators.inspection.runs import runs_list as runs_list
     from .simulators.inspection.runs import runs_show as runs_show
+    from .simulators.inspection.schema import schema as schema
     from .simulators.inspection.trace import runs_trace as runs_trace
     from .simulators.refining.diff import diff as diff
     from .simulators.refining.refine import refine as refine
     from .simulators.refining.undo import undo as undo
     from .simulators.studies.estimate import estimate as estimate
     from .simulators.studies.run import run as run
-    from .simulators.studies.schema import schema as schema
     from .simulators.studies.template import init as init
 
 try:
@@ -51,7 +51,7 @@ except PackageNotFoundError:  # a checkout that is not installed
 
 VERBS = {
     "init": "simulators.studies.template",
-    "schema": "simulators.studies.schema",
+    "schema": "simulators.inspection.schema",
     "run": "simulators.studies.run",
     "refine": "simulators.refining.refine",
     "diff": "simulators.refining.diff",

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
-from .agents.chat.redaction import RedactingFilter
+from .redaction import RedactingFilter
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """What every log record has; anything else was given with `extra=` and is part of the event."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import pandas as pd
 
-from .chat.types import Chat
+from .chat.types import Chat, Tally
 from .memory.memory import Memory
 
 if TYPE_CHECKING:  # langgraph and torch take seconds; verbs that list run folders import this module
@@ -88,23 +88,6 @@ class LazyState(Mapping[str, Any]):
 
 Records = pd.DataFrame
 """Many `Record`s: the columns are the fields of `Record`."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of one task's calls so far; they become those of its Record."""
-
-    calls: int = 0
-    repairs: int = 0
-    unmatched: int = 0
-    """Replies that named an item which was not shown."""
-    fenced: int = 0
-    """Replies whose JSON had to be taken out of a Markdown fence."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float | None = None
-    model: str = ""
-    prompts: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

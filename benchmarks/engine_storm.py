@@ -34,7 +34,8 @@ from recloop.agents.chat.replies import Replies, read_replay
 from recloop.errors import RecloopError
 from recloop.logs import set_up_logs
 from recloop.simulators.batch.records import read_records
-from recloop.simulators.studies.agent_runner import CACHE, open_runner
+from recloop.simulators.studies.agent_runner import open_runner
+from recloop.simulators.studies.step_tools import CACHE
 from recloop.simulators.studies.study import Study
 
 FAULTS = {

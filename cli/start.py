@@ -45,6 +45,6 @@ def schema(
     as_json: Annotated[bool, typer.Option("--json", help="The same: a schema is JSON.")] = False,
 ) -> None:
     """The JSON schema of a YAML file, by which editors check and complete it."""
-    from ..simulators.studies import schema as schemas
+    from ..simulators.inspection import schema as schemas
 
     print_json(schemas.schema(kind))

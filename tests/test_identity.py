@@ -22,8 +22,8 @@ from recloop.identity import code_digest, contents_digest, digest, is_transport,
 from recloop.recsys.data.sources import DataConfig
 from recloop.recsys.models.table import MODELS, model_class
 from recloop.recsys.models.train_config import TrainConfig
-from recloop.simulators.fidelity.config import FidelityConfig
 from recloop.simulators.refining.config import RefineConfig
+from recloop.simulators.studies.fidelity_config import FidelityConfig
 from recloop.simulators.studies.steps import AGENTS
 from recloop.simulators.studies.study import BatchConfig, EvaluateConfig, MemoryConfig
 

@@ -1,8 +1,7 @@
-"""The package as it is installed: every folder with code is listed, and layers depend one way."""
+"""The package as it is installed: every folder with code is listed, and the wheel has every file."""
 
 from __future__ import annotations
 
-import ast
 import shutil
 import subprocess
 import sys
@@ -12,14 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LAYERS = {
-    "prompts": set(),
-    "recsys": set(),
-    "agents": {"prompts", "recsys"},
-    "simulators": {"prompts", "recsys", "agents"},
-    "cli": {"prompts", "recsys", "agents", "simulators"},
-}
-ROOT_NAMES = {"__version__", "atomic", "errors", "identity", "logs", "notebook", "settings"}
+LAYERS = ("prompts", "recsys", "agents", "simulators", "cli")
 
 
 def modules() -> list[Path]:
@@ -53,24 +45,3 @@ def test_every_prompt_matches_the_package_data_patterns():
     found = {path.relative_to(ROOT / "prompts") for path in (ROOT / "prompts").rglob("*.md")}
     assert found
     assert all(any(path.match(pattern) for pattern in patterns) for path in found)
-
-
-def test_dependencies_point_one_way():
-    wrong = []
-    for path in modules():
-        layer, *_ = path.relative_to(ROOT).parts
-        depth = len(path.relative_to(ROOT).parts)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level == depth:
-                names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
-                wrong += [(str(path), name) for name in names if name not in LAYERS[layer] | ROOT_NAMES | {layer}]
-    assert wrong == []
-
-
-def test_recsys_never_imports_a_model_client():
-    banned = {"openai", "litellm", "langgraph", "chromadb"}
-    for path in (ROOT / "recsys").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            assert not banned & {name.split(".")[0] for name in names}, path

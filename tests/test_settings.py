@@ -300,7 +300,7 @@ def test_a_plug_in_that_is_no_source_of_data_is_refused(source: str) -> None:
 
 def test_a_renamed_setting_is_read_by_its_old_name_with_a_warning() -> None:
     from recloop.agents.generator import Generate
-    from recloop.simulators.fidelity.config import Contamination
+    from recloop.simulators.studies.fidelity_config import Contamination
 
     with pytest.warns(FutureWarning, match="shown is called slate_size now"):
         assert Generate.model_validate({"shown": 8}) == Generate(slate_size=8)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from ...errors import ConfigError, LLMError, ModelUnavailable, ReplyInvalid
-from .redaction import api_key, redact
+from ...redaction import api_key, redact
 from .refusals import causes, connection_error, late, status_error
 from .types import Chat, Reply, Request
 from .wire import Structured, body_of, reply_of

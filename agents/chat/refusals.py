@@ -21,7 +21,7 @@ import aiohttp
 import httpx
 
 from ...errors import ConfigError, LLMError, ModelUnavailable, ReplyInvalid
-from .redaction import redact
+from ...redaction import redact
 
 BUSY = frozenset({429, 502, 503, 504, 529})
 RETRYABLE = frozenset({408, 409, 425})

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import ConfigError, DataError, ModelUnavailable
+from ...redaction import redact
 from .likelihood import Likelihood, Scored, Scoring, ScoringRequest
-from .redaction import redact
 from .server import Server
 from .types import Chat, Continuation, Message, Reply, Request, Sampling
 from .wire import usage_of

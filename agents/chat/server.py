@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import httpx
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAioHttpClient
 
-from .redaction import api_key
+from ...redaction import api_key
 from .refusals import connection_error, late, status_error
 from .wire import OPENAI, endpoint_of
 

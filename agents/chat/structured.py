@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ...errors import ReplyInvalid
+from ...redaction import redact
 from .json_text import RepeatedKey, check_keys, object_text
-from .redaction import redact
-from .types import Chat, Facts, Message, Reply, Request, Sampling, Usage
+from .types import Chat, ChatTools, Facts, Message, Reply, Request, Sampling, Tally, Usage
 from .wire import in_words
 
 if TYPE_CHECKING:
     from ...prompts import Rendered
-    from ..agent import Tally, Tools
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -27,7 +26,7 @@ _ATTEMPTS = 3
 
 
 async def ask(
-    tools: Tools,
+    tools: ChatTools,
     rendered: Rendered,
     reply: type[R],
     *,
@@ -42,7 +41,7 @@ async def ask(
 
 
 async def ask_whole(
-    tools: Tools,
+    tools: ChatTools,
     rendered: Rendered,
     reply: type[R],
     *,

@@ -12,16 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, LLMError
-from .redaction import redact
+from ...redaction import redact
 from .types import Chat, Reply, Request
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from ..agent import Task
-
-Span = Callable[["Task"], AbstractContextManager[None]]
-"""What a run does around each task."""
+Span = Callable[[str], AbstractContextManager[None]]
+"""What a run enters around each task, given the task's key."""
 
 
 def tracer() -> Tracer:
@@ -77,10 +75,10 @@ def task_spans(spans: Tracer, agent: str) -> Span:
     """A span around each task, named by the agent, with the task's key."""
 
     @contextmanager
-    def around(task: Task) -> Iterator[None]:
+    def around(key: str) -> Iterator[None]:
         with spans.start_as_current_span(
             f"task {agent}",
-            attributes={"recloop.agent": agent, "recloop.task": task.key},
+            attributes={"recloop.agent": agent, "recloop.task": key},
             record_exception=False,
             set_status_on_exception=False,
         ):

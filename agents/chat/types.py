@@ -118,3 +118,30 @@ class Chat(Protocol):
     """One call to a model. Raises the `LLMError`s of `recloop.errors`, nothing else that a task should survive."""
 
     async def __call__(self, request: Request) -> Reply: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one task's calls so far; they become those of its Record."""
+
+    calls: int = 0
+    repairs: int = 0
+    unmatched: int = 0
+    """Replies that named an item which was not shown."""
+    fenced: int = 0
+    """Replies whose JSON had to be taken out of a Markdown fence."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+    model: str = ""
+    prompts: set[str] = field(default_factory=set)
+
+
+class ChatTools(Protocol):
+    """What `ask` needs of an agent's tools."""
+
+    @property
+    def chat(self) -> Chat: ...
+
+    @property
+    def tally(self) -> Tally: ...

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel
 
 from ...errors import ModelUnavailable
+from ...redaction import redact
 from .json_text import object_text
-from .redaction import redact
 from .refusals import error_words
 from .schemas import strict_schema
 from .types import FinishReason, Reply, Request, Usage

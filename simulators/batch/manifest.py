@@ -14,9 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ...agents.chat.redaction import redact
 from ...atomic import write_text
 from ...errors import RunError
+from ...redaction import redact
 
 MANIFEST = "manifest.json"
 PACKAGES = (

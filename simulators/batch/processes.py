@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ...atomic import write_text
 from ...errors import RecloopError, RunError
-from .shards import Report, Shared, run_shard
+from .shard_job import Report, Shared, run_shard
 from .summary import Summary
 
 LIVES = 6

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from ...errors import ConfigError, RunError
-from .shards import Report, Shared, run_shard
+from .shard_job import Report, Shared, run_shard
 from .summary import Summary
 
 RETRIES = 5

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ...agents.agent import Agent, Status, Task, Tools
-from ...agents.chat.redaction import redact
 from ...agents.chat.traced import Span
 from ...agents.memory.memory import Memory
 from ...errors import ConfigError, RecloopError, RunError
 from ...recsys.data import Dataset
+from ...redaction import redact
 from .event_loop import run_async
 from .gc_freeze import few_pauses
 from .lock import locked, writing
@@ -204,7 +204,7 @@ class _Run:
                     continue
                 doing = f"task {task.key!r}"
                 tools = self.tools_for(task)
-                with self.span(task):
+                with self.span(task.key):
                     record = await run_task(self.agent.name, task, graph, tools, self.asked)
                 self.memories[id(tools.memory)] = tools.memory
                 self.statuses[record.status] += 1

@@ -12,9 +12,9 @@ from typing import Any
 from langgraph.graph.state import CompiledStateGraph
 
 from ...agents.agent import Record, Status, Tally, Task, Tools
-from ...agents.chat.redaction import redact
 from ...agents.chat.types import Chat, Reply, Request
 from ...errors import BudgetExceeded, ConfigError, LLMError, ModelUnavailable, ReplyInvalid
+from ...redaction import redact
 from .summary import Asked
 
 log = logging.getLogger(__name__)

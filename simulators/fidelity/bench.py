@@ -21,12 +21,13 @@ from ...agents.setwise import Setwise, SetwiseRanking
 from ...identity import digest, settings_of
 from ...recsys.data import Split
 from ..batch.records import read_records
-from ..studies.agent_runner import AgentRunner, identity_of, model_of
+from ..studies.agent_runner import AgentRunner
+from ..studies.fidelity_config import FidelityConfig
 from ..studies.held_out_lists import HeldOutList, questions
+from ..studies.step_identity import identity_of, model_of
 from ..studies.steps import make_agent
 from ..studies.study import Study
 from .cases import Case, Field
-from .config import FidelityConfig
 from .plain import Plain, PlainRequest
 from .references import References
 from .rows import LOOP, ONCE, Answers, CutOff, Only, fitting

@@ -26,7 +26,8 @@ from ...recsys.data import Dataset
 from ...recsys.data.sources import load_split
 from ..batch.event_loop import run_async
 from ..batch.records import read_records
-from ..studies.agent_runner import CACHE, folder_of
+from ..studies.step_identity import folder_of
+from ..studies.step_tools import CACHE
 from ..studies.steps import AgentContext, make_agent
 from ..studies.study import AnyStudy, Study, study_of
 

@@ -22,8 +22,8 @@ from ...recsys.data.sources import load_split
 from ...settings import checked, read_yaml
 from ..batch.manifest import read_manifest
 from ..batch.records import read_records
-from ..studies.agent_runner import folder_of
 from ..studies.run_folder import STUDY
+from ..studies.step_identity import folder_of
 from ..studies.steps import AGENTS, step_of
 from ..studies.study import Study
 from .trace_steps import claims_lines, dropped_lines, short, step_lines, when, wrapped

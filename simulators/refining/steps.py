@@ -24,7 +24,8 @@ from ...identity import code_digest, digest, settings_of
 from ...recsys.data import Dataset
 from ..batch.records import read_records
 from ..batch.summary import Summary
-from ..studies.agent_runner import AgentRunner, model_of, wordings_of
+from ..studies.agent_runner import AgentRunner
+from ..studies.step_identity import model_of, wordings_of
 from ..studies.steps import Step, check_step, make_agent, step_of
 from .config import RefineConfig
 from .edits import with_edits_marked

@@ -16,8 +16,9 @@ from ...recsys.evaluation import interval, paired
 from ..batch.event_loop import run_async
 from ..batch.progress import Watcher
 from ..batch.records import read_records
-from .agent_runner import AgentRunner, identity_of, open_runner
+from .agent_runner import AgentRunner, open_runner
 from .held_out_lists import HeldOutList, by_popularity, chance, held_out_lists, ndcg_of, questions, walked_users
+from .step_identity import identity_of
 from .study import Study
 
 ONCE = "one list-wise question, no loop"

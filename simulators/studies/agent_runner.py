@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ... import prompts
-from ...agents.agent import Agent, ExplainsNoTasks, Task, Tools
+from ...agents.agent import Agent, ExplainsNoTasks
 from ...agents.catalogue import item_texts
-from ...agents.chat.build import build_chat, build_likelihood, limits_of
-from ...agents.chat.config import LLMConfig
-from ...agents.chat.limited import Limits
+from ...agents.chat.build import limits_of
 from ...agents.chat.meter import Meter
 from ...agents.chat.replies import Replies
-from ...agents.chat.traced import Span, task_spans, traced, tracer
 from ...agents.chat.types import Chat
-from ...agents.memory.chroma import ChromaMemory
-from ...agents.memory.embeddings import embedder
 from ...agents.memory.list_memory import ListMemory
-from ...agents.memory.memory import Embedder
-from ...agents.payloads import PAYLOAD_FORM
-from ...identity import digest, settings_of
 from ...recsys.data import Dataset
 from ..batch.progress import Silent, Watcher
 from ..batch.runner import run_tasks
 from ..batch.shards import run_sharded
 from ..batch.summary import Summary
 from ..batch.usage import open_meter, share_out, spent_by_shards
-from .steps import AgentContext, make_agent, step_of
+from .shard_worker import FACTORY
+from .step_identity import folder_of, identity_of
+from .step_tools import (
+    CACHE,
+    chat_of,
+    gather_caches,
+    memory_of,
+    span_of,
+    surroundings,
+    tasks_at_once,
+    tools_of,
+)
+from .steps import AgentContext, make_agent
 from .study import Study
-
-CACHE = "replies.sqlite"
 
 
 @dataclass
@@ -98,8 +98,6 @@ class AgentRunner:
 
     def _share(self, agent: Agent, name: str, settings: Mapping[str, Any], data: Dataset, folder: Path) -> None:
         """Every task of a step, done by the workers of the study's backend; blocks until they are through."""
-        from .shard_worker import FACTORY
-
         batch = self.study.run
         share_out(self.study.folder, self.study.llm.budget, batch.workers)
         config = {
@@ -153,106 +151,6 @@ async def open_runner(
             yield AgentRunner(study, chat, around, observer, meter, texts, retry_failed, retry_invalid, limit)
         finally:
             meter.save()
-
-
-def surroundings(
-    study: Study, llm: LLMConfig, replies: Replies, meter: Meter, texts: list[str], limits: Limits
-) -> AgentContext:
-    """What every agent of the study is given; texts of all items. The agent that needs likelihoods opens the model, by
-    way of the same cache, account and limits as the chat's."""
-    likelihood = partial(build_likelihood, llm, cache=replies, meter=meter, limits=limits)
-    return AgentContext(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts, likelihood)
-
-
-def identity_of(study: Study, name: str, settings: Mapping[str, Any], data: Dataset) -> dict[str, Any]:
-    """What a step's records depend on; `run` is the part that goes to the manifest by these names."""
-    step = step_of(name)
-    return {
-        "fingerprint": data.fingerprint,
-        "seed": study.seed,
-        "payloads": PAYLOAD_FORM,
-        "run": {
-            "config": settings_of(step.settings.model_validate(dict(settings)), without=step.fold_only),
-            "prompts": wordings_of(name, study.prompts),
-            "llm": model_of(study),
-            "embedder": settings_of(study.embedder),
-        },
-    }
-
-
-def wordings_of(name: str, folder: Path | None) -> list[str]:
-    """`prompt@digest` of every prompt that a step uses; `folder`: the user's own wordings."""
-    return [f"{prompt}@{version}" for prompt, version in prompts.digests(*step_of(name).prompts, folder=folder).items()]
-
-
-def model_of(study: Study) -> dict[str, Any]:
-    """Which model answers and how it is asked: every setting of `llm` but those of transport."""
-    return settings_of(study.llm)
-
-
-def folder_of(study: Study, name: str, settings: Mapping[str, Any], data: Dataset, below: Path) -> Path:
-    """Where a step's records lie: beside `below`, named by all that they rest on."""
-    return below.with_name(f"{below.name}-{name.replace(':', '.')}-{digest(identity_of(study, name, settings, data))}")
-
-
-def cache_of(study: Study, shard: int | None = None) -> Path:
-    """The file of replies that a process uses."""
-    if shard is None or study.run.cache == "shared":
-        return study.out / CACHE
-    return study.folder / "replies" / f"shard-{shard}.sqlite"
-
-
-def gather_caches(study: Study) -> None:
-    """Take the replies in files of single shards into the shared one; no worker may be writing them."""
-    files = sorted((study.folder / "replies").glob("shard-*.sqlite"))
-    if files:
-        with Replies(study.out / CACHE) as replies:
-            for path in files:
-                replies.absorb(path)
-
-
-def memory_of(study: Study, embed: Embedder, folder: Path, shard: int | None = None) -> ChromaMemory | ListMemory:
-    """Where a step's agent remembers; see `MemoryConfig`."""
-    memory = study.memory
-    if memory.store == "process":
-        return ListMemory(embed)
-    if memory.url is not None:
-        name = f"{study.name[:40]}-{digest(str(folder))}"
-        return ChromaMemory(embed, url=memory.url, collection=name)
-    return ChromaMemory(embed, path=folder / ("memory" if shard is None else f"memory-{shard}"))
-
-
-def chat_of(
-    study: Study, llm: LLMConfig, replies: Replies, meter: Meter, texts: Sequence[str], limits: Limits | None = None
-) -> Chat:
-    """The study's model by way of cache, account and limits, with spans where the study wants them."""
-    chat = build_chat(llm, cache=replies, meter=meter, catalogue=texts, limits=limits)
-    if not study.run.telemetry:
-        return chat
-    return traced(chat, tracer(), provider=llm.provider, model=llm.model or llm.provider)
-
-
-def span_of(study: Study, agent: Agent) -> Span:
-    """What stands around each task: a span, or nothing."""
-    return task_spans(tracer(), agent.name) if study.run.telemetry else lambda _: nullcontext()
-
-
-def tasks_at_once(llm: LLMConfig) -> int:
-    """Twice as many tasks as calls: a task that thinks, or waits to ask again, must not leave a place empty."""
-    return 2 * llm.concurrency
-
-
-def tools_of(chat: Chat, memory: ChromaMemory | ListMemory) -> Callable[[Task], Tools]:
-    """The same chat for every task, and the memory on disk; a memory in process is each task's own.
-
-    A task may not recall what another has written, or its record would depend on their order; kept after the task, such
-    memos would only fill the process: 80 MB over 100,000 tasks.
-    """
-
-    def tools_for(task: Task) -> Tools:
-        return Tools(chat, memory.anew() if isinstance(memory, ListMemory) else memory)
-
-    return tools_for
 
 
 @contextmanager

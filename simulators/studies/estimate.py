@@ -32,7 +32,8 @@ from ..batch.event_loop import run_async
 from ..batch.records import finished_keys
 from ..batch.summary import Asked
 from ..batch.task import Halt, run_task
-from .agent_runner import folder_of, open_runner
+from .agent_runner import open_runner
+from .step_identity import folder_of
 from .steps import AgentContext, make_agent
 from .study import AnyStudy, Study, study_of
 

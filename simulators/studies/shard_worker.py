@@ -7,9 +7,10 @@ from typing import Any
 
 from ...agents.chat.build import limits_of
 from ...agents.chat.replies import Replies
-from ..batch.shards import SHARD, Job
+from ..batch.shard_job import SHARD, Job
 from ..batch.usage import open_share
-from .agent_runner import cache_of, chat_of, identity_of, memory_of, span_of, surroundings, tasks_at_once, tools_of
+from .step_identity import identity_of
+from .step_tools import cache_of, chat_of, memory_of, span_of, surroundings, tasks_at_once, tools_of
 from .steps import make_agent
 from .study import Study
 

@@ -19,7 +19,7 @@ from ...recsys.data.sources import DataConfig, beside
 from ...recsys.evaluation import parse
 from ...recsys.models.train_config import TrainConfig
 from ...settings import checked, own_keys_dropped, read_yaml, with_settings
-from ..fidelity.config import FidelityConfig
+from .fidelity_config import FidelityConfig
 from .steps import check_step, step_of
 from .variants import Control
 

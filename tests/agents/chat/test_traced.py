@@ -5,7 +5,6 @@ import json
 import logging
 
 import pytest
-from recloop.agents.agent import Task
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.chat.traced import task_spans, traced
 from recloop.errors import ModelUnavailable
@@ -26,7 +25,7 @@ def spans():
 async def test_a_call_is_a_span_inside_its_task_without_its_text(question, spans) -> None:
     tracer, kept = spans
     chat = traced(scripted_chat(["a secret answer"]), tracer, provider="openai", model="m")
-    with task_spans(tracer, "setwise")(Task("user:1", {})):
+    with task_spans(tracer, "setwise")("user:1"):
         await chat(question())
     call, task = kept.get_finished_spans()
     assert call.parent.span_id == task.context.span_id

@@ -5,7 +5,7 @@ from pathlib import Path
 from recloop.agents.agent import Task
 from recloop.agents.chat.scripted import scripted_chat
 from recloop.agents.memory import ChromaMemory, ListMemory, Memo
-from recloop.simulators.studies.agent_runner import tools_of
+from recloop.simulators.studies.step_tools import tools_of
 
 from tests.agents.memory_contract import MemoryContract
 

@@ -29,7 +29,7 @@ from recloop.recsys.data import Dataset
 from recloop.simulators.batch import runner as batch
 from recloop.simulators.batch.parts import PartWriter
 from recloop.simulators.batch.runner import run_batch
-from recloop.simulators.batch.shards import Job
+from recloop.simulators.batch.shard_job import Job
 
 
 class State(TypedDict, total=False):

@@ -14,9 +14,9 @@ from recloop.recsys.data.sources import load_split
 from recloop.simulators.batch.records import read_records
 from recloop.simulators.inspection.cache import cache_export
 from recloop.simulators.refining.refine import refine
-from recloop.simulators.studies.agent_runner import folder_of
 from recloop.simulators.studies.grid import TrainingProtocol, cell_identity
 from recloop.simulators.studies.run import run
+from recloop.simulators.studies.step_identity import folder_of
 from recloop.simulators.studies.study import Study
 
 from tests.test_identity import another_llm_setting

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 
-from ...errors import ConfigError
+from .errors import ConfigError
 
 _SECRET_NAME = re.compile(r"(API_?KEY|ACCESS_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$", re.IGNORECASE)
 _SECRET_SHAPES = re.compile(

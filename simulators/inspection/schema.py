@@ -20,8 +20,8 @@ from ...recsys.data.sources import SOURCES, SPLITS
 from ...recsys.models import MODELS, model_class
 from ...recsys.tuning import Tuning
 from ..refining.config import RefineConfig
-from .steps import AGENTS
-from .study import Study
+from ..studies.steps import AGENTS
+from ..studies.study import Study
 
 FILES: dict[str, type[BaseModel]] = {"study": Study, "refine": RefineConfig, "tune": Tuning, "tune-lm": TuneLMFile}
 """Kind of file -> the class that reads it."""

@@ -3,8 +3,8 @@
 import logging
 
 import pytest
-from recloop.agents.chat.redaction import RedactingFilter, api_key, redact
 from recloop.errors import ConfigError
+from recloop.redaction import RedactingFilter, api_key, redact
 
 KEY = "abc123-not-shaped-like-a-key"
 
