@@ -1,7 +1,7 @@
-"""Detectors that fit nothing: chance, rarity, and how well an item goes with those around it.
+"""Detectors without training: random, rarity, and similarity of an item to its context.
 
-Each gives (n,) doubts, higher for what fits less, on a scale of its own. What others hold is counted without the row's
-own owner, so a row is never evidence for itself.
+Each gives (n,) doubts, higher for items that fit less, on its own scale. Counts over owners leave out the row's own
+owner, so that a row is never evidence for itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .owners import Bools, Doubts, holdings, owners
 
 Near = Callable[[Longs, Longs], Doubts]
 REACH = 10
-"""Places before and after an item that are its context: all of a window of 11."""
+"""Number of positions before and after an item that are its context: all of a window of 11."""
 
 
 def random_doubt(data: Dataset, seed: int) -> Doubts:
@@ -27,15 +27,15 @@ def random_doubt(data: Dataset, seed: int) -> Doubts:
 
 
 def popularity_doubt(data: Dataset, evidence: Bools | None = None) -> Doubts:
-    """Minus the number of other owners who hold the item. evidence: (n,) the rows that count; else all."""
+    """Minus the number of other owners who have the item. evidence: (n,) mask of the rows to count; None: all."""
     return -others_with(data, holdings(data, evidence))
 
 
 def neighbour_doubt(data: Dataset, evidence: Bools | None = None, shrink: float = 5.0, reach: int = REACH) -> Doubts:
-    """One minus the mean cosine of an item with the others around it, over the owners who hold them (ItemKNN's).
+    """One minus the mean cosine of an item with the others of its context, over the owners who have them (ItemKNN's).
 
-    cosine = n_ij / sqrt((n_i + shrink)(n_j + shrink)), counted without the row's own owner: an item that few hold is
-    hardly near to anything. 1 for an item without context.
+    cosine = n_ij / sqrt((n_i + shrink)(n_j + shrink)), counted without the row's own owner; shrink lowers the
+    similarities of rare items. 1 for an item without context.
     """
     held = holdings(data, evidence)
     together = (held.T @ held).tocsr()
@@ -50,10 +50,10 @@ def neighbour_doubt(data: Dataset, evidence: Bools | None = None, shrink: float 
 
 
 def text_doubt(data: Dataset, texts: Sequence[str], reach: int = REACH) -> Doubts:
-    """One minus the mean cosine of the TF-IDF vectors of an item's text and of those around it. texts: (n_items,).
+    """One minus the mean cosine of the TF-IDF vectors of an item's text and those of its context. texts: (n_items,).
 
-    A row whose item has no word is neutral: it gets the mean doubt of the rows with words, and counts for no other row.
-    Neutral is 0.5 where no item has a word.
+    A row whose item has no words gets the mean doubt of the rows with words and is left out of other rows' contexts.
+    All doubts are 0.5 if no item has words.
     """
     pattern = r"(?u)\b\w+\b"
     worded = np.array([re.search(pattern, text) is not None for text in texts], bool)
@@ -71,19 +71,19 @@ def text_doubt(data: Dataset, texts: Sequence[str], reach: int = REACH) -> Doubt
 
 
 def others_with(data: Dataset, held: csr_matrix) -> Doubts:
-    """(n,) how many owners hold the row's item, its own owner left out. held: of `holdings`."""
+    """(n,) number of owners who have the row's item, without its own owner. held: from `holdings`."""
     return np.asarray(held.sum(0), np.float64).ravel()[data.item] - own_share(data, held)
 
 
 def own_share(data: Dataset, held: csr_matrix) -> Doubts:
-    """(n,) 1 where the row's own owner stands in the evidence with its item."""
+    """(n,) 1 where `held` includes the row's own owner with its item, else 0."""
     return _entries(held, owners(data)[data.user], data.item)
 
 
 def mean_over_context(data: Dataset, near: Near, reach: int = REACH) -> Doubts:
-    """(n,) mean of near(first, second) over the rows at most `reach` places away in the same user; 0 without any.
+    """(n,) mean of near(first, second) over the rows at most `reach` positions away in the same user; 0 without any.
 
-    near: two arrays of rows, (m,) each, to (m,) values; it is asked once for each pair.
+    near: maps two arrays of rows, (m,) each, to (m,) values; each pair is evaluated once.
     """
     total, count = np.zeros(len(data)), np.zeros(len(data))
     for first, second in pairs_around(data, reach):
@@ -95,7 +95,7 @@ def mean_over_context(data: Dataset, near: Near, reach: int = REACH) -> Doubts:
 
 
 def pairs_around(data: Dataset, reach: int = REACH) -> Iterator[tuple[Longs, Longs]]:
-    """Rows (m,) and the rows k places after them in the same user, for k = 1, 2, ... up to reach."""
+    """Rows (m,) and the rows k positions after them in the same user, for k = 1, 2, ... up to reach."""
     for k in range(1, min(reach, int(data.user_counts.max(initial=0)) - 1) + 1):
         first = np.flatnonzero(data.user[:-k] == data.user[k:]).astype(np.int64)
         yield first, first + k

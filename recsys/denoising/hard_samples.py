@@ -1,8 +1,8 @@
-"""Which rows are worth a language model's word: large losses, and of these the ones whose losses move (LLMHD).
+"""Rows for a language model to judge: large losses, and of these the ones with varying predictions (LLMHD).
 
-LLMHD (arXiv 2409.10343): the high-loss share of the interactions is suspected; of those the top share by variance of
-the prediction over the last epochs are candidates, for hard samples vary more than noise does. Only candidates are
-asked about. The shares are our own; the losses come from any training, as an array.
+LLMHD (arXiv 2409.10343): the interactions with the highest losses are suspected; of those the ones with the highest
+variance of the prediction over the last epochs are candidates, because hard samples vary more than noise. Only
+candidates are sent to the language model. The shares are our own; losses can come from any training.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _BLOCK = 256
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """(n,) each. suspected: of high loss. asked: of these, those that vary most, which may be hard and not noise.
-    flagged: in how many of the epochs a row was of high loss."""
+    """(n,) each. suspected: rows of high loss. candidate: of these, those that vary most, which may be hard samples and
+    not noise. flagged: number of epochs in which a row was of high loss."""
 
     suspected: Bools
     candidate: Bools
@@ -36,11 +36,11 @@ class Candidates:
 
 
 def candidates(losses: Losses, high: float = 0.2, vary: float = 0.5, last: int = 3) -> Candidates:
-    """From the losses (epochs, n) of every row after each epoch.
+    """Candidates from the losses (epochs, n) of every row after each epoch.
 
-    high: share of rows that is suspected, by the mean loss of the `last` epochs; vary: share of the suspected that is
-    asked about, by the variance of exp(-loss) over these epochs. Ties go to the earlier row. DataError for losses that
-    are not finite or of fewer than two epochs.
+    high: share of rows that is suspected, by the mean loss of the `last` epochs; vary: share of the suspected rows that
+    are candidates, by the variance of exp(-loss) over these epochs. Ties go to the earlier row. DataError for losses
+    that are not finite or of fewer than two epochs.
     """
     if losses.ndim != 2 or len(losses) < 2 or not np.isfinite(losses).all():
         raise DataError(f"losses {losses.shape} must be finite, a line an epoch, of two epochs or more")
@@ -57,7 +57,7 @@ def losses_by_epoch(train: Dataset, epochs: int, config: LightGCNConfig = LightG
     losses = np.empty((epochs, len(train)))
     with tempfile.TemporaryDirectory() as folder:
         for epoch in range(epochs):
-            # A training that finds its checkpoint goes on: each call here adds one epoch to the last.
+            # A training resumes from its checkpoint: each call adds one epoch to the last.
             model = LightGCN(config.model_copy(update={"epochs": epoch + 1}))
             model.fit(train, None, FitContext(seed=seed, folder=Path(folder)))
             losses[epoch] = _row_losses(model, train)

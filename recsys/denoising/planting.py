@@ -1,4 +1,4 @@
-"""Plants noise into sequences: some of an owner's items give way to random ones, the same in each of their windows."""
+"""Plants noise: some of an owner's items are replaced by random ones, consistently in all windows of the owner."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .owners import Bools, owners
 
 
 def planted(data: Dataset, rate: float, seed: int, keep: Bools | None = None) -> tuple[Dataset, Truth]:
-    """The data with each item of an owner replaced with probability `rate`, and where that was done.
+    """The data with each item of an owner replaced with probability `rate`, and the mask of replaced rows.
 
-    An item gives way to one drawn uniformly from the catalogue that the owner does not have, and stays where there is
-    none left; all windows of the owner show the same one in its place, as a log that is noisy at its source would.
-    keep: (n,) rows that stay as they are, as targets on which somebody is judged (all of the owner's rows of that item
-    stay). Equal seeds give equal noise.
+    The replacement is uniform over the items that the owner does not have; an item stays if there is none left. All
+    windows of the owner get the same replacement, as in a log that is noisy at its source. keep: (n,) mask of rows that
+    are not replaced, such as evaluation targets (all of the owner's rows of that item stay). Equal seeds give equal
+    noise. DataError for a rate outside [0, 1).
     """
     if not 0 <= rate < 1:
         raise DataError(f"rate={rate:g}; give a share from 0 up, below 1")
@@ -38,7 +38,7 @@ def planted(data: Dataset, rate: float, seed: int, keep: Bools | None = None) ->
         free[whose // n] -= 1
         while (item := int(rng.integers(n))) + whose in held_set:
             pass
-        # Neither a second planted item of this owner nor one of their own may come out the same.
+        # Replacements of one owner are distinct from each other and from the owner's items.
         held_set.add(item + whose)
         new[place] = item
     frame = data.interactions.assign(item=new[at].astype(np.int32))

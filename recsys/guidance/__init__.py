@@ -1,4 +1,4 @@
-"""Guidance: an LLM's scores of (user, item) pairs as one more term of a recommender's loss, heard through a gate."""
+"""Guidance: an LLM's scores of (user, item) pairs as a gated extra term of a recommender's loss."""
 
 from .guided import Guided, GuidedConfig
 from .scores import PairScores, popularity_scores, random_scores, read_scores, shuffled_scores, write_scores

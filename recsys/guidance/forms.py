@@ -1,4 +1,4 @@
-"""Losses of the guidance: on pairs of items, on single items, or on a user's list of LLM scores."""
+"""Losses of the guidance term: on pairs of items, on single items, or on a user's list of LLM scores."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def pointwise(score: Tensor, target: Tensor) -> Tensor:
 def distilled(score: Tensor, target: Tensor, group: Tensor, groups: int, temperature: float) -> Tensor:
     """(groups,) KL divergences from softmax(LLM score / T) to softmax(s_u) over each user's scored items.
 
-    Soft labels after Hinton, Vinyals & Dean 2015. score, told, group: (n,). T sharpens the LLM's scores, which lie in
-    [0, 1] and would make nearly uniform labels; the recommender's own scores are logits already.
+    Soft labels after Hinton, Vinyals & Dean 2015. score, target (the LLM's), group: (n,). T sharpens the LLM's scores,
+    which lie in [0, 1] and would give nearly uniform labels; the recommender's scores are logits already.
     """
     teacher = _log_softmax(target / temperature, group, groups)
     each = teacher.exp() * (teacher - _log_softmax(score, group, groups))
@@ -34,7 +34,7 @@ def distilled(score: Tensor, target: Tensor, group: Tensor, groups: int, tempera
 
 
 def _log_softmax(logits: Tensor, group: Tensor, groups: int) -> Tensor:
-    """TrainingLog-softmax of (n,) logits within each group."""
+    """Log-softmax of logits (n,) within each group."""
     highest = logits.new_full((groups,), -torch.inf).scatter_reduce(0, group, logits.detach(), "amax")
     shifted = logits - highest[group]
     total = logits.new_zeros(groups).index_add(0, group, shifted.exp())

@@ -1,7 +1,7 @@
 """The gate: the weight in [0, 1] of the LLM's score of a (user, item).
 
-alpha_ui = sigmoid(w . x_ui + b) (S-LLMR, arXiv 2512.21526), and a pair's alpha is the mean of its two items'. How w and
-b come about, and what is made of the sigmoid, is the gate's kind:
+alpha_ui = sigmoid(w . x_ui + b) (S-LLMR, arXiv 2512.21526), and a pair's alpha is the mean of its two items'. The kind
+of a gate decides how w and b are determined, and how alpha becomes a weight:
 
 | kind | w and b | a pair's weight |
 |---|---|---|
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 ITERATIONS, HALVINGS = 30, 10
 LEAST_GAIN = 1e-7
-"""Of the loss: a step that gains less ends the search."""
+"""Decrease of the loss below which the fit has converged."""
 EDGE = 1e-9
-"""Chances stay this far from 0 and 1."""
+"""Probabilities are clamped to [EDGE, 1 - EDGE]."""
 
 GateKind = Literal["held_out", "paper", "normalised", "open", "closed"]
 
@@ -33,8 +33,8 @@ GateKind = Literal["held_out", "paper", "normalised", "open", "closed"]
 class Gate(nn.Module):
     """sigmoid(w . x + b) for every scored pair. w and b start at 0: the initial gate value is 0.5.
 
-    Of `held_out`, the sigmoid is the chance that the LLM's order is right. At 1/2 the order
-    is random and gets weight 0; above it the weight is 2 p - 1, the share of right pairs minus that of wrong ones.
+    For `held_out` the sigmoid is the probability p that the LLM's order is right. At p = 1/2 the order is random and
+    gets weight 0; above, the weight is 2 p - 1, the share of right pairs minus that of wrong ones.
     """
 
     inputs: Tensor
@@ -46,13 +46,13 @@ class Gate(nn.Module):
         trained = kind in ("paper", "normalised")
         self.weight = nn.Parameter(torch.zeros(inputs.shape[1]), requires_grad=trained)
         self.bias = nn.Parameter(torch.zeros(()), requires_grad=trained)
-        # Not part of a checkpoint: made again from the table and the train side.
+        # Not part of a checkpoint: recomputed from the scores and the train side.
         self.register_buffer("inputs", inputs, persistent=False)
-        # Mean weight of the pairs, truth pairs, their agreement, bias, weights; a line an epoch, NaN: not reached.
+        # Per epoch: mean weight of the pairs, number of truth pairs, their agreement, bias, weights; NaN: not reached.
         self.register_buffer("trace", torch.full((epochs, 4 + inputs.shape[1]), torch.nan))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # A training may go on for more epochs than it was begun with; its trace then is longer than the kept one.
+        # A training may be resumed with more epochs than it began with; its trace is then longer than the stored one.
         stored = state_dict.get(f"{prefix}trace")
         if stored is not None and len(stored) != len(self.trace):
             lines = min(len(stored), len(self.trace))
@@ -65,7 +65,7 @@ class Gate(nn.Module):
         return self._alpha(self.inputs[rows])
 
     def every(self) -> Tensor:
-        """The sigmoids of all rows of the score table."""
+        """(len(scores),) sigmoids of all rows of the score table."""
         return self._alpha(self.inputs)
 
     def _alpha(self, inputs: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class Gate(nn.Module):
         return torch.sigmoid(inputs @ self.weight + self.bias)
 
     def heard(self, alpha: Tensor) -> Tensor:
-        """(n,) what a loss is weighed by, from the mean sigmoids of the n pairs (or lists, or items) of a step."""
+        """(n,) weights of losses, from the mean sigmoids of the n pairs (or lists, or items) of a step."""
         if self.kind == "held_out":
             return (2 * alpha - 1).clamp_min(0)
         if self.kind == "normalised":
@@ -88,21 +88,21 @@ class Gate(nn.Module):
 def fitted_gate(
     taken: Tensor, other: Tensor, right: Tensor, weight: Tensor, shrinkage: float, start: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(weights (f,), bias) that tell best where the LLM is right: the mean of both items' sigmoids against `right`.
+    """(weights (f,), bias) that best predict where the LLM is right: the mean of both items' sigmoids against `right`.
 
     taken, other: (n, f) inputs of the two items of n pairs; right (n,) in [0, 1]; weight (n,) of each pair. The loss
-    is the weighted cross-entropy plus shrinkage / users * |w|^2, users being the sum of the weights: the more users
-    speak, the less it says. start: (f + 1,) where the search begins, weights then bias.
+    is the weighted cross-entropy plus shrinkage / users * |w|^2, where users is the sum of the weights, so that
+    shrinkage matters less with more users. start: (f + 1,) initial weights, then bias.
 
-    Fisher scoring: a step solves the least squares around the present chances, halved until the loss falls. From the
-    weights of the epoch before, a few steps are enough.
+    Fisher scoring: each step solves weighted least squares at the current probabilities and is halved until the loss
+    falls. From the weights of the previous epoch a few steps suffice.
     """
     right, weight = right.double(), weight.double()
     ones = torch.ones(len(right), 1, dtype=torch.float64, device=right.device)
     sides = [torch.cat([part.double(), ones], 1) for part in (taken, other)]
     solution = start.detach().double().clone()
     pull = torch.full_like(solution, shrinkage)
-    pull[-1] = 0  # the bias is free
+    pull[-1] = 0  # no shrinkage of the bias
     users = weight.sum()
 
     def chances(at: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""`Guided`: a network of recloop or a plug-in, trained with the guidance term, by the name `guided`."""
+"""`Guided`: a network, recloop's or a plug-in, trained with the guidance term; by name `guided`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .scores import PairScores
 from .term import Guidance
 
 OFFERED_BY_BASE = ("item_vectors", "user_vectors", "item_bias", "predict", "threshold")
-"""Capabilities that a guided model has where the recommender inside has them."""
+"""Capabilities that a guided model has if its inner recommender has them."""
 
 
 class GuidedConfig(GuidanceConfig, WrapperConfig):
     model: str = "bpr"
-    """The recommender that is guided: a network."""
+    """The recommender to guide, which must be a network."""
 
     space: ClassVar[Space] = {"weight": Range(0.01, 3.0, log=True), "margin": Range(0.1, 3.0, log=True)}
 
@@ -36,9 +36,9 @@ class GuidedConfig(GuidanceConfig, WrapperConfig):
 
 
 class Guided:
-    """The recommender `config.model`; in serving it is exactly that: gate and scores are absent.
+    """The recommender `config.model`, trained with guidance; scoring needs neither gate nor LLM scores.
 
-    Without scores it is trained as if it stood alone.
+    Without LLM scores it is trained like the inner recommender.
     """
 
     name: ClassVar[str] = "guided"
@@ -46,8 +46,8 @@ class Guided:
     Config: ClassVar[type[GuidedConfig]] = GuidedConfig
 
     def __init__(self, config: GuidedConfig | None = None, scores: PairScores | None = None) -> None:
-        """scores: take the place of those of `config.scores` and of the data. Raises ConfigError for a model that is
-        no network."""
+        """scores: used instead of `config.scores` and of those in the data. Raises ConfigError for a model that is no
+        network."""
         self.config = config or GuidedConfig()
         base: object = self.config.inner()
         if not isinstance(base, NetworkModel):
@@ -68,7 +68,7 @@ class Guided:
 
     @property
     def guidance(self) -> Guidance | None:
-        """What the last fit was guided by; None without scores."""
+        """The guidance of the last fit; None without scores."""
         return self.term.guidance
 
     @property
@@ -83,10 +83,11 @@ class Guided:
         context: FitContext = FitContext(),
         truth: Dataset | None = None,
     ) -> None:
-        """As the recommender's own. `held_out` is fitted to `truth`; without it, `gate_users` of the validation users
-        are set apart for the gate and choose nothing.
+        """Fits the inner recommender with the guidance term.
 
-        Raises ConfigError where `held_out` is given neither, DataError where it finds nothing to test.
+        truth: interactions that a `held_out` gate is fitted to. Without it the gate gets the share `gate_users` of the
+        validation users, who then take no part in early stopping. Raises ConfigError if `held_out` has neither, and
+        DataError if it has no pair to be fitted to.
         """
         self.term = GuidanceTerm(self.config, self.scores, truth)
         terms = [self.term, *self.base.loss_terms()]
@@ -102,5 +103,5 @@ class Guided:
         self.base.restore(state)
 
     def gate_log(self) -> pd.DataFrame:
-        """As `GuidanceTerm.gate_log`."""
+        """See `GuidanceTerm.gate_log`."""
         return self.term.gate_log()

@@ -1,4 +1,4 @@
-"""What a gate sees of a scored pair: history length, popularity, the model's uncertainty, the spread over draws."""
+"""Inputs of the gate for a scored pair: history length, popularity, the model's uncertainty, LLM spread."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PASSES = 5
 def fixed_inputs(
     scores: PairScores, train: Dataset, names: tuple[Input, ...], cold_users: ColdConfig, head_items: HeadConfig
 ) -> Floats:
-    """(n, len(names)) inputs of every scored pair, told from the train side.
+    """(n, len(names)) inputs of every scored pair, computed from the train side.
 
-    cold, tail: 1 or 0. history, popularity: log(1 + count), as deviations from their mean over the scored pairs.
-    spread: deviations too, unknown ones at the mean. uncertainty: 0 here; it moves with the network.
+    cold, tail: 1 or 0. history, popularity: log(1 + count), standardised over the scored pairs. spread: standardised,
+    0 where unknown. uncertainty: 0 here, because it changes with the network.
     """
     columns: dict[Input, Callable[[], Floats]] = {
         "cold": lambda: cold(train, cold_users)[scores.user].astype(np.float32),
@@ -43,7 +43,7 @@ def fixed_inputs(
 
 
 def standardised(values: np.ndarray) -> Floats:
-    """Deviations from the mean in standard deviations; 0 where unknown (NaN) or where all are equal."""
+    """Standard scores of `values`; 0 where unknown (NaN) or if all are equal."""
     known = values[~np.isnan(values)]
     if known.size == 0 or known.std() < 1e-9:
         return np.zeros(len(values), np.float32)
@@ -52,10 +52,10 @@ def standardised(values: np.ndarray) -> Floats:
 
 
 def uncertainty(chance: Tensor, kind: Uncertainty) -> Tensor:
-    """q in [0, 1], highest where the model cannot say: 2 (1 - max p), or the entropy in bits. chance (n,) or, for
-    dropout, (passes, n): four times the variance over the passes.
+    """(n,) uncertainty q in [0, 1] of probabilities: 2 (1 - max p), the entropy in bits, or 4 times the variance.
 
-    S-LLMR's q = 1 - max p is at most 1/2 for two classes; it is doubled here so that the three kinds share a range.
+    chance: (n,), or (passes, n) for kind dropout, whose variance is over the passes. S-LLMR's q = 1 - max p is at most
+    1/2 for two classes; it is doubled here so that the three kinds have one range.
     """
     if kind == "dropout":
         return 4 * chance.var(0, unbiased=False)
@@ -66,7 +66,7 @@ def uncertainty(chance: Tensor, kind: Uncertainty) -> Tensor:
 
 
 def check_dropout(network: nn.Module, name: str) -> None:
-    """Raises ConfigError where dropout could tell nothing, for want of any."""
+    """Raises ConfigError for a network without dropout, whose passes would not vary."""
     shares = [
         getattr(m, "dropped", getattr(m, "p", 0)) for m in network.modules() if isinstance(m, nn.Dropout | Dropout)
     ]

@@ -1,4 +1,4 @@
-"""The scored pairs of an epoch, user by user: laid out at once, taken in steps, parted among processes."""
+"""Batches of the guidance term: the scored items of an epoch by user, cut into steps and split over processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .scores import PairScores
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """What a step takes as a whole: the scored items of one user, and which of them are held against each other.
+    """Lists of the scored items of one user each, and the pairs of items to compare; a step takes whole lists.
 
-    List k is of user[k]. Its rows of the score table are row[first_row[k]:first_row[k + 1]], its pairs stand likewise
-    in better and worse, as places within its rows. Without pairs the forms of single items and of lists remain.
+    List k belongs to user[k]. Its rows of the score table are row[first_row[k]:first_row[k + 1]]; first_pair slices
+    `better` and `worse` likewise, which are positions within the list's rows. There are no pairs for the forms on
+    single items and on lists.
     """
 
     scores: PairScores
@@ -32,7 +33,7 @@ class Lists:
 
     @classmethod
     def of(cls, scores: PairScores, pairs: ScoredPairs | None) -> Lists:
-        """Every scored row, or those that stand in a pair, each once: a row is scored once whatever its pairs."""
+        """Lists of all scored rows, or of those in a pair, each once, so that no row is scored twice."""
         nothing = np.empty(0, np.int64)
         if pairs is None:
             row, better, worse = np.arange(len(scores)), nothing, nothing
@@ -54,16 +55,17 @@ class Lists:
         return self.row[_spans(self.first_row, chosen)[0]]
 
     def pairs(self, chosen: Longs) -> tuple[Longs, Longs]:
-        """The rows of the score table that these lists hold against each other: the better ones, the worse ones."""
+        """The pairs of these lists, as rows of the score table: (better, worse)."""
         start = self.first_row[np.repeat(chosen, np.diff(self.first_pair)[chosen])]
         places = _spans(self.first_pair, chosen)[0]
         return self.row[start + self.better[places]], self.row[start + self.worse[places]]
 
     def steps(self, order: Longs, size: int) -> Iterator[Batch]:
-        """`size` lists at a time, in this order.
+        """Batches of `size` lists, in this order.
 
-        users (m,), one a list; place (n,), whose of them a row is; items, rows of the table and their scores, all (n,);
-        better and worse (p,), places in the n rows. All is laid out once; a step is a stretch of it.
+        A batch is users (m,), one per list; place (n,), each row's index into users; items, rows of the score table and
+        LLM scores, (n,) each; better and worse (p,), positions within the n rows. Arrays are made once; batches are
+        slices.
         """
         rows, row_ends = _spans(self.first_row, order)
         pairs, pair_ends = _spans(self.first_pair, order)
@@ -87,14 +89,14 @@ class Lists:
 
 
 def nothing() -> Batch:
-    """A step in which the guidance is silent."""
+    """An empty batch, for a step without guidance."""
     empty = np.empty(0, np.int64)
     return empty, empty, empty, empty, np.empty(0, np.float32), empty, empty
 
 
 def part_of_lists(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
-    """A stretch of a step's lists with all that is theirs, and its share of what the loss is a mean over: its pairs,
-    or its rows where there are none."""
+    """One process's part of a batch: a slice of its lists, and the part's share of the pairs (or rows without pairs),
+    over which the loss is a mean."""
     users, place, items, rows, llm_score, better, worse = batch
     mine = stretch(len(users), which, parts)
     first, last = np.searchsorted(place, [mine.start, mine.stop])
@@ -106,7 +108,7 @@ def part_of_lists(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
 
 
 def _spans(first: Longs, chosen: Longs) -> tuple[Longs, Longs]:
-    """Places first[k]:first[k + 1] for each chosen k, one stretch after the other, and (chosen + 1,) their ends."""
+    """Concatenated positions first[k]:first[k + 1] of each chosen k, and their offsets (len(chosen) + 1,)."""
     size = np.diff(first)[chosen]
     ends = np.concatenate([[0], np.cumsum(size)])
     return np.arange(ends[-1]) - np.repeat(ends[:-1] - first[chosen], size), ends

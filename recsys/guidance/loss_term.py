@@ -23,19 +23,21 @@ from .term import Guidance
 from .truth import apart
 
 AGENT = "score_pairs"
-"""Who writes the scores. Preference pairs of an agent that has also written scores (a control too) are left out."""
+"""The agent that writes the scores. Preference pairs of agents that also wrote scores, controls included, are left out
+of the training: they are the same evidence."""
 
 
 class GuidanceConfig(Selective):
     scores: Path | None = None
-    """A Parquet file of user_id, item_id, score; null: the scores that an agent has folded into the data, if any."""
+    """A Parquet file of user_id, item_id, score; null: the scores that an agent wrote into the data, if any."""
 
 
 class GuidanceTerm(LossTerm[GuidanceConfig]):
-    """An LLM's scores of pairs, weighed by a gate. Without scores there is no term, and nothing changes.
+    """LLM scores of pairs as a loss term, weighted by a gate. Without scores it has no effect.
 
-    scores: take the place of those of the settings and of the data. truth: interactions that a `held_out` gate is
-    fitted to; without it, `gate_users` of the validation users are set apart for the gate and choose nothing.
+    scores: used instead of those of the settings and of the data. truth: interactions that a `held_out` gate is fitted
+    to. Without it the gate gets the share `gate_users` of the validation users, who then take no part in early
+    stopping.
     """
 
     name: ClassVar[str] = "guidance"
@@ -62,8 +64,8 @@ class GuidanceTerm(LossTerm[GuidanceConfig]):
             raise ConfigError(f"guidance: scores {self.config.scores} do not exist; name a Parquet file of pair scores")
 
     def prepare(self, train: Dataset, valid: Dataset | None) -> tuple[Dataset, Dataset | None]:
-        """Raises ConfigError where a `held_out` gate is given neither truth nor a validation side, DataError where it
-        finds nothing to be fitted to."""
+        """Raises ConfigError if a `held_out` gate has neither truth nor a validation side, DataError if no pair of them
+        can be fitted to."""
         self.guidance, self.gate = None, None
         scores = self._scores(train)
         if scores is None:
@@ -94,8 +96,8 @@ class GuidanceTerm(LossTerm[GuidanceConfig]):
             self.guidance.end(learner, network, module, train)
 
     def gate_log(self) -> pd.DataFrame:
-        """A line an epoch, as it began: `epoch`, `mean` weight of the pairs, `truth` pairs, their `agreement` with the
-        LLM, `bias`, and a column an input. Empty without guidance."""
+        """One row per epoch, at its beginning: `epoch`, `mean` weight of the pairs, number of `truth` pairs, their
+        `agreement` with the LLM, `bias`, and the weight of each input. Empty without guidance."""
         names = ["mean", "truth", "agreement", "bias", *self.config.seen]
         if self.guidance is None or not self.guidance.traces:
             return pd.DataFrame(columns=["epoch", *names])

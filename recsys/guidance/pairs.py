@@ -1,4 +1,4 @@
-"""Which of a user's scored items are held against each other: the widest gaps of the LLM's scores."""
+"""Pairs of a user's scored items that guidance compares: those with the widest gaps of LLM scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .scores import PairScores
 
 @dataclass(frozen=True, slots=True)
 class ScoredPairs:
-    """Pairs inside one user, sorted by user. `better` and `worse` (n,) are rows of the score table; gap (n,) > 0."""
+    """Pairs of items of one user each, sorted by user. better, worse (n,): rows of the score table; gap (n,) > 0."""
 
     better: Longs
     worse: Longs
@@ -26,10 +26,10 @@ class ScoredPairs:
 def widest_pairs(
     scores: PairScores, n_users: int, most: int | None, least_gap: float, per_item: int | None = None
 ) -> ScoredPairs:
-    """Of every user at most `most` pairs whose scores differ by `least_gap` or more, the widest gap first.
+    """For every user at most `most` pairs whose scores differ by at least `least_gap`, widest gap first.
 
-    Equal gaps come in the order of the table. per_item: in how many pairs of its user an item may stand; without a
-    limit the widest gaps are all of the few best and the few worst items. None: no limit.
+    Equal gaps are in the order of the table. per_item: largest number of pairs of an item; without it (None) the widest
+    gaps are all between the few best and the few worst items. most=None: no limit.
     """
     first = scores.first(n_users)
     better, worse = [], []
@@ -63,7 +63,7 @@ def _widest(
 def _sparing(
     one: npt.NDArray[np.int64], other: npt.NDArray[np.int64], n: int, most: int | None, per_item: int
 ) -> list[int]:
-    """Places of the first pairs in which no item stands more than `per_item` times."""
+    """Positions of the first `most` pairs such that no item is in more than `per_item` of them."""
     used, places = np.zeros(n, np.int64), []
     for place, (a, b) in enumerate(zip(one.tolist(), other.tolist(), strict=True)):
         if used[a] < per_item and used[b] < per_item:

@@ -1,4 +1,4 @@
-"""`PairScores`: what an LLM thinks of single (user, item) pairs, as columns; its Parquet file; and its controls."""
+"""`PairScores`: LLM scores of single (user, item) pairs, their Parquet file, and control scores."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FILE_COLUMNS = ("user_id", "item_id", "score", "spread")
 
 @dataclass(frozen=True)
 class PairScores:
-    """Scored pairs, sorted by user, then item; no pair twice.
+    """Scored pairs, sorted by user, then item, without duplicates.
 
-    user, item: (n,) codes. score: (n,) in [0, 1], the mean over draws. spread: (n,) standard deviation over draws,
-    NaN where one draw was taken.
+    user, item: (n,) codes. score: (n,) in [0, 1], the mean over LLM samples. spread: (n,) standard deviation over
+    samples, NaN with a single sample.
     """
 
     user: Ints
@@ -32,7 +32,7 @@ class PairScores:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> PairScores:
-        """From columns `user`, `item`, `score` and, if known, `spread`; of a pair that stands twice the mean counts.
+        """From columns `user`, `item`, `score` and optionally `spread`; duplicate pairs are averaged.
 
         Raises DataError for a missing column and for a score outside [0, 1].
         """
@@ -58,19 +58,19 @@ class PairScores:
         return len(self.score)
 
     def first(self, n_users: int) -> Longs:
-        """(n_users + 1,) user u's rows are first[u]:first[u + 1]."""
+        """(n_users + 1,) offsets: the rows of user u are first[u]:first[u + 1]."""
         return np.searchsorted(self.user, np.arange(n_users + 1)).astype(np.int64)
 
     def rows(self, mask: npt.NDArray[np.bool_]) -> PairScores:
         return PairScores(self.user[mask], self.item[mask], self.score[mask], self.spread[mask])
 
     def with_scores(self, score: npt.NDArray[np.floating]) -> PairScores:
-        """The same pairs with other scores (n,), which were drawn once: their spread is not known."""
+        """The same pairs with other scores (n,) and unknown spread."""
         return PairScores(self.user, self.item, score.astype(np.float32), np.full(len(self), np.nan, np.float32))
 
 
 def write_scores(scores: PairScores, data: Dataset, path: Path) -> None:
-    """As Parquet, by the data's own ids: `FILE_COLUMNS`. The file appears whole or not at all."""
+    """Writes a Parquet file (`FILE_COLUMNS`) with the data's own ids, atomically."""
     table = pd.DataFrame(
         {
             "user_id": data.users["user_id"].to_numpy()[scores.user],
@@ -84,9 +84,9 @@ def write_scores(scores: PairScores, data: Dataset, path: Path) -> None:
 
 
 def read_scores(path: Path, data: Dataset) -> PairScores:
-    """What `write_scores` or anybody else wrote: `FILE_COLUMNS`, `spread` may be absent.
+    """Reads a Parquet file with `FILE_COLUMNS`, of which `spread` is optional.
 
-    Pairs whose user or item the data does not know are left out; DataError where that leaves none.
+    Pairs with a user or item that the data does not have are left out; DataError if none are left.
     """
     try:
         table = pd.read_parquet(path)
@@ -106,18 +106,18 @@ def read_scores(path: Path, data: Dataset) -> PairScores:
 
 
 def random_scores(scores: PairScores, rng: np.random.Generator) -> PairScores:
-    """The same pairs; scores drawn with replacement from all that were given: their distribution, and nothing else."""
+    """The same pairs with scores sampled with replacement from all scores: only their distribution is kept."""
     return scores.with_scores(rng.choice(scores.score, len(scores)))
 
 
 def shuffled_scores(scores: PairScores, rng: np.random.Generator) -> PairScores:
-    """The same pairs; each user's scores dealt anew among that user's items: whose they are stays, for what goes."""
+    """The same pairs with each user's scores permuted among that user's items."""
     order = np.lexsort((rng.random(len(scores)), scores.user))
     return scores.with_scores(scores.score[order])
 
 
 def popularity_scores(scores: PairScores, train: Dataset) -> PairScores:
-    """The same pairs; the scores of each user given to that user's items by popularity in train, the highest first."""
+    """The same pairs with each user's scores reassigned by popularity in train, highest to most popular."""
     by_score = np.lexsort((scores.score, scores.user))
     by_count = np.lexsort((train.item_counts[scores.item], scores.user))
     score = np.empty(len(scores), np.float32)

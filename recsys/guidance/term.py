@@ -1,4 +1,4 @@
-"""The guidance as a `Term` of the training loop: which users a step takes, what an epoch begins with, the loss."""
+"""The guidance as a `Term` of the training loop: its batches, the refit of the gate at each epoch, its loss."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from .truth import TruthPairs, truth_pairs
 ROWS = 2**15
 """Scored pairs whose uncertainty is computed at once."""
 FITTED = 2**15
-"""Truth pairs that the gate is fitted to; drawn anew for each epoch where there are more."""
+"""Largest number of truth pairs that the gate is fitted to; resampled each epoch where there are more."""
 OF_PAIRS = ("hinge", "logistic")
 
 
 @dataclass
 class Guidance:
-    """What one training hears: the table, its pairs, the truth that the gate is held to."""
+    """Guidance of one training: the LLM scores, their pairs, and the truth pairs that the gate is fitted to."""
 
     config: Selective
     scores: PairScores
     pairs: ScoredPairs
     truth: TruthPairs
     traces: list[Tensor] = field(default_factory=list)
-    """The gate's trace after each epoch's beginning; the last one is the longest."""
+    """The gate's trace at the beginning of the last epoch, one row per epoch so far."""
 
     @classmethod
     def of(cls, config: Selective, scores: PairScores, train: Dataset, truth: Dataset | None) -> Guidance:
-        """Pairs of what the user has not taken in train. DataError where `held_out` has nothing to be fitted to."""
+        """Pairs of items that the user has not taken in train. DataError if `held_out` has no truth pair."""
         wanted = ~_taken(scores, train)
         rows = np.flatnonzero(wanted)
         widest = widest_pairs(scores.rows(wanted), train.n_users, config.pairs, config.least_gap, config.per_item)
@@ -64,7 +64,7 @@ class Guidance:
         return Gate(self.config.gate, torch.from_numpy(inputs), epochs, self.config.budget)
 
     def term(self, learner: NetworkModel[Any, Any], network: nn.Module, gate: Gate, train: Dataset) -> list[Term]:
-        """The term, or nothing where the gate is closed, the weight 0 or no pair there."""
+        """The term; empty if the gate is closed, the weight is 0 or there are no pairs."""
         config = self.config
         lists = Lists.of(self.scores, self.pairs if config.form in OF_PAIRS else None)
         if config.gate == "closed" or config.weight == 0 or not len(lists):
@@ -80,11 +80,11 @@ class Guidance:
         met = min(len(lists), size * steps)
 
         def batches(rng: np.random.Generator) -> Iterator[Batch]:
-            # A child of the generator leaves its own stream, and so the other terms' draws, as they are without us.
+            # Drawing from a child generator leaves the other terms' random numbers as they are without guidance.
             own = rng.spawn(1)[0]
             order = own.permutation(len(lists))[:met]
             self.begin(network, gate, score, lists, order, own)
-            # An epoch of a few steps more than was thought begins again: only of these lists is the uncertainty new.
+            # If the epoch has more steps than expected, start over: uncertainty was only refreshed for these lists.
             while True:
                 for step in lists.steps(order, size):
                     yield step
@@ -109,7 +109,7 @@ class Guidance:
                 wrong = form(x.index_select(0, better) - x.index_select(0, worse), config.margin)
             return config.weight * every * (heard * wrong).mean()
 
-        # What a whole step is scaled by, or what each process would draw for itself, cannot be parted.
+        # A normalisation over the whole step, and random numbers per process, cannot be split over processes.
         dropout = "uncertainty" in config.seen and config.uncertainty == "dropout"
         together = config.gate == "normalised" or config.form == "distilled" or dropout
         return [Term(batches, loss, None if together else part_of_lists)]
@@ -118,8 +118,10 @@ class Guidance:
     def begin(
         self, network: nn.Module, gate: Gate, score: PairScoring, lists: Lists, met: Longs, rng: np.random.Generator
     ) -> None:
-        """What an epoch begins with: the recommender's uncertainty about what the epoch meets, the fit of the gate, a
-        line of its trace. met: the lists of the epoch."""
+        """Start of an epoch: refreshes the uncertainty for its lists, fits the gate and adds a row to its trace.
+
+        met: indices of the lists of the epoch.
+        """
         device = gate.bias.device
         fitted = np.arange(len(self.truth))
         if gate.kind != "held_out":
@@ -148,21 +150,21 @@ class Guidance:
         self.traces = [gate.trace[: reached + 1].cpu().clone()]
 
     def end(self, learner: NetworkModel[Any, Any], network: nn.Module, gate: Gate, train: Dataset) -> None:
-        """Lets the gate see every scored row as the trained network does; nothing of the training is kept alive."""
+        """Refreshes the uncertainty of all scored rows with the trained network, and releases the pair scorer."""
         score: PairScoring = learner.pair_scorer(network, train)
         self.look(network, gate, score, np.arange(len(self.scores)))
         score.release()
 
     @torch.no_grad()
     def look(self, network: nn.Module, gate: Gate, score: PairScoring, rows: Longs) -> None:
-        """Takes the uncertainty about these rows of the table anew, where the gate sees it. rows: ascending."""
+        """Recomputes the uncertainty of these rows of the score table (ascending), if it is an input of the gate."""
         if "uncertainty" not in self.config.seen or not len(rows):
             return
         column, device = self.config.seen.index("uncertainty"), gate.bias.device
         dropout = self.config.uncertainty == "dropout"
         training = network.training
         network.train(dropout)
-        # The passes with dropout draw from torch's generator, which belongs to the training.
+        # Dropout draws from torch's generator, whose state belongs to the training.
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else [], enabled=dropout):
             for start in range(0, len(rows), ROWS):
                 part = rows[start : start + ROWS]
@@ -177,7 +179,7 @@ class Guidance:
 
     @torch.no_grad()
     def weights(self, gate: Gate, lists: Lists, met: Longs) -> Tensor:
-        """(n,) what each pair of these lists (each row, of forms without pairs) is weighed by as the gate stands."""
+        """(n,) current weights of the pairs of these lists, or of their rows for forms without pairs."""
         alpha, device = gate.every(), gate.bias.device
         if not len(lists.better):
             return gate.heard(alpha[torch.as_tensor(lists.rows(met), device=device)])
@@ -186,6 +188,6 @@ class Guidance:
 
 
 def _taken(scores: PairScores, train: Dataset) -> np.ndarray:
-    """(n,) whether the user took the item in train: such a pair teaches nothing that the interactions do not."""
+    """(n,) whether the user took the item in train; such items are redundant with the interactions."""
     key = scores.user.astype(np.int64) * train.n_items + scores.item
     return np.isin(key, train.user.astype(np.int64) * train.n_items + train.item)

@@ -1,4 +1,4 @@
-"""Pairs of scored items of which a held-out side says which one the user took: the ground truth of the LLM's order."""
+"""Truth pairs: pairs of scored items of which a held-out side shows which one the user took."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .scores import PairScores
 
 @dataclass(frozen=True, slots=True)
 class TruthPairs:
-    """Pairs of scored items of one user, the first taken later and the second never. Rows of the score table, (n,).
+    """n pairs of scored items of one user each: taken in the held-out side, and other, on neither side.
 
-    right: 1 where the LLM scored the taken one higher, 0 where lower, 1/2 at a tie. weight: sums to 1 over each user,
-    so that every user has the same total weight.
+    taken, other: (n,) rows of the score table. right: 1 if the LLM scored the taken item higher, 0 if lower, 1/2 for a
+    tie. weight: sums to 1 over each user's pairs.
     """
 
     taken: Longs
@@ -33,17 +33,17 @@ class TruthPairs:
         return len(np.unique(self.user))
 
     def agreement(self) -> float:
-        """Share of right pairs, averaged over users: the LLM's AUC within users. NaN without any."""
+        """Share of right pairs, averaged over users: the LLM's AUC within users. NaN without pairs."""
         return float(np.average(self.right, weights=self.weight)) if len(self) else float("nan")
 
 
 def truth_pairs(
     scores: PairScores, train: Dataset, truth: Dataset, least_gap: float = 0.0, threshold: float | None = None
 ) -> TruthPairs:
-    """Every scored item that `truth` says was taken, paired with every scored one that is on neither side.
+    """Every scored item that was taken in `truth`, paired with every scored item on neither side.
 
-    truth: interactions that are not in train. threshold: the least value that counts as taken; a lower one counts as
-    not taken. Pairs whose scores differ by less than least_gap > 0 are left out, as the guidance leaves them out.
+    truth: interactions that are not in train. threshold: smallest value that counts as taken; a lower one counts as
+    not taken. Pairs whose scores differ by less than least_gap are left out, as in the guidance.
     """
     key = _keys(scores.user, scores.item, train.n_items)
     seen = np.isin(key, _keys(train.user, train.item, train.n_items))
@@ -70,9 +70,9 @@ def truth_pairs(
 
 
 def apart(valid: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """`valid` as two sides by user: what chooses the model, and what the gate is fitted to.
+    """`valid` split by user into two sides: for early stopping, and for fitting the gate (`share` of the users).
 
-    Each user's side is drawn by rng [seed, 11, user]: it does not depend on who else is there.
+    Users are ordered by a number drawn by rng [seed, 11, user], which does not depend on the other users.
     """
     users = np.unique(valid.user)
     draws = np.array([np.random.default_rng([seed, 11, int(user)]).random() for user in users])

@@ -1,4 +1,4 @@
-"""Training of networks: one loop with its batches, losses, validation, resume and tracking."""
+"""Training of networks: one loop with its batches, losses, validation, checkpoints and tracking."""
 
 from .batches import Batch
 from .config import TrainingConfig

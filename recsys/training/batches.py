@@ -1,4 +1,4 @@
-"""Mini-batches by array operations: negatives that are never a positive of that user, and windows of histories."""
+"""Mini-batches by array operations: negatives that are never positives of the user, and windows of histories."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy.typing as npt
 from ..data.dataset import Dataset, Floats, Ints, Longs
 
 Batch = tuple[npt.NDArray[Any], ...]
-"""One step's arrays; in those of rows the last one holds the rows' weights."""
+"""The arrays of one step; in batches of rows the last array holds the rows' weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Negatives:
-    """Draws items that a user has no interaction with, uniformly and without rejection.
+    """Samples items that a user has no interaction with, uniformly and without rejection.
 
     A user's r-th non-positive item is r plus the number of positives before it. With the positives of a user sorted as
-    p_0 < p_1 < ..., exactly the p_j with p_j - j <= r come before, so one binary search over all users' p_j - j finds
+    p_0 < p_1 < ..., exactly the p_j with p_j - j <= r come before, so one binary search over all users' p_j - j gives
     every negative of an epoch.
     """
 
     n_items: int
     first: Longs
-    """(n_users + 1,) where each user's positives begin in `gaps`."""
+    """(n_users + 1,) offsets of each user's positives in `gaps`."""
     gaps: Longs
     """user * (n_items + 1) + p_j - j, ascending."""
 
@@ -40,12 +40,12 @@ class Negatives:
         return cls(n, first, user * (n + 1) + item - (np.arange(len(keys)) - first[user]))
 
     def free(self, users: npt.NDArray[np.integer]) -> Longs:
-        """(n,) how many items are no positive of each of these users."""
+        """(n,) number of items that are not positives of each of these users."""
         values: Longs = self.n_items - (self.first[users + 1] - self.first[users])
         return values
 
     def draw(self, users: npt.NDArray[np.integer], rng: np.random.Generator, each: int = 1) -> Ints:
-        """(n, each) item codes. A user whose positives are the whole catalogue has no negative: ValueError."""
+        """(n, each) sampled item codes. ValueError for a user whose positives are the whole catalogue."""
         users = users.astype(np.int64)
         free = self.free(users)
         if len(free) and free.min() < 1:
@@ -66,19 +66,19 @@ def shuffled(n: int, size: int, rng: np.random.Generator) -> Iterator[Longs]:
 
 
 def part_of_rows(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
-    """A stretch of the rows of a batch, and its share of the weights, which are the batch's last array."""
+    """Rows of part `which` of `parts` of a batch, and their share of the sum of weights (the batch's last array)."""
     rows = stretch(len(batch[0]), which, parts)
     return tuple(array[rows] for array in batch), share(batch[-1], rows)
 
 
 def part_of_pairs(batch: Batch, which: int, parts: int) -> tuple[Batch, float]:
-    """A stretch of the rows of a batch, and its share of the rows: every row counts the same."""
+    """Rows of part `which` of `parts` of a batch, and their share of the number of rows."""
     rows = stretch(len(batch[0]), which, parts)
     return tuple(array[rows] for array in batch), (rows.stop - rows.start) / max(len(batch[0]), 1)
 
 
 def stretch(n: int, which: int, parts: int) -> slice:
-    """The rows of part `which` of `parts` of n rows; parts differ by one row at most."""
+    """The slice of part `which` of `parts` of n rows; part sizes differ by at most one row."""
     return slice(which * n // parts, (which + 1) * n // parts)
 
 
@@ -90,21 +90,21 @@ def share(weights: Floats, part: slice) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Stretches of histories, laid out as rows of one length. Padding is on the right, after the newest item.
+    """Sections of histories as rows of equal length, padded on the right, after the newest item.
 
-    In a causal model nothing looks to its right, so padding there cannot reach any state that counts.
+    A causal model reads only what is to the left, so padding cannot affect any state of a real position.
     """
 
     items: Ints
     """(n, length) item codes, oldest first; `pad` after the end."""
     rows: Longs
-    """(n, length) the interaction of each place, -1 where there is none."""
+    """(n, length) row of the Dataset at each position, -1 in the padding."""
     users: Ints
-    """(n,) whose history each row is from."""
+    """(n,) user of each window."""
 
 
 def windows(data: Dataset, users: Ints, start: Longs, size: Longs, length: int, pad: int) -> Windows:
-    """The `size` interactions from row `start` of `data` on, one window for each of `users`; all arrays (n,)."""
+    """One window for each of `users`: `size` interactions of `data` from row `start` on; all arrays (n,)."""
     place = np.arange(length)
     inside = place < size[:, None]
     rows = np.where(inside, start[:, None] + place, -1)
@@ -113,18 +113,18 @@ def windows(data: Dataset, users: Ints, start: Longs, size: Longs, length: int, 
 
 
 def newest(data: Dataset, users: Ints, length: int, pad: int) -> Windows:
-    """The last `length` interactions of each user, the state from which the next item is predicted."""
+    """The last `length` interactions of each user, from which the next item is predicted."""
     stop = data.indptr[users.astype(np.int64) + 1]
     size = np.minimum(data.user_counts[users], length)
     return windows(data, users, stop - size, size, length, pad)
 
 
 def pieces(data: Dataset, length: int, rng: np.random.Generator) -> tuple[Ints, Longs, Longs]:
-    """Cuts each history into consecutive stretches of at most `length` steps: (users, first rows, steps), each (n,).
+    """Cuts each history into consecutive pieces of at most `length` steps: (users, first rows, steps), each (n,).
 
-    A step is an item and the one after it, so a stretch of s steps touches s + 1 interactions and every interaction but
-    a user's first is a target exactly once an epoch. Where the cuts fall is drawn anew for each user and call: every
-    item is met with short and with long context.
+    A step is an item and its successor, so a piece of s steps has s + 1 interactions, and every interaction but a
+    user's first is a target exactly once per epoch. The cuts are random for each user and call, so that every item is
+    predicted from short and from long contexts.
     """
     steps = np.maximum(data.user_counts - 1, 0)
     lead = rng.integers(0, length, data.n_users)
@@ -137,10 +137,10 @@ def pieces(data: Dataset, length: int, rng: np.random.Generator) -> tuple[Ints, 
 
 
 def floats(values: Floats, rows: Longs) -> Floats:
-    """values[rows], and 0 where a row is -1."""
+    """values[rows], with 0 where a row is -1."""
     return np.where(rows < 0, np.float32(0), values[rows] if len(values) else np.float32(0)).astype(np.float32)
 
 
 def with_positive_weight(data: Dataset) -> Dataset:
-    """`data` without the interactions of weight 0, which count as absent."""
+    """`data` without its interactions of weight 0, which are treated as absent."""
     return data if bool(np.all(data.weight > 0)) else data.rows(data.weight > 0)

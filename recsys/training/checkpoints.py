@@ -1,4 +1,4 @@
-"""Arrays and the facts about them in one safetensors file, replaced whole or not at all; nothing is ever unpickled."""
+"""Arrays and JSON metadata in one safetensors file, replaced atomically; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write(folder: Path, stem: str, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
-    """Writes `stem`.safetensors, whole or not at all, with the facts as JSON in its header.
+    """Writes `stem`.safetensors atomically, with the facts as JSON in its header.
 
-    One file, so that a kill at any moment leaves arrays and facts of one time. `stem`.json is a copy of the facts for
-    people to read; nothing reads it back. Raises ConfigError where there can be no such folder, RunError where the disk
-    refuses (full, read-only).
+    It is one file so that arrays and facts agree after a kill at any moment. `stem`.json is a copy of the facts for
+    people and is never read. Raises ConfigError if the folder cannot be made, RunError for a full or read-only disk.
     """
     make_folder(folder)
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -36,12 +35,12 @@ def write(folder: Path, stem: str, arrays: Mapping[str, npt.NDArray[Any]], facts
 
 
 def exists(folder: Path, stem: str) -> bool:
-    """Whether `write` has finished there before."""
+    """Whether the folder holds a complete file of this stem."""
     return (folder / f"{stem}.safetensors").is_file()
 
 
 def read(folder: Path, stem: str) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays and facts that `write` put there. DataError, naming the file, where it is missing or damaged."""
+    """The arrays and facts that `write` stored. DataError, naming the file, if it is missing or damaged."""
     file = folder / f"{stem}.safetensors"
     if not file.is_file():
         raise DataError(f"{file}: no such file; save the model there first")

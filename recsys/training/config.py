@@ -1,4 +1,4 @@
-"""Hyperparameters: what every model takes, and what every network takes about its training."""
+"""Base classes of hyperparameters: `ModelConfig` of every model, `TrainingConfig` of every network."""
 
 from __future__ import annotations
 
@@ -33,44 +33,42 @@ class Config(BaseModel):
 
 
 class ModelConfig(Config):
-    """Hyperparameters that every recommender has, and what its settings say of its training.
+    """Hyperparameters of every recommender, and properties of its training that follow from them.
 
-    A wrapper (a model with another model inside) answers the questions below for the model inside.
+    The properties of a wrapper (a model that contains another one) are those of the inner model.
     """
 
     refit: bool = False
-    """Learn from train + validation in the end: for as many epochs as were best on validation, where the model has
-    epochs."""
+    """Finally fit on train + validation; a model with epochs for the number of epochs that was best on validation."""
 
     space: ClassVar[Space] = {}
-    """Where `recloop tune` searches; a class adds its own to what its parents have (`space_of`)."""
+    """Search space of `recloop tune`; a class extends that of its parents (`space_of`)."""
 
     @property
     def random(self) -> bool:
-        """Whether another seed gives another fit, so that a study fits the model once a seed."""
+        """Whether the fit depends on the seed; if so, a study fits the model once per seed."""
         return False
 
     @property
     def in_epochs(self) -> bool:
-        """Whether the training loop trains the model, in epochs that can be limited and resumed."""
+        """Whether the training loop trains the model, in epochs that can be limited and resumed from."""
         return False
 
     @property
     def learns_validation(self) -> bool:
-        """Whether the fitted model has learnt from the validation side, which then cannot measure it."""
+        """Whether the fitted model has learnt from the validation side, on which it then cannot be evaluated."""
         return self.refit
 
     def check(self, train: Dataset | None = None) -> None:
-        """Raises ConfigError where a fit would fail for what is missing here, or for the size or columns of `train`.
-
-        Called before the steps that are paid for; `fit` checks again.
+        """Raises ConfigError if a fit would fail: a file or package is missing, or `train` is too large or lacks a
+        column. Called before paid steps; `fit` checks again.
         """
 
     @classmethod
     def with_epochs(
         cls, hyperparameters: Mapping[str, Any], default: int | None, most: int | None = None
     ) -> dict[str, Any]:
-        """`hyperparameters` with the number of epochs: as given there, else `default`, else the model's own; <= `most`.
+        """`hyperparameters` with `epochs`: as given there, else `default`, else the model's default; at most `most`.
 
         Unchanged for a model that does not train in epochs.
         """
@@ -78,32 +76,32 @@ class ModelConfig(Config):
 
 
 class TrainingConfig(ModelConfig):
-    """Settings of every network's training; a model's own class may have other defaults."""
+    """Settings of every network's training; a model may have other defaults."""
 
     epochs: PositiveInt = 100
-    """At most this many passes over the training interactions."""
+    """Largest number of passes over the training interactions."""
     batch_size: PositiveInt = 1024
-    """Rows a step: interactions, or windows of history for sequence models."""
+    """Rows per step: interactions, or windows of history for sequence models."""
     learning_rate: PositiveFloat = 1e-3
     """Adam's step size."""
     patience: PositiveInt = 10
-    """Evaluations of the validation side without a better figure after which training stops: NDCG@10, or what a click
-    model's `stop_on` says."""
+    """Evaluations of the validation side without improvement after which training stops: of NDCG@10, or of a click
+    model's `stop_on`."""
     evaluate_every: PositiveInt = 1
     """Epochs between two evaluations on the validation side."""
     valid_users: PositiveInt = 5000
-    """At most so many users are ranked in one of those evaluations; sampled once by the seed where there are more."""
+    """Largest number of users ranked per evaluation; sampled once by the seed where there are more."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 computes forward passes under autocast; weights and Adam's moments stay fp32."""
+    """bf16 runs forward passes under autocast; weights and Adam's moments stay fp32."""
     compile: bool = False
-    """torch.compile on the network; pays on long runs only, the first epoch compiles for tens of seconds."""
+    """torch.compile of the network, for long trainings only: the first epoch compiles for tens of seconds."""
     pair_weight: float = Field(1.0, ge=0)
-    """Lambda: what one preference pair of weight 1 counts, in interactions; 0 ignores pairs."""
+    """Weight of a preference pair of weight 1, in interactions; 0 ignores pairs."""
     clip: NonNegativeFloat = 0.0
     """Largest norm of the gradient; 0 does not clip."""
     terms: tuple[dict[str, dict[str, Any]], ...] = ()
-    """Loss terms beside the network's own, which add up: names, each alone or with its settings
-    (`- guidance: {weight: 0.3}`), or `package.module:Class` of one's own."""
+    """Loss terms added to the network's own: names, each alone or with its settings (`- guidance: {weight: 0.3}`);
+    one of your own is named `package.module:Class`."""
 
     @field_validator("terms", mode="before")
     @classmethod
@@ -136,7 +134,7 @@ class TrainingConfig(ModelConfig):
 
     @property
     def sparse_gradients(self) -> bool:
-        """Whether the network's gradients are sparse: Adam then moves only the rows that a batch touches."""
+        """Whether the network's gradients are sparse: Adam then updates only the rows of a batch."""
         return False
 
     @classmethod
@@ -151,8 +149,11 @@ class TrainingConfig(ModelConfig):
 
 
 def configured(kind: type[Settings], values: Mapping[str, Any], where: str, noun: str) -> Settings:
-    """`values` as a `kind`. Raises ConfigError, opened by `where`, for a key (called `noun`) that is unknown, naming
-    the nearest, or a value out of range."""
+    """`values` as an object of class `kind`.
+
+    Raises ConfigError for an unknown key, naming the nearest, and a value out of range; its message begins with `where`
+    and calls keys `noun`.
+    """
     fields = kind.model_fields
     for key in values:
         if key not in fields:
@@ -167,6 +168,6 @@ def configured(kind: type[Settings], values: Mapping[str, Any], where: str, noun
 
 
 def loss_term(name: str, settings: Mapping[str, Any]) -> Any:
-    """The loss term of a name of `TERMS` or of "package.module:Class", a `LossTerm`; ConfigError for a wrong one."""
+    """The `LossTerm` of a name of `TERMS` or an address "package.module:Class". Raises ConfigError for a wrong one."""
     kind = class_of(name, TERMS, "loss term", Config)
     return kind(configured(kind.Config, settings, f"loss term {name!r}", "setting"))

@@ -1,4 +1,4 @@
-"""`FitContext`: where and how a model is fitted; nothing in it is a hyperparameter."""
+"""`FitContext`: seed, device, threads and folder of a fit, as opposed to hyperparameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...errors import ConfigError
 from .processes import Processes
 
 MOST_THREADS = 1024
-"""Largest number of CPU threads taken: OpenMP ends the process without a message when it cannot start them."""
+"""Largest number of CPU threads allowed: OpenMP ends the process without a message when it cannot start them."""
 DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 
@@ -25,15 +25,15 @@ class FitContext:
     threads: int | None = None
     """CPU threads for torch; None leaves the process's setting unchanged."""
     folder: Path | None = None
-    """Where checkpoints and training logs go; None keeps nothing on disk."""
+    """Folder of checkpoints and training logs; None writes nothing."""
     track: tuple[str, ...] = ()
-    """Trackers of the training: `tensorboard`, `mlflow`; both write beside the checkpoints."""
+    """Trackers of the training: `tensorboard`, `mlflow`; both write to `folder`."""
     processes: Processes = Processes()
-    """Those that train one network together, from `started_by_torchrun`; ignored by models without a network."""
+    """Process group of a distributed training, from `started_by_torchrun`; ignored by models without a network."""
 
 
 def check_seed(seed: int) -> None:
-    """Raises ConfigError for a seed that no generator takes."""
+    """Raises ConfigError for a seed outside 0 .. 2^63 - 1, the range of the generators."""
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed {seed} is {'negative' if seed < 0 else 'too large'}; write whole numbers from 0 up")
 
@@ -45,13 +45,13 @@ def check_threads(threads: int | None) -> None:
 
 
 def check_device_name(device: str) -> None:
-    """Raises ConfigError for a text that names no kind of device."""
+    """Raises ConfigError unless `device` is written as a torch device."""
     if not DEVICE.fullmatch(device):
         raise ConfigError(f"device: {device!r} is no device; write cpu, cuda, cuda:1, mps or xpu")
 
 
 def check_device(device: str) -> None:
-    """Raises ConfigError unless this machine's torch has the device."""
+    """Raises ConfigError unless torch finds the device on this machine."""
     check_device_name(device)
     kind, _, number = device.partition(":")
     if kind == "cpu":
@@ -68,7 +68,7 @@ def check_device(device: str) -> None:
 
 
 def check_context(context: FitContext) -> None:
-    """Raises ConfigError for a seed, a device or a number of threads that a fit cannot have."""
+    """Raises ConfigError for an invalid seed, device or number of threads."""
     check_seed(context.seed)
     check_threads(context.threads)
     check_device(context.device)

@@ -1,7 +1,7 @@
-"""Adam for tables of which a batch touches few rows: the others, and their moments, are left as they are.
+"""Adam for embedding tables with sparse gradients: rows without a gradient, and their moments, stay unchanged.
 
-Kingma & Ba 2015, "Adam", algorithm 1, on the rows with a gradient. torch's SparseAdam does the same through additions
-of sparse tensors, which takes longer.
+Kingma & Ba 2015, "Adam", algorithm 1, on the rows with a gradient. torch's SparseAdam does the same by adding sparse
+tensors, which is slower.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8
 
 
 class LazyAdam(torch.optim.Optimizer):
-    """Every gradient must be sparse. Bias is corrected by the number of steps, not by how often a row was touched."""
+    """Every gradient must be sparse. Bias correction uses the number of steps, not a row's number of updates."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
         super().__init__(parameters, {"lr": lr})

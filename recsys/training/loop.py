@@ -1,4 +1,4 @@
-"""The one loop that trains every network: batches, losses, early stopping on validation, best weights, resume."""
+"""The training loop of all networks: batches, losses, early stopping on validation, best weights, resuming."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ __all__ = ["Batch", "Learner", "Term", "TrainingConfig", "TrainingLog", "fit", "
 
 
 class Learner(NetworkScorer[Network], Protocol[Network]):
-    """A network's model, as the loop sees it; the loop keeps the network and the weights. `NetworkModel` is one."""
+    """The interface that the loop needs of a model; `NetworkModel` implements it."""
 
     @property
     def config(self) -> TrainingConfig: ...
 
     def build(self, train: Dataset) -> Network:
-        """A new network; its random numbers come from torch's generator, which the loop has seeded."""
+        """A new network; torch's generator has been seeded by the loop."""
 
     def terms(self, network: Network, train: Dataset) -> list[Term]:
-        """The loss, main term first."""
+        """The terms of the loss, main term first."""
 
 
 def fit(
@@ -51,19 +51,19 @@ def fit(
     context: FitContext | None = None,
     extra: Sequence[LossTerm[Any]] = (),
 ) -> tuple[Network, TrainingLog]:
-    """Trains a new network and gives it with the weights of its best epoch.
+    """Trains a new network and returns it with the weights of its best epoch, and the log.
 
-    With `valid`, training stops after `patience` evaluations without a better NDCG@10, or the learner's own figure
-    (`ValidationMetric`); without, the last epoch counts.
-    With `config.refit`, a second network is then trained on train + valid for as many epochs as were best. Interactions
-    of weight 0 are absent. The process's random state and thread count are as before when this returns; the same seed,
-    data, config, device and thread count give the same weights. With a `folder` every epoch is saved there, and a
-    training that was cut off goes on from the last one. Several `processes` take parts of the same batches: they learn
-    what one would, but for what dropout draws.
+    With `valid`, training stops after `patience` evaluations without a better NDCG@10, or the learner's own metric
+    (`ValidationMetric`); without `valid`, the last epoch is the best. With `config.refit`, a second network is then
+    trained on train + valid for the best number of epochs. Interactions of weight 0 are ignored.
 
-    extra: loss terms beside the learner's own; their parameters are trained with the network and left out of it.
-    Raises DataError on empty data, ConfigError on a folder that holds another training and for a context that this
-    machine does not have.
+    The same seed, data, config, device and thread count give the same weights; the process's random state and thread
+    count are restored. With a `context.folder` every epoch is saved there, and an interrupted training resumes from the
+    last epoch. Several `context.processes` share every batch: results equal those of one process, except for dropout.
+
+    extra: loss terms besides the learner's own; their parameters are trained, too, but are not part of the network.
+    Raises DataError for empty data, ConfigError for a folder with a different training, a context that this machine
+    does not support, and a loss that is not finite.
     """
     context = context or FitContext()
     check_context(context)
@@ -98,7 +98,7 @@ def fit(
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Lets torch use `count` CPU threads inside the block; None changes nothing."""
+    """Sets torch's number of CPU threads inside the block; None leaves it unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -109,7 +109,7 @@ def threads(count: int | None) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Trained(Generic[Network]):
-    """A network with its best weights, the modules of its further terms, and the log."""
+    """A network with its best weights, the modules of its extra terms, and the log."""
 
     network: Network
     modules: list[nn.Module]
@@ -130,7 +130,7 @@ def _train(
     torch.manual_seed(context.seed)
     network = learner.build(train)
     modules = [term.module(learner, network, train) for term in extra]
-    # Without further terms the network is trained alone, so that its checkpoints are those of the network.
+    # Without extra terms the network is not wrapped, so that its checkpoints have the network's own names.
     whole = (WithTerms(network, modules) if modules else network).to(device)
     if config.compile:
         network.compile()
@@ -187,7 +187,7 @@ def _epoch(
     config: TrainingConfig,
     processes: Processes,
 ) -> float:
-    """One pass; gives the mean loss of its steps."""
+    """One pass over the batches of the main term; returns the mean loss per step."""
     total, steps = torch.zeros((), device=device), 0
     bf16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
     for step in zip(*(term.batches(rng) for term in terms), strict=False):
@@ -212,7 +212,7 @@ def _epoch(
 
 
 def _part(term: Term, batch: Batch, device: torch.device, processes: Processes) -> Tensor | None:
-    """This process's summand of a batch's loss, None where it takes no row of it."""
+    """This process's summand of a batch's loss; None if it has no row of the batch."""
     if processes.alone:
         return term.loss(*(torch.as_tensor(array, device=device) for array in batch))
     assert term.part is not None
@@ -229,7 +229,7 @@ def _identity(
     valid: Dataset | None,
     context: FitContext,
 ) -> str:
-    """What must be the same for a training to be resumed: everything but the number of epochs and the patience."""
+    """Digest of all that must be equal to resume a training: everything but the number of epochs and the patience."""
     if context.folder is None:
         return ""
     facts = {
@@ -244,18 +244,18 @@ def _identity(
 
 
 def _mixed(seed: int, epoch: int, rank: int) -> int:
-    """A seed of its own for each epoch and process; the first process draws what one alone would."""
+    """A seed for each epoch and process; that of rank 0 equals the seed of a training in one process."""
     return int(
         np.random.SeedSequence([seed, epoch, *([rank] if rank else [])]).generate_state(1, np.uint64)[0] >> np.uint64(1)
     )
 
 
 def state(network: nn.Module) -> checkpoints.Arrays:
-    """A network's weights as arrays, by name."""
+    """A network's parameters and buffers as arrays, by name."""
     return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
 
 
 def restore(network: nn.Module, arrays: checkpoints.Arrays) -> None:
-    """Puts such arrays back into a network of the same form, in evaluation mode."""
+    """Loads the output of `state` into a network of the same shapes and sets it to evaluation mode."""
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     network.eval()

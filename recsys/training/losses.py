@@ -1,4 +1,4 @@
-"""The losses that networks are trained with: each a function of scores, weighted row by row."""
+"""Losses of networks: functions of scores, with a weight per row."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LOGITS_CPU, LOGITS_GPU = 2**18, 2**26
-"""Logits held at once by `catalogue_softmax`: 1 MB, about a core's second cache, and 256 MB."""
+"""Logits held at once by `catalogue_softmax`: 1 MB, about a core's L2 cache, and 256 MB."""
 
 
 def weighted_mean(losses: Tensor, weight: Tensor | None) -> Tensor:
-    """sum(w * l) / sum(w) over (n,) losses: a row of weight 0 counts as if it were absent. No weight means 1 each.
+    """sum(w * l) / sum(w) over losses (n,), so that rows of weight 0 are ignored. weight=None is 1 each.
 
-    A batch in which every weight is 0 teaches nothing: its loss is 0.
+    The loss of a batch in which every weight is 0 is 0.
     """
     if weight is None:
         return losses.mean()
@@ -33,10 +33,10 @@ def softmax(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Ten
 
 
 def catalogue_softmax(states: Tensor, items: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """`softmax(states @ items.T, target, weight)` in a fraction of the memory, and on a CPU of the time.
+    """`softmax(states @ items.T, target, weight)` with a fraction of the memory, and on a CPU also of the time.
 
-    states (n, d), items (n_items, d), target (n,), weight (n,). The gradient is made with the loss, a few rows of
-    logits at a time, so that logits never leave the cache and a million items need no (n, n_items) array.
+    states (n, d), items (n_items, d), target (n,), weight (n,). The gradient is computed with the loss, a block of rows
+    at a time, so that logits stay in the cache and no (n, n_items) array is allocated.
     """
     weight = torch.ones_like(states[:, 0]) if weight is None else weight
     loss: Tensor = _CatalogueSoftmax.apply(states, items, target, weight)  # type: ignore[no-untyped-call]
@@ -77,7 +77,7 @@ class _CatalogueSoftmax(torch.autograd.Function):
 
 
 def sampled_softmax(positive: Tensor, negative: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy of the positive among its sampled negatives. positive (n,), negative (n, k), weight (n,)."""
+    """Cross-entropy of the positive against its sampled negatives. positive (n,), negative (n, k), weight (n,)."""
     return weighted_mean(torch.logsumexp(torch.cat([positive[:, None], negative], 1), 1) - positive, weight)
 
 
@@ -86,9 +86,9 @@ def gbce(
 ) -> Tensor:
     """Generalised binary cross-entropy, gSASRec (Petrov & Macdonald 2023, eq. 11 and 14).
 
-    positive (n,), negative (n, k) scores of items drawn uniformly from the other n_items - 1. The positive's sigmoid is
-    raised to beta, which undoes the overconfidence that sampling causes: calibration 0 is plain binary cross-entropy,
-    1 gives probabilities as if no item had been left out.
+    positive (n,), negative (n, k) scores of items sampled uniformly from the other n_items - 1. The positive's sigmoid
+    is raised to the power beta, which corrects the overconfidence caused by sampling: calibration 0 is plain binary
+    cross-entropy, 1 gives the probabilities of training without sampling.
     """
     rate = negative.shape[1] / (n_items - 1)
     beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)

@@ -1,8 +1,8 @@
-"""The processes that train one network together: each takes a part of every batch, and all add up their gradients.
+"""Data-parallel training in several processes: each takes a part of every batch, and gradients are summed.
 
-Gradients are added up here and not by DistributedDataParallel, which sees what passes through a network's `forward`
-alone: our losses also read item vectors and the states at the end of histories, and a part of a batch counts by its
-weight and not by its rows.
+Gradients are summed here and not by DistributedDataParallel, which only handles what passes through a network's
+`forward`: losses here also read item vectors and last states, and a part of a batch counts by its weight, not by its
+number of rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process is number `rank` of `count`; alone, nothing is exchanged. Every method is called by all of them."""
+    """This process is `rank` of `count` processes. All of them must call each method; one alone exchanges nothing."""
 
     rank: int = 0
     count: int = 1
@@ -36,11 +36,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this is rank 0, which writes files."""
         return self.rank == 0
 
     def add_up(self, tensors: Iterable[Tensor]) -> None:
-        """Replaces each tensor by its sum over the processes, all in one exchange. Types and shapes must agree."""
+        """Replaces each tensor by its sum over the processes, in one all-reduce. Dtypes and shapes must agree."""
         tensors = list(tensors)
         if self.alone or not tensors:
             return
@@ -52,7 +52,7 @@ class Processes:
             start += tensor.numel()
 
     def add_up_gradients(self, network: nn.Module) -> None:
-        """A parameter that had no part in this process's loss has gradient 0 here."""
+        """Sums gradients over the processes; a parameter without a gradient in this process contributes 0."""
         if self.alone:
             return
         weights = [p for p in network.parameters() if p.requires_grad]
@@ -62,13 +62,13 @@ class Processes:
         self.add_up(weight.grad for weight in weights if weight.grad is not None)
 
     def agree(self, network: nn.Module) -> None:
-        """Gives every process the weights and buffers of the first."""
+        """Broadcasts parameters and buffers of rank 0 to all processes."""
         if not self.alone:
             for value in network.state_dict().values():
                 dist.broadcast(value, 0)
 
     def from_first(self, make: Callable[[], Made]) -> Made:
-        """What `make` gives in the first process, for all; its RecloopError is raised in all."""
+        """The result of `make`, called in rank 0 only, in all processes; a RecloopError of it is raised in all."""
         if self.alone:
             return make()
         shared: list[Any] = [None, None]
@@ -86,9 +86,9 @@ class Processes:
 
 @contextmanager
 def started_by_torchrun(device: str = "cpu") -> Iterator[tuple[Processes, str]]:
-    """The processes that torchrun has started, connected, and this one's device; alone where it has started none.
+    """The process group started by torchrun and this process's device; a single process without torchrun.
 
-    gloo connects CPUs, nccl CUDA devices, of which a machine's n-th process takes the n-th.
+    The backend is gloo on CPUs and nccl on CUDA, where a machine's n-th process uses its n-th device.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -98,8 +98,8 @@ def started_by_torchrun(device: str = "cpu") -> Iterator[tuple[Processes, str]]:
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    # The first step of an optimizer imports this. Imported while processes are connected, it keeps the group, whose
-    # threads then outlive destroy_process_group, and now and then abort the process at its end (torch 2.13).
+    # An optimizer's first step imports this. If it is imported while a process group exists, it holds a reference to
+    # it: the group's threads outlive destroy_process_group and sometimes abort the process at exit (torch 2.13).
     import_module("torch._dynamo")
     dist.init_process_group("nccl" if cuda else "gloo")
     try:

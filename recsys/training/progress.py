@@ -1,4 +1,4 @@
-"""How far a training has come: its log, its best weights, and their copy on disk from which it can go on."""
+"""State of a training: its log, its best weights, and the checkpoint on disk from which it can resume."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True)
 class EpochLog:
-    """One line of the training log. `seconds` are of training alone; `validation` is the figure of the validation side:
+    """One line of the training log.
 
-    NDCG@10, or the learner's own; the higher the better, NaN where nothing was evaluated.
+    seconds: training time without evaluation. validation: NDCG@10 of the validation side, or the learner's own metric;
+    higher is better, NaN if the epoch was not evaluated.
     """
 
     epoch: int
@@ -32,7 +33,7 @@ class EpochLog:
 
 @dataclass(frozen=True, slots=True)
 class TrainingLog:
-    """How a training went. `best_epoch` is the one whose weights were kept, counted from 1."""
+    """The log of a training. `best_epoch`, counted from 1, is the epoch whose weights the model has."""
 
     epochs: tuple[EpochLog, ...]
     best_epoch: int
@@ -40,7 +41,7 @@ class TrainingLog:
 
 
 class TrainingProgress:
-    """The log so far, the best weights, and their copy on disk."""
+    """The log so far, the best weights, and their checkpoint on disk."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class TrainingProgress:
             self._write()
 
     def restore_best(self) -> TrainingLog:
-        """Puts the best weights back into the network and gives the log."""
+        """Loads the best weights into the network and returns the log."""
         if self.best:
             self.network.load_state_dict(self.best)
         return TrainingLog(tuple(self.epochs), self.best_epoch or len(self.epochs))

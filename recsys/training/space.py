@@ -1,4 +1,4 @@
-"""Where a model's hyperparameters are searched: ranges and choices, written beside the fields they are about."""
+"""Search spaces of hyperparameters: ranges and choices, declared beside the fields."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ...errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from `low` to `high`, both included; whole ones where both are whole.
+    """Numbers from `low` to `high`, both included; integers if both are.
 
-    log: drawn evenly over the logarithm. when: the other fields' values without which this one changes nothing, and is
-    not searched.
+    log: uniform on the logarithm. when: values of other fields on which this one depends; with other values it has no
+    effect and is not searched.
     """
 
     low: int | float
@@ -50,11 +50,11 @@ class Among:
 
 
 Space: TypeAlias = Mapping[str, Range | Among]
-"""Field -> where it is searched."""
+"""Field -> range or choices."""
 
 
 def space_of(config: type[Any]) -> dict[str, Range | Among]:
-    """The `space` of a model's Config, with what its parents' say of fields that it does not.
+    """The `space` of a model's Config, merged with those of its parents; the class itself has precedence.
 
     Raises ConfigError for a field that the Config does not have.
     """

@@ -1,4 +1,4 @@
-"""`Term`, one summand of a loss with its batches, and the term of preference pairs."""
+"""`Term`, a summand of a loss with its batches, and the term of preference pairs."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from .batches import Batch, part_of_pairs
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One summand of the loss: the batches of one epoch, and the loss of a batch.
+    """A summand of the loss: the batches of one epoch, and the loss of a batch.
 
-    The arrays of a batch reach `loss` as tensors on the network's device, in the same order. The first term of a
-    learner sets the length of an epoch; the others must be able to go on for ever.
+    The arrays of a batch are passed to `loss` as tensors on the network's device, in the same order. The first term of
+    a learner sets the length of an epoch; the batches of the others must be endless.
     """
 
     batches: Callable[[np.random.Generator], Iterable[Batch]]
     loss: Callable[..., Tensor]
     part: Callable[[Batch, int, int], tuple[Batch, float]] | None = None
-    """(batch, which, of how many): what one of several processes takes of a batch, and what share of the batch's loss
-    the loss of it is. The shares of all parts add up to 1, or to 0 where nothing counts. None: not to be parted."""
+    """(batch, rank, count) -> (one process's part of the batch, its share of the batch's loss). The shares of all parts
+    sum to 1, or to 0 if all weights are 0. None: batches cannot be split over processes."""
 
 
 def pairs(
     train: Dataset, weight: float, batch_size: int, prefer: Callable[[Tensor, Tensor, Tensor], Tensor]
 ) -> list[Term]:
-    """The extra BPR term of preference pairs, or nothing where `train` has none or `weight` is 0.
+    """The BPR term of preference pairs; empty if `train` has none or `weight` is 0.
 
     prefer: (users, preferred, other), all (n,) codes, to x_u,preferred - x_u,other (n,).
-    Every step takes its share of the pairs, so that over an epoch each is seen about once, and scales their loss so
-    that a pair of weight 1 counts as `weight` interactions do. A step's pairs are all those of a few users: a sequence
-    model needs a state a user, the most expensive part of it.
+    Every step takes a proportional share of the pairs, so that an epoch visits each about once, and scales their loss
+    so that a pair of weight 1 counts as much as `weight` interactions. A step takes all pairs of a few users, because
+    a sequence model's main cost is one state per user.
     """
     table = train.pairs[train.pairs["weight"] > 0].sort_values("user", kind="stable")
     if weight == 0 or table.empty:
@@ -52,7 +52,7 @@ def pairs(
         while True:
             order = rng.permutation(len(first))
             rows = np.concatenate([np.arange(first[user], last[user]) for user in order])
-            # Cut between two users, at the one nearest to a multiple of the batch's size.
+            # Cut between users, at the first boundary from each multiple of the batch size on.
             ends = np.cumsum((last - first)[order])
             cuts = np.unique(ends[np.searchsorted(ends, np.arange(size, len(rows), size))])
             for part in np.split(rows, cuts[cuts < len(rows)]):

@@ -1,4 +1,4 @@
-"""Shows a training to TensorBoard or MLflow while it runs: a line an epoch, switched on by name, off by default."""
+"""Trackers of a running training: metrics of each epoch go to TensorBoard or MLflow. Off by default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .progress import EpochLog
 
 
 class Tracker(Protocol):
-    """Watches the one training loop. `stem` is the training's part: `training`, or `refit`."""
+    """Receives the log of each epoch. `stem` is the phase of the training: `training` or `refit`."""
 
     def epoch(self, stem: str, epoch: EpochLog) -> None: ...
 
@@ -25,9 +25,9 @@ class Tracker(Protocol):
 def trackers(
     names: Iterable[str], model: str, config: Mapping[str, Any], folder: Path | None
 ) -> Iterator[list[Tracker]]:
-    """Those of `TRACKERS` that are named, closed at the end however it comes.
+    """The named ones of `TRACKERS`, closed when the block ends, also by an error.
 
-    ConfigError for another name, no folder, or a package that is missing.
+    ConfigError for an unknown name, a missing folder or a missing package.
     """
     with ExitStack() as open_ones:
         made: list[Tracker] = []
@@ -49,13 +49,13 @@ def _tracker(name: str, model: str, config: Mapping[str, Any], folder: Path | No
 
 
 def figures(epoch: EpochLog) -> dict[str, float]:
-    """Figures of an epoch by name; `validation` only where that side was evaluated."""
+    """Metrics of an epoch by name; `validation` only if the epoch was evaluated."""
     values = {"loss": epoch.loss, "seconds": epoch.seconds}
     return values if math.isnan(epoch.validation) else values | {"validation": epoch.validation}
 
 
 class TensorBoard:
-    """Event files under `folder`/tensorboard, for `tensorboard --logdir`. A resumed training adds to them."""
+    """Event files under `folder`/tensorboard, for `tensorboard --logdir`. A resumed training appends to them."""
 
     def __init__(self, model: str, config: Mapping[str, Any], folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -74,10 +74,10 @@ class TensorBoard:
 
 
 class MLflow:
-    """A run of the server that MLFLOW_TRACKING_URI names, or of `folder`/mlruns; a resumed training goes on with it."""
+    """A run on the server at MLFLOW_TRACKING_URI, or in `folder`/mlruns; a resumed training continues the run."""
 
     def __init__(self, model: str, config: Mapping[str, Any], folder: Path) -> None:
-        # The folder store is in maintenance in MLflow 3 and asks for this word; its other local store needs a database.
+        # MLflow 3 requires this variable for its file store; the other local store needs a database.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         from mlflow.tracking import MlflowClient
 

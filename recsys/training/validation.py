@@ -1,4 +1,4 @@
-"""The figure of the validation side during a training: NDCG@10, or the model's own."""
+"""The validation metric during a training: NDCG@10, or the model's own."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Evaluated = TypeVar("Evaluated", bound=nn.Module, contravariant=True)
 
 
 class NetworkScorer(Protocol[Evaluated]):
-    """Of a model, what it takes to rank with its network."""
+    """The part of a model that ranking with its network needs."""
 
     name: ClassVar[str]
 
     def scores(self, network: Evaluated, users: Ints, history: Dataset) -> Floats:
-        """(len(users), n_items), as `Recommender.score`; called without gradients and in evaluation mode."""
+        """(len(users), n_items), see `Recommender.score`; called without gradients and in evaluation mode."""
 
 
 @runtime_checkable
 class ValidationMetric(Protocol[Evaluated]):
-    """A learner with a validation figure of its own; every other one has NDCG@10."""
+    """A learner with its own validation metric; all others have NDCG@10."""
 
     def validation_figure(self, network: Evaluated, train: Dataset, valid: Dataset, ndcg: Callable[[], float]) -> float:
-        """The higher the better; called without gradients and in evaluation mode. `ndcg` computes NDCG@10."""
+        """The metric, higher is better; called without gradients and in evaluation mode. `ndcg` computes NDCG@10."""
 
 
 def validation_users(valid: Dataset | None, most: int, seed: int) -> Ints:
-    """At most `most` users with something held out, sampled by the seed where there are more."""
+    """(n,) at most `most` users with validation interactions, sampled by the seed where there are more."""
     if valid is None:
         return np.empty(0, np.int32)
     users = np.flatnonzero(valid.user_counts).astype(np.int32)
@@ -53,7 +53,7 @@ def validation_figure(
     processes: Processes,
     device: torch.device,
 ) -> float:
-    """The learner's figure of the validation side. Processes rank a part of the users each; the first one's counts."""
+    """The learner's validation metric. Each process ranks a part of the users; all return the value of rank 0."""
 
     def ndcg() -> float:
         part = users[processes.rank :: processes.count]
@@ -74,7 +74,7 @@ def validation_figure(
 
 @dataclass(frozen=True, slots=True)
 class _InTraining(Generic[Network]):
-    """A network in the middle of its training, as evaluation sees it."""
+    """Adapts a network in training to the protocol that evaluation needs."""
 
     learner: NetworkScorer[Network]
     network: Network
