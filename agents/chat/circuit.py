@@ -35,6 +35,7 @@ class Circuit:
         self._longest_wait = longest_wait
         self._clock = clock
         self._failures = 0
+        self._reason = ""
         self._opened: float | None = None
         self._wait = first_wait
         self._probe_at = 0.0
@@ -57,7 +58,7 @@ class Circuit:
                 self._probing = True
                 return True
             if now - self._opened > self._patience:
-                raise ModelUnavailable(f"the server has given no answer for {now - self._opened:.0f} s")
+                raise ModelUnavailable(f"no answer within {self._patience:g} s (llm.patience): {self._reason}")
             await self._changed(None if self._probing else self._probe_at - now)
         return False
 
@@ -72,14 +73,17 @@ class Circuit:
     def failed(self, error: ModelUnavailable, probe: bool) -> bool:
         """A retryable error came; whether the server is held to be away."""
         self._failures += 1
+        self._reason = " ".join(str(error).split())[:300]
         retry_after = error.retry_after
         now = self._clock()
         if self._opened is None and self._failures >= self._failures_to_open:
             self._opened = now
             self.pauses += 1
             log.warning(
-                "no answers: the run pauses until the server is back",
-                extra={"failures": self._failures, "reason": str(error)[:300]},
+                "no answer: %s; all calls wait until the server is back, at most %g s (llm.patience)",
+                self._reason,
+                self._patience,
+                extra={"failures": self._failures},
             )
             self._probe_at = now + max(self._wait, retry_after or 0.0)
         elif probe and self._opened is not None:

@@ -86,7 +86,8 @@ def connection_error(error: BaseException, endpoint: str, timeout: float) -> Mod
         return late(endpoint, timeout)
     unmade = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, httpx.ConnectError, httpx.ConnectTimeout)
     sent = not any(isinstance(cause, unmade) for cause in chain)
-    root = chain[-1]
+    # Clean-up that fails after the transport's error ends the chain without being the cause.
+    root = next((cause for cause in reversed(chain) if isinstance(cause, OSError)), chain[-1])
     return ModelUnavailable(
         f"{endpoint} {'broke off' if sent else 'cannot be reached'}: {type(root).__name__}: {redact(str(root))[:300]}",
         retryable=True,

@@ -146,7 +146,7 @@ class Refining:
             shutil.rmtree(self.states.folder / state)
 
     def _warn(self, title: str, summary: Summary, asking: StepRecords) -> None:
-        if not summary.tasks:
+        if not (summary.tasks or summary.stopped):
             longest = int(self.log.sample.user_counts.max(initial=0))
             self.warnings.append(
                 f"{title}: 0 tasks: no user or item has what this step needs (the longest history has {longest} rows)"

@@ -68,7 +68,8 @@ class AgentRunner:
             await self.ask(agent, data, folder, identity_of(self.study, name, settings, data)["run"])
         else:
             self._share(agent, name, settings, data, folder)
-        if not self.totals[folder.name].tasks and isinstance(agent, ExplainsNoTasks):
+        summary = self.totals[folder.name]
+        if not (summary.tasks or summary.stopped) and isinstance(agent, ExplainsNoTasks):
             self.watch.say(f"WARNING {name}: 0 tasks: {agent.no_tasks_reason(data)}")
         return agent, folder
 

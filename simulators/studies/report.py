@@ -64,6 +64,11 @@ class Verdict:
         enough = all(summary.ok >= USABLE * summary.tasks for summary in self.summaries.values())
         return not self.stopped and enough and all(summary.complete for summary in self.summaries.values())
 
+    @property
+    def answered_offline(self) -> bool:
+        """The study has steps, and no language model answered them."""
+        return bool(self.summaries) and self.llm.startswith("offline")
+
     def _repr_html_(self) -> str:
         if self.stopped:
             return html_of_facts({"study": self.name, "stopped": self.stopped, "folder": self.folder})
@@ -156,7 +161,7 @@ and user activity; facts_only: raw with vectors of the catalogue's own texts.
 def markdown(verdict: Verdict, settings: str) -> str:
     """The whole report. Equal results give equal bytes: no times and no paid counts are in it."""
     lines = [f"# {verdict.name}", ""]
-    if verdict.llm.startswith("offline"):
+    if verdict.answered_offline:
         lines += [f"**{NO_LLM}**", ""]
     lines += ["## Conclusions", "", f"{verdict.metric}, all users, full ranking with seen items masked.", ""]
     sentences = conclusions(verdict.table, verdict.metric, verdict.summaries)
@@ -238,7 +243,7 @@ def show(verdict: Verdict, console: Console) -> None:
         console.print(f"  {line.lstrip('- ')}", highlight=False, markup=False)
     if verdict.usage:
         console.print(paid(verdict.usage))
-    if verdict.llm.startswith("offline"):
+    if verdict.answered_offline:
         console.print(f"\n{NO_LLM}", highlight=False, markup=False)
 
 
@@ -269,13 +274,15 @@ def _summary_lines(summaries: Mapping[str, Summary]) -> list[str]:
     lines = []
     for step, summary in summaries.items():
         tasks, cost = summary.tasks, "cost unknown" if summary.cost is None else f"{summary.cost:.4f} USD"
-        rates = ", ".join(f"{name} {rate:.1%}" for name, rate in summary.rates.items())
+        rates = ", ".join(f"{name} {rate:.1%}" for name, rate in summary.rates.items() if not math.isnan(rate))
         each = f"{summary.calls / tasks:.1f} a task" if tasks else "no task"
         tokens = f"{summary.prompt_tokens} + {summary.completion_tokens} tokens"
-        lines.append(f"- {step}: {tasks} tasks, {summary.calls} calls ({each}), {tokens}, {cost}; {rates}")
+        lines.append(
+            f"- {step}: {tasks} tasks, {summary.calls} calls ({each}), {tokens}, {cost}{'; ' if rates else ''}{rates}"
+        )
         if summary.unusable:
             lines.append(f"  - {summary.unusable}")
-    return lines or ["- nothing: no step"]
+    return lines or ["- nothing: the study has no steps"]
 
 
 def paid(usage: Mapping[str, Spent | Mapping[str, Any]]) -> Table:

@@ -253,6 +253,8 @@ async def test_a_server_that_is_gone_for_good_ends_the_run(question) -> None:
         asyncio.gather(*(chat(question(n)) for n in range(50)), return_exceptions=True), timeout=120
     )
     assert all(isinstance(one, ModelUnavailable) for one in got)
+    # Those turned away during the outage name its cause, too.
+    assert all("cannot be reached" in str(one) for one in got)
 
 
 async def test_one_poisoned_question_does_not_stop_the_others(question) -> None:

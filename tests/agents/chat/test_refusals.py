@@ -128,6 +128,7 @@ async def test_a_server_that_is_not_there_is_busy_with_every_provider(provider) 
     with pytest.raises(ModelUnavailable, match="cannot be reached") as caught:
         await provider(server)(REQUEST)
     assert (caught.value.retryable, caught.value.busy, caught.value.spent) == (True, True, False)
+    assert "no running event loop" not in str(caught.value)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from recloop.errors import ConfigError, RunError
+from recloop.prompts.library import HERE
 from recloop.simulators.batch.lock import locked
 from recloop.simulators.batch.records import commonest_error, finished_keys, read_records
 from recloop.simulators.batch.summary import Summary
@@ -184,3 +185,30 @@ def test_sigterm_says_that_the_same_command_resumes(tmp_path):
         timer.cancel()
     assert process.returncode == 143
     assert "the same command resumes" in errors
+
+
+def test_a_run_that_stops_at_its_first_call_does_not_blame_the_data(tmp_path):
+    shipped = (HERE / "setwise" / "assess.md").read_text(encoding="utf-8")
+    (tmp_path / "wordings" / "setwise").mkdir(parents=True)
+    (tmp_path / "wordings" / "setwise" / "assess.md").write_text(shipped + "{{ no_such_name }}\n", encoding="utf-8")
+    path = study_file(tmp_path, **{**SMALL, "prompts": str(tmp_path / "wordings"), "out": str(tmp_path)})
+    _, errors = (process := recloop("run", path)).communicate(timeout=120)
+    assert process.returncode == 1
+    assert "no_such_name" in errors
+    assert "0 tasks" not in errors
+
+
+def test_a_study_without_steps_does_not_speak_of_agents(tmp_path):
+    run(study(tmp_path, steps=[]))
+    report = (tmp_path / "r" / "report.md").read_text(encoding="utf-8")
+    assert "offline" not in report.split("## How to read this")[0]
+
+
+def test_a_step_without_tasks_has_no_undefined_rates_in_the_report(tmp_path):
+    rows = [f"u{user},i{user + place},{place}\n" for user in range(8) for place in range(6)]
+    (tmp_path / "log.csv").write_text("user_id,item_id,timestamp\n" + "".join(rows), encoding="utf-8")
+    split = {"leave_last_out": {"valid": 0, "test": 5}}
+    run(study(tmp_path, data={"source": "table", "path": str(tmp_path / "log.csv"), "time": "order", "split": split}))
+    report = (tmp_path / "r" / "report.md").read_text(encoding="utf-8")
+    assert "0 tasks, 0 calls (no task)" in report
+    assert "nan%" not in report
