@@ -10,7 +10,7 @@ QUIET  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive TOKENIZERS_PARALLELISM=false
 .PHONY: demo test test-all lint format docs clean
 
 demo: $(READY)
-	$(BIN)/recloop run examples/bazaar.yaml
+	$(QUIET) $(BIN)/recloop demo --jobs 2
 
 test: $(DEVELOPS)
 	$(QUIET) $(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(ARGS)

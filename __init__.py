@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_front_door.p
     from .simulators.refining.diff import diff as diff
     from .simulators.refining.refine import refine as refine
     from .simulators.refining.undo import undo as undo
+    from .simulators.studies.demo import demo as demo
     from .simulators.studies.estimate import estimate as estimate
     from .simulators.studies.run import run as run
     from .simulators.studies.template import init as init
@@ -50,6 +51,7 @@ except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
 
 VERBS = {
+    "demo": "simulators.studies.demo",
     "init": "simulators.studies.template",
     "schema": "simulators.inspection.schema",
     "run": "simulators.studies.run",

@@ -7,10 +7,27 @@ from typing import Annotated, Literal
 
 import typer
 
-from .options import Json, example
-from .output import print_json
+from .options import Json, Out, Set, example
+from .output import console, print_json
 
 app = typer.Typer()
+
+
+@app.command(epilog=example("recloop demo --jobs 2"))
+def demo(
+    out: Out = Path("runs"),
+    settings: Set = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, each in a process of its own.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """See a true gain shown and a false one refused: built-in data with planted noise, and without. No model needed."""
+    from ..simulators.batch import progress
+    from ..simulators.studies import demo as demo_study
+
+    result = demo_study.demo(out, settings or [], jobs=jobs, progress=progress.watcher())
+    if as_json:
+        return print_json(result.as_json())
+    demo_study.show_demo(result, console(110))
 
 
 @app.command(epilog=example("recloop init ratings.csv --items movies.csv"))

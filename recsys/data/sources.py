@@ -109,6 +109,9 @@ class DataConfig(BaseModel):
     """bazaar: its size."""
     n_items: PositiveInt = 400
     """bazaar: its size."""
+    noise: float = Field(default=0.08, ge=0, le=1)
+    """bazaar: probability that a row is planted noise, an item drawn by popularity alone. The last two rows of a user
+    never are, so that a leave-last-out validation and test side is clean."""
 
     window: TimeWindow | None = None
     """Only interactions of this time."""
@@ -228,7 +231,7 @@ def bazaar_source(config: DataConfig) -> Dataset:
     """The built-in world, with its planted noise."""
     from .bazaar import bazaar
 
-    return bazaar(seed=config.seed, users=config.n_users, items=config.n_items)
+    return bazaar(seed=config.seed, users=config.n_users, items=config.n_items, noise=config.noise)
 
 
 def movielens_source(config: DataConfig) -> Dataset:
@@ -311,7 +314,7 @@ SOURCES: dict[str, Source] = {
 }
 
 READS: dict[str, set[str]] = {
-    "bazaar": {"seed", "n_users", "n_items"},
+    "bazaar": {"seed", "n_users", "n_items", "noise"},
     "movielens": {"path", "tags", "duplicate_ids"},
     "amazon": {"path", "metadata", "raw_texts", "duplicate_ids"},
     "atomic": {"path", "items", "users", "columns", "header", "quoted", "encoding", "raw_texts", "duplicate_ids"},

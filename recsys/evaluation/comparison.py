@@ -23,6 +23,7 @@ def compare(
     *,
     baseline: str = "raw",
     controls: Sequence[str] = (),
+    bounds: Sequence[str] = (),
     seed: int = 0,
     draws: int = 2000,
     resample_seeds: bool = True,
@@ -33,6 +34,7 @@ def compare(
         files written with these labels).
     baseline: the variant every other one is held against. controls: variants that every variant that is neither
         baseline nor control is held against as well. A control that a model lacks gives no row.
+    bounds: variants such as an oracle that are held against the baseline alone, and that nothing is held against.
     resample_seeds: whether training seeds are resampled as well as users, so that the interval speaks of the training
         method and not of these trained models alone. A variant of one seed (a model without randomness) is held
         against every seed of the other; otherwise the seeds that both have count.
@@ -43,8 +45,9 @@ def compare(
     defined, `seeds` averaged; `baseline` is the other's mean and `difference` the mean difference over the users both
     have, with its 95 % interval `low`, `high` and two-sided `p`, both of one paired bootstrap: the interval excludes 0
     exactly where p <= .05. `p_holm` is p corrected over its family (Holm): the comparisons of one metric and group,
-    over all models, those of controls against the baseline apart. In comparing rows, `mean` and `n` are over the users
-    both have. Deterministic: the draws of a group depend on `seed`, the group's name and its number of users alone.
+    over all models, those of controls and of bounds against the baseline apart. In comparing rows, `mean` and `n` are
+    over the users both have. Deterministic: the draws of a group depend on `seed`, the group's name and its number of
+    users alone.
     Raises DataError for a missing column, a value that stands twice, and a model without the baseline.
     """
     missing = [column for column in (*KEY, "value") if column not in values]
@@ -56,7 +59,8 @@ def compare(
         cell = ", ".join(f"{key}={first[key]}" for key in KEY)
         raise DataError(f"the value of {cell} stands twice; keep one run of each seed")
     rows: list[dict[str, object]] = []
-    families: list[tuple[Hashable, Hashable, bool, dict[str, object]]] = []
+    families: list[tuple[Hashable, Hashable, str, dict[str, object]]] = []
+    role = dict.fromkeys(controls, "control") | dict.fromkeys(bounds, "bound")
     pending: dict[tuple[str, int, int], list[tuple[dict[str, object], Values]]] = {}
     for (group, metric, model), part in values.groupby(["group", "metric", "model"], sort=False, observed=True):
         table = part.pivot(index="user", columns=["variant", "seed"], values="value")
@@ -64,19 +68,19 @@ def compare(
         variants = list(dict.fromkeys(part["variant"]))
         if baseline not in variants:
             raise DataError(f"model {model!r}: no {metric} of variant {baseline!r} in group {group!r}; evaluate it too")
-        for variant in sorted(variants, key=lambda name: (name != baseline, name in controls)):
+        for variant in sorted(variants, key=lambda name: (name != baseline, name in controls, name in bounds)):
             of = {"model": model, "variant": variant, "group": group, "metric": metric}
             own = _of(table, variant)
             mean = _by_user(own)
             mean = mean[~np.isnan(mean)]
             rows.append(of | {"against": "", "mean": _mean(mean), "n": len(mean), "seeds": own.shape[1]})
             others = [] if variant == baseline else [baseline]
-            others += [] if variant in (baseline, *controls) else [name for name in controls if name in variants]
+            others += [] if variant in (baseline, *role) else [name for name in controls if name in variants]
             for other in others:
                 row, difference = _versus(own, _of(table, other), resample_seeds)
                 rows.append(of | {"against": other} | row)
                 pending.setdefault((str(group), *difference.shape), []).append((rows[-1], difference))
-                families.append((group, metric, variant in controls, rows[-1]))
+                families.append((group, metric, role.get(variant, ""), rows[-1]))
     largest = Counter(family[:3] for family in families).most_common(1)
     draws = max(draws, 80 * largest[0][1]) if largest else draws
     for (group, n, _), compared in pending.items():

@@ -17,10 +17,13 @@ from ...recsys.evaluation import as_markdown, holm, p_value
 from ..batch.summary import Summary
 from .forest_plot import ALPHA, forest_plot
 from .html_report import html_page
-from .variants import RAW, REFINED
+from .variants import ORACLE, RAW, REFINED
 
 USABLE = 0.5
 """Smallest share of usable records that makes a step complete."""
+
+BOUND = "oracle - raw"
+"""Label of the upper bound in the forest plot."""
 
 NO_LLM = (
     "The agents' words come from the provider `offline`, TF-IDF similarity of the texts shown. It is NOT a language "
@@ -57,6 +60,8 @@ class Verdict:
     """`recsys.controls.balance`'s rows: what edit and controls have in common."""
     seeds: str = "drawn"
     """Whether intervals cover training seeds, as `evaluate.seeds`."""
+    truth: Mapping[str, float] = field(default_factory=dict)
+    """`removal_accuracy` of refined, where `oracle` was trained."""
 
     @property
     def complete(self) -> bool:
@@ -90,6 +95,7 @@ class Verdict:
             "metric": self.metric,
             "conclusions": conclusions(self.table, self.metric, self.summaries),
             "table": rows.to_dict("records"),
+            "truth": defined(self.truth),
             "balance": defined(self.balance.to_dict("records")),
             "complete": self.complete,
             "stopped": self.stopped,
@@ -108,6 +114,7 @@ def conclusions(table: pd.DataFrame, metric: str, summaries: Mapping[str, Summar
         comparisons = rows.to_dict("records")
         words = "; ".join(f"{_against(row)} {p_value(row['p_holm'])}" for row in comparisons)
         sentences.append(f"{name}: {_words(comparisons)} ({words})")
+        sentences += _upper_bound(table, metric, str(name), comparisons[0])
     guards = part[part["group"].isin(["head", "warm"]) & (part["against"] == RAW)].to_dict("records")
     for row, p in zip(guards, holm([row["p"] for row in guards]), strict=True):
         if row["difference"] < 0 and p <= ALPHA:
@@ -132,6 +139,19 @@ def _words(comparisons: Sequence[Mapping[Any, Any]]) -> str:
     return "no gain on raw beyond chance"
 
 
+def _upper_bound(table: pd.DataFrame, metric: str, name: str, refined: Mapping[Any, Any]) -> list[str]:
+    """What removing exactly the planted noise gains, where `oracle` was trained; refined: its row against raw."""
+    of = (table["model"] == name) & (table["variant"] == ORACLE) & (table["metric"] == metric)
+    rows = table[of & (table["group"] == "all") & (table["against"] == RAW)].to_dict("records")
+    if not rows or rows[0]["difference"] == rows[0]["low"] == rows[0]["high"] == 0:  # no noise, nothing to gain
+        return []
+    [row] = rows
+    share = ""
+    if row["difference"] > 0 and row["p_holm"] <= ALPHA:
+        share = f"; refined reaches {refined['difference'] / row['difference']:.0%} of it"
+    return [f"{name}: upper bound, the planted noise removed exactly: {_against(row)} {p_value(row['p_holm'])}{share}"]
+
+
 def _usable(step: str, summary: Summary) -> str:
     unusable = summary.tasks - summary.ok
     share = f"{unusable} of {summary.tasks} records unusable ({unusable / summary.tasks:.1%})"
@@ -151,7 +171,8 @@ interval may exclude 0 beside a p above .05: the conclusions follow the p.
 and seeds; `vs X`: this variant minus X. **Groups.** head, tail: held-out items that are popular or rare in train; cold,
 warm: users with a short or long history in train. **Variants.** raw: the log as it is; refined: after the agents;
 random_edit: as many edits at random; popularity_edit: as many edits on rows of like popularity, place in the history
-and user activity; facts_only: raw with vectors of the catalogue's own texts.
+and user activity; facts_only: raw with vectors of the catalogue's own texts;
+oracle: raw without exactly the planted noise, known only to the evaluation: an upper bound and no control to beat.
 
 **Words.** *helps*: above raw and above every control. *gains on raw*: above raw, but not above every control.
 *HARMS*: below raw. *no gain*: none of these. More: docs/verdict.md.
@@ -175,6 +196,8 @@ def markdown(verdict: Verdict, settings: str) -> str:
     lines += ["", "## Asked of the model", "", *_summary_lines(verdict.summaries), ""]
     for step, report in verdict.reports.items():
         lines += [f"## Report of {step}", "", *facts_of(report), ""]
+    if verdict.truth:
+        lines += ["## Removed rows against the planted noise", "", *facts_of(defined(verdict.truth)), ""]
     if verdict.edits:
         lines += ["## Edits, refined against raw", "", *(f"- {kind}: {n}" for kind, n in verdict.edits.items()), ""]
     lines += ["## Tables", "", as_markdown(verdict.table), "## Lists", "", *_beyond(verdict.cells), ""]
@@ -185,9 +208,14 @@ def markdown(verdict: Verdict, settings: str) -> str:
 def html(verdict: Verdict, settings: str) -> str:
     """The same report as one HTML file, with a forest plot of the headline comparisons."""
     table = verdict.table
-    part = table[(table["metric"] == verdict.metric) & (table["group"] == "all") & (table["variant"] == REFINED)]
-    figure = forest_plot(part[part["against"] != ""], verdict.metric) if len(part) else ""
-    legend = "<p>Filled: corrected p at most .05. Bars: 95 % intervals, uncorrected. Dashed: no difference.</p>"
+    part = table[(table["metric"] == verdict.metric) & (table["group"] == "all") & (table["against"] != "")]
+    bound = part["variant"] == ORACLE
+    part = part.assign(against=part["against"].mask(bound, BOUND))[bound | (part["variant"] == REFINED)]
+    figure = forest_plot(part, verdict.metric) if len(part) else ""
+    legend = "Filled: corrected p at most .05. Bars: 95 % intervals, uncorrected. Dashed: no difference."
+    if bound.any():
+        legend += f" {BOUND}: the upper bound, raw without the planted noise against raw."
+    legend = f"<p>{legend}</p>"
     figures = {"Conclusions": figure + legend} if figure else {}
     return html_page(verdict.name, markdown(verdict, settings), figures)
 

@@ -16,6 +16,7 @@ from ...atomic import disk_errors, make_folder, write_text
 from ...recsys.data import Dataset, Split
 from ...recsys.data.dataset import Floats
 from ...recsys.data.sources import load_split
+from ...recsys.data.truth import check_truth, planted_noise
 from ...recsys.evaluation import compare
 from ..batch.event_loop import run_async
 from ..batch.lock import locked
@@ -28,7 +29,7 @@ from .grid import TrainingProtocol, cells_of, models_of, train_all
 from .report import Verdict, defined, html, markdown
 from .run_folder import PAGE, REPORT, STUDY, TABLE
 from .study import AnyStudy, Study, study_of
-from .variants import FACTS, balance_of, size_of, variants, with_facts, writes_vectors
+from .variants import FACTS, ORACLE, balance_of, removal_accuracy, size_of, variants, with_facts, writes_vectors
 
 TOLD = "report.json"
 """In a step's folder: what its agent reports of the records."""
@@ -61,6 +62,8 @@ def run(
     study.train.check()
     split = load_split(study.data)
     study.train.check(split.train)
+    if ORACLE in study.evaluate.controls and study.steps:
+        check_truth(study.data)
     folder = study.folder
     make_folder(folder)
     with locked(folder / "study.lock"):
@@ -92,12 +95,16 @@ def _answer(
             study.name, str(folder), llm, facts, {}, summaries, nothing, none, metric, stopped, usage(folder)
         )
     controls = with_facts(study.evaluate.controls, split.train, refined)
-    chosen = variants(split.train, refined, controls, study.seed, _facts_vectors(study, controls, split.train, refined))
+    facts_vectors = _facts_vectors(study, controls, split.train, refined)
+    # Only here, after the agents: neither their tasks nor the fold may depend on what is planted.
+    noise = planted_noise(study.data, split.train) if refined is not None and ORACLE in controls else None
+    chosen = variants(split.train, refined, controls, study.seed, facts_vectors, noise)
     cells = list(cells_of(models_of(study.train), chosen, study.train.seeds))
     grid = train_all(cells, TrainingProtocol.of(study, split), folder / "values", watch.say, jobs=jobs)
     table = compare(
         grid.values,
-        controls=controls,
+        controls=[name for name in controls if name != ORACLE],
+        bounds=[name for name in controls if name == ORACLE],
         seed=study.seed,
         draws=study.evaluate.draws,
         resample_seeds=study.evaluate.seeds == "drawn",
@@ -116,6 +123,7 @@ def _answer(
         reports=reports,
         balance=balance_of(split.train, chosen, study.train.seeds[0]) if refined is not None else pd.DataFrame(),
         seeds=study.evaluate.seeds,
+        truth={} if noise is None or refined is None else removal_accuracy(split.train, refined, noise),
     )
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))

@@ -94,7 +94,8 @@ class EvaluateConfig(BaseModel):
     cold: ColdConfig = ColdConfig()
     controls: tuple[Control, ...] = ("random_edit", "popularity_edit", "facts_only")
     """Trained on beside the refined data. The edits change as much without an LLM; facts_only has initial vectors of
-    the catalogue's own texts, for models that take any."""
+    the catalogue's own texts, for models that take any. oracle is no control to beat but an upper bound: the log
+    without exactly the planted noise, for data whose noise is known (bazaar)."""
     draws: int = Field(2000, ge=100)
     """Bootstrap draws of an interval."""
     seeds: Literal["drawn", "fixed"] = "drawn"

@@ -11,12 +11,16 @@ import numpy as np
 import pandas as pd
 
 from ...recsys.controls import balance, edit_size, popularity_edit, random_edit
+from ...recsys.controls.edits import row_edits
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Floats
+from ...recsys.denoising.owners import Bools
 
-Control = Literal["random_edit", "popularity_edit", "facts_only"]
+Control = Literal["random_edit", "popularity_edit", "facts_only", "oracle"]
 RAW, REFINED = "raw", "refined"
 FACTS: Control = "facts_only"
+ORACLE: Control = "oracle"
+"""Raw without the planted noise: an upper bound, not a control that refined has to beat."""
 EDITS = {"random_edit": random_edit, "popularity_edit": popularity_edit}
 
 
@@ -34,13 +38,19 @@ class Variant:
 
 
 def variants(
-    raw: Dataset, refined: Dataset | None, controls: Sequence[str], seed: int, facts: Floats | None = None
+    raw: Dataset,
+    refined: Dataset | None,
+    controls: Sequence[str],
+    seed: int,
+    facts: Floats | None = None,
+    noise: Bools | None = None,
 ) -> list[Variant]:
     """Raw, and, where agents have refined it, refined and the controls named.
 
     refined None: no agent ran, raw stands alone. Edits are drawn with rng [seed, training seed, place]. facts:
     (n_items, d) vectors of the catalogue's own texts. `facts_only` is raw with these, made only where refined has
-    vectors of texts: it tells what agents wrote from what the shop wrote.
+    vectors of texts: it tells what agents wrote from what the shop wrote. noise: (n,) rows of raw that are planted
+    noise; `oracle` gives them weight 0, as a step that removes exactly these rows would.
     """
     chosen = [Variant(RAW, lambda _: raw)]
     if refined is None:
@@ -49,7 +59,10 @@ def variants(
     for place, name in enumerate(controls):
         if name in EDITS:
             chosen.append(Variant(name, partial(_control, raw, refined, name, seed, place), by_seed=True))
-        elif facts is not None and writes_vectors(raw, refined):
+        elif name == ORACLE and noise is not None:
+            clean = raw.with_(interactions=raw.interactions.assign(weight=np.where(noise, 0, raw.weight).astype("f4")))
+            chosen.append(Variant(name, partial(_same, clean)))
+        elif name == FACTS and facts is not None and writes_vectors(raw, refined):
             described = raw.with_(item_vectors=facts)
             chosen.append(Variant(name, partial(_same, described), only_for=frozenset({"item_vectors"})))
     return chosen
@@ -67,7 +80,7 @@ def with_facts(controls: Sequence[Control], raw: Dataset, refined: Dataset | Non
     """
     if refined is None:
         return ()
-    missing = bool(controls) and FACTS not in controls and writes_vectors(raw, refined)
+    missing = bool({*controls} - {ORACLE}) and FACTS not in controls and writes_vectors(raw, refined)
     return (*controls, FACTS) if missing else tuple(controls)
 
 
@@ -84,6 +97,26 @@ def _same(data: Dataset, _: int) -> Dataset:
 def size_of(raw: Dataset, refined: Dataset) -> dict[str, int]:
     """How many edits lead from raw to refined, by kind; only kinds that occur."""
     return {kind: count for kind, count in edit_size(raw, refined).items() if count}
+
+
+def removal_accuracy(raw: Dataset, refined: Dataset, noise: Bools) -> dict[str, float]:
+    """How the rows that refined removes, replaces or gives weight 0 agree with the planted noise.
+
+    noise: (n,) rows of raw. Gives counts `rows`, `planted`, `removed`, `both`, and `precision`, `recall` (NaN where
+    nothing was removed or planted).
+    """
+    edits = row_edits(raw, refined)
+    removed = edits.removed | (edits.replaced >= 0) | ((edits.weight == 0) & (raw.weight > 0))
+    both, nan = int((removed & noise).sum()), float("nan")
+    n_removed, n_planted = int(removed.sum()), int(noise.sum())
+    return {
+        "rows": len(raw),
+        "planted": n_planted,
+        "removed": n_removed,
+        "both": both,
+        "precision": both / n_removed if n_removed else nan,
+        "recall": both / n_planted if n_planted else nan,
+    }
 
 
 def _control(raw: Dataset, refined: Dataset, name: str, seed: int, place: int, training_seed: int) -> Dataset:
