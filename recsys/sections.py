@@ -1,4 +1,4 @@
-"""The sections `data` and `train` of a YAML file, read without the rest of it: a study's, or a search's."""
+"""Reads only the sections `data` and `train` of a YAML file, a study's or a search's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .models.train_config import TrainConfig
 
 
 def data_section(path: Path | str, settings: Sequence[str] = ()) -> DataConfig:
-    """What the file says under `data`; paths are taken from the file's folder.
+    """The section `data`; relative paths are resolved against the file's folder.
 
     settings: `data.min_rating=4`-like assignments. Raises ConfigError naming file and key.
     """
@@ -22,7 +22,7 @@ def data_section(path: Path | str, settings: Sequence[str] = ()) -> DataConfig:
 
 
 def train_section(path: Path | str, settings: Sequence[str] = ()) -> TrainConfig:
-    """What the file says under `train`. Raises ConfigError naming file and key."""
+    """The section `train`. Raises ConfigError naming file and key."""
     path = Path(path)
     return checked(TrainConfig, _section(path, "train", settings), f"{path}: train")
 

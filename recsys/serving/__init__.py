@@ -1,4 +1,4 @@
-"""Serving: models kept with their ids, judged beside others' rankings, asked for lists, neighbours and vectors."""
+"""Serving: trained models saved with their ids, evaluated, and used for recommendations, neighbours and vectors."""
 
 from .evaluate import evaluate
 from .folder import Trained, aligned, keep, open_folder

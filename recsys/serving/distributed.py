@@ -1,4 +1,4 @@
-"""Trains one network by as many processes as torchrun starts, and evaluates it.
+"""Distributed training: one network in the processes that torchrun starts, then its evaluation.
 
     python -m torch.distributed.run --nproc-per-node 2 -m recloop.recsys.serving.distributed training.yaml --folder out
 
@@ -8,9 +8,9 @@
     model: {sasrec: {epochs: 30, batch_size: 128}}
 
 Without torchrun (`python -m recloop.recsys.serving.distributed training.yaml --folder out`) it trains in one process.
-The batch size is that of all processes together, so their number changes how long a training takes, and not what is
-learnt, but for what dropout draws. The folder gets the checkpoints, the model (`recsys.models.load`) and
-`figures.json`, from the first process alone; a training that was cut off goes on from its last epoch.
+The batch size is that of all processes together: their number changes the duration of a training but, except for
+dropout, not its result. Rank 0 writes the checkpoints, the model (`recsys.models.load`) and `figures.json` to the
+folder; an interrupted training resumes from its last epoch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ..training.processes import Processes, started_by_torchrun
 
 
 class TrainingFile(BaseModel):
-    """What is trained on what."""
+    """The training file: data, model and device."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,13 +46,13 @@ class TrainingFile(BaseModel):
     """One model's name, or its name with hyperparameters."""
     seed: NonNegativeInt = 0
     device: str = "cpu"
-    """cpu (joined by gloo) or cuda (nccl; the n-th process of a machine takes its n-th device)."""
+    """cpu (backend gloo) or cuda (nccl; the n-th process of a machine uses its n-th device)."""
     threads: PositiveInt | None = None
-    """CPU threads of each process; None leaves it to torch."""
+    """CPU threads of each process; None: torch's default."""
     track: tuple[str, ...] = ()
-    """Who watches besides: tensorboard, mlflow."""
+    """Trackers: tensorboard, mlflow."""
     metrics: tuple[str, ...] = Field(("ndcg@10", "recall@10"), min_length=1)
-    """What the test side is evaluated by in the end."""
+    """Metrics of the test side, computed after the training."""
 
     @field_validator("model", mode="before")
     @classmethod
@@ -64,7 +64,7 @@ class TrainingFile(BaseModel):
 
 
 def read(path: Path) -> TrainingFile:
-    """The file's contents; ConfigError names the key that is wrong."""
+    """The parsed file. Raises ConfigError, naming the wrong key."""
     try:
         return TrainingFile(**(load_yaml(path.read_text(encoding="utf-8")) or {}))
     except OSError as error:
@@ -77,7 +77,7 @@ def read(path: Path) -> TrainingFile:
 
 
 def train(file: TrainingFile, folder: Path, processes: Processes, device: str) -> dict[str, Any]:
-    """Fits and, in the first process, evaluates and saves; gives the figures, which are empty in the others."""
+    """Fits the model; rank 0 also evaluates and saves it. Returns the figures, which are empty in other ranks."""
     ((name, settings),) = file.model.items()
     learner = model(name, **settings)
     if not learner.config.in_epochs:

@@ -1,4 +1,4 @@
-"""`evaluate`: metrics of rankings made elsewhere and of trained models on one split, and their paired differences."""
+"""`evaluate`: metrics of external rankings and of trained models on one split, and their paired differences."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ COLUMNS = ("ranking", "group", "metric", "n", "mean", "low", "high", "difference
 
 @dataclass(frozen=True)
 class RankingReport:
-    """table: `COLUMNS`, a row a ranking x group x metric. `low`, `high`: 95 % bootstrap interval of the mean.
+    """table: `COLUMNS`, a row per ranking, group and metric. `low`, `high`: 95 % bootstrap interval of the mean.
 
-    Where there is an `against`: mean paired difference with its interval and p, and p corrected (Holm) over
-    a metric and group. lists: ranking -> coverage, Gini, novelty. protocols: ranking -> how its numbers were made.
+    With `against`: also the mean paired difference, its interval, p, and p corrected (Holm) over a metric and group.
+    lists: ranking -> coverage, Gini, novelty. protocols: ranking -> evaluation protocol.
     values: tidy per-user values (ranking, user_id, group, metric, value).
     """
 
@@ -66,7 +66,7 @@ def evaluate(
     seed: int = 0,
     draws: int = 2000,
 ) -> RankingReport:
-    """Scores rankings on the split that `data` names, by user group and item group, beside `against` where it is given.
+    """Evaluates rankings on the split of `data`, by user and item group, and compares them with `against`, if given.
 
     rankings, against: files (`.csv`, `.tsv`, `.parquet`) with user_id, item_id and rank or score, the data's own ids
         (see `score_rankings`), or folders that `recloop train` made. data: a YAML file with a section `data`; may be
@@ -145,7 +145,7 @@ def _per_user(evaluations: Mapping[str, Evaluation], sides: Split) -> pd.DataFra
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Short names, that differ: the last part of each path, or the whole where two would be the same."""
+    """Distinct short names: the last part of each path, or the whole path where two would be equal."""
     stems = [path.stem if path.suffix in (".csv", ".tsv", ".parquet") else path.name for path in paths]
     names = [str(path) if stems.count(stem) > 1 else stem for path, stem in zip(paths, stems, strict=True)]
     if len(set(names)) < len(names):

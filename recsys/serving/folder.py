@@ -1,4 +1,4 @@
-"""A trained model's folder: the model, the ids that its codes stand for, and what it was trained on."""
+"""The folder of a trained model: parameters, the ids of its user and item codes, and facts of its training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ITEMS, USERS, FACTS = "items.parquet", "users.parquet", "trained.json"
 
 @dataclass(frozen=True)
 class Trained:
-    """items: `item_id` and `title`, row i is code i; users: `user_id`, row u is code u; ids are text.
+    """A trained model. items: `item_id` and `title` by item code; users: `user_id` by user code; ids are text.
 
     facts: model, seed, data (its section of a study file), train and valid (fingerprints), learnt_from, figures.
     """
@@ -35,10 +35,10 @@ class Trained:
 
 
 def keep(fitted: Storable, train: Dataset, folder: Path, facts: Mapping[str, Any], *, overwrite: bool = False) -> None:
-    """Writes a fitted model with the ids of `train` into `folder`, which appears whole or not at all.
+    """Writes a fitted model with the ids of `train` into `folder`, atomically.
 
-    Raises ConfigError where the folder exists, unless it holds a model and may be overwritten; RunError where the disk
-    refuses.
+    Raises ConfigError if the folder exists, unless it holds a model and `overwrite` is set; RunError for a full or
+    read-only disk.
     """
     check_free(folder, overwrite)
     partial = folder.with_name(folder.name + ".partial")
@@ -58,7 +58,7 @@ def keep(fitted: Storable, train: Dataset, folder: Path, facts: Mapping[str, Any
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
-    """Raises ConfigError where a model must not, or cannot, be written to `folder`."""
+    """Raises ConfigError if a model may not or cannot be written to `folder`."""
     check_parents(folder)
     if not folder.exists():
         return
@@ -71,7 +71,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 
 def open_folder(folder: Path | str) -> Trained:
-    """The model that `keep` put there. DataError, naming the file, where one is missing, torn or of another model."""
+    """The model that `keep` wrote. DataError, naming the file, if one is missing, damaged or of another model."""
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; `recloop train` makes one")
@@ -93,7 +93,7 @@ def open_folder(folder: Path | str) -> Trained:
 
 
 def facts_of(train: Dataset, valid: Dataset) -> dict[str, Any]:
-    """What identifies the data of a training."""
+    """Sizes and fingerprints that identify the data of a training."""
     return {
         "n_users": train.n_users,
         "n_items": train.n_items,
@@ -112,11 +112,11 @@ def users_of(data: Dataset) -> pd.DataFrame:
 
 
 def aligned(trained: Trained, data: Dataset, *, align: bool = False) -> tuple[Dataset, int]:
-    """`data` over the codes that the model was trained on, and how many of its rows had to be left out for that.
+    """`data` in the codes of the model, and the number of its rows that were left out.
 
-    Data with the model's own ids, in the same order, is given as it is. Other data is refused with DataError, unless
-    `align` is set: then its rows are put onto the model's codes by id, and rows of users or items that the model does
-    not know are left out; an id that carries another title here than in training is refused all the same.
+    Data with the model's ids in the same order is returned unchanged. Other data raises DataError unless `align` is
+    set; then rows are mapped by id, and rows of users or items unknown to the model are left out. An id with another
+    title than in training always raises DataError.
     """
     items, users = items_of(data), users_of(data)
     if items.equals(trained.items) and users.equals(trained.users):

@@ -1,4 +1,4 @@
-"""The histories that a model scores from when it serves: a Dataset over the codes of the model."""
+"""User histories for serving: a Dataset in the codes of the model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..sections import data_section
 from .folder import Trained, aligned
 
 At = Literal["now", "test", "valid"]
-"""now: every interaction of the data is; test: train + validation, as when the test side is ranked; valid: train."""
+"""Which interactions are history. now: all; test: train + validation, as for ranking the test side; valid: train."""
 
 Data: TypeAlias = Dataset | DataConfig | Path | str | None
-"""A Dataset; a DataConfig; a YAML file with a section `data`; None: what the model was trained on."""
+"""A Dataset; a DataConfig; a YAML file with a section `data`; None: the data that the model was trained on."""
 
 
 def data_config(data: DataConfig | Path | str | None, trained: Trained | None, settings: Sequence[str]) -> DataConfig:
-    """The data's settings. ConfigError where neither `data` nor the model's folder says any."""
+    """The settings of `data`, or those stored with the model. ConfigError if there are neither."""
     if isinstance(data, DataConfig):
         return data
     if data is not None:
@@ -36,7 +36,7 @@ def data_config(data: DataConfig | Path | str | None, trained: Trained | None, s
 def known(
     trained: Trained, data: Data = None, *, at: At = "now", align: bool = False, settings: Sequence[str] = ()
 ) -> tuple[Dataset, int]:
-    """The histories that the model scores from, and how many rows of the data had to be left out (see `aligned`)."""
+    """The histories that the model scores from, and the number of rows that were left out (see `aligned`)."""
     if at not in ("now", "test", "valid"):
         raise ConfigError(f"at={at!r}; write now, test or valid")
     if isinstance(data, Dataset):
@@ -48,12 +48,12 @@ def known(
 
 
 def split_of(data: DataConfig | Path | str | None, trained: Trained | None, settings: Sequence[str] = ()) -> Split:
-    """The sides of the data that is named, or that the model was trained on."""
+    """The split of `data`, or of the data that the model was trained on."""
     return load_split(data_config(data, trained, settings))
 
 
 def check_untouched(trained: Trained, split: Split, side: Literal["valid", "test"]) -> None:
-    """Raises DataError unless the model was trained on this very split, so that `side` is certainly new to it."""
+    """Raises DataError unless the model was trained on this split, which guarantees that it has not seen `side`."""
     if trained.facts.get("train") != split.train.fingerprint or trained.facts.get("valid") != split.valid.fingerprint:
         raise DataError(
             f"{trained.folder}: was trained on other rows than the train and validation sides given, so what is held "

@@ -1,4 +1,4 @@
-"""From the data's own ids to codes; an unknown id is refused with the nearest that exist."""
+"""Maps the data's own ids to codes; the error for an unknown id names similar ones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NEAR = 3
 
 
 def codes_of(wanted: Sequence[object], table: pd.DataFrame, column: str) -> Ints:
-    """(n,) codes of the ids `wanted`, compared as text, in their order.
+    """(n,) codes of the ids `wanted`, in their order; ids are compared as text.
 
-    table: `column` holds the ids by code; a column `title` is searched for near names too. Raises DataError for an id
-    that is not there, naming near ones, or that is asked for twice.
+    table: `column` holds the ids by code; a column `title` is searched for similar names, too. Raises DataError for an
+    unknown id, naming similar ones, and for a repeated id.
     """
     ids_wanted = pd.Index([str(ident) for ident in wanted])
     codes = pd.Index(table[column]).get_indexer(ids_wanted)
@@ -32,7 +32,7 @@ def codes_of(wanted: Sequence[object], table: pd.DataFrame, column: str) -> Ints
 
 
 def near(missing: str, table: pd.DataFrame, column: str) -> str:
-    """The ids nearest in writing, and for items those whose title is."""
+    """The ids with the most similar spelling, and for items those with the most similar title."""
     ids = [str(match[0]) for match in process.extract(missing, table[column], limit=NEAR)]
     titled = table[table["title"] != ""] if "title" in table else table.iloc[:0]
     matches = process.extract(missing, titled["title"], limit=NEAR, score_cutoff=75) if len(titled) else []

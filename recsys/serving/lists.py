@@ -1,4 +1,4 @@
-"""The best items of some users, exact, in blocks whose scores fit in memory together."""
+"""Exact top-k items of users, in blocks whose scores fit in memory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def lists(
     filter_seen: bool = True,
     block: int | None = None,
 ) -> Iterator[Lists]:
-    """Blocks of (users (b,), items (b, k), scores (b, k)), best first; of equal scores the lower item code comes first.
+    """Blocks of (users (b,), items (b, k), scores (b, k)), best first; ties by lower item code.
 
-    users: codes, None for everybody. history: what is known of them, which the model scores from. filter_seen: items of
-    the history are left out. A list that has fewer than k items, for want of unseen ones or because the model scores
-    the rest -inf, is filled up with item -1 and score NaN. block: users scored together; None chooses it by memory.
-    Raises ConfigError for k < 1, DataError for user codes that do not exist and for a model that scores NaN.
+    users: codes; None for all. history: the interactions that the model scores from. filter_seen: leave out items of
+    the history. A list of fewer than k items, because the rest are seen or scored -inf, is padded by item -1 and score
+    NaN. block: users scored together; None: as many as fit in memory. Raises ConfigError for k < 1, DataError for
+    invalid user codes and for a model that scores NaN.
     """
     if k < 1:
         raise ConfigError(f"k={k}; ask for at least one item")
@@ -51,5 +51,5 @@ def lists(
 
 
 def _filled(table: npt.NDArray[Number], k: int, nothing: float) -> npt.NDArray[Number]:
-    """(n, k) with `nothing` in the columns that are missing."""
+    """(n, k) `table`, padded on the right by `nothing`."""
     return np.pad(table, ((0, 0), (0, k - table.shape[1])), constant_values=nothing)

@@ -1,4 +1,4 @@
-"""`recommend`: the best items for some users, or for all, from a model's folder."""
+"""`recommend`: top-k items for some users, or for all, from a model's folder."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def recommend(
     settings: Sequence[str] = (),
     block: int | None = None,
 ) -> pd.DataFrame:
-    """A row a recommended item, `COLUMNS`: users in the order asked for, then rank 1..k.
+    """A row per recommended item (`COLUMNS`): users in the given order, ranks 1..k within each.
 
-    model: a folder that `recloop train` made. users: the data's own ids, None for everybody (then see
-    `recommend_to_file`, which holds one block at a time). data: what is known of them; the model's own data unless
-    given. at: `now` knows every interaction; `test` knows train + validation, so that the lists can be judged on the
-    test side. filter_seen: known items are left out. Of equal scores the item that the data names earlier comes first.
-    Raises DataError for an unknown id (naming near ones) and for data of other users or items than the model's.
+    model: a folder written by `recloop train`. users: the data's own ids; None for all (see `recommend_to_file`, which
+    holds one block in memory). data: the users' histories, by default the model's own data. at: `now` uses every
+    interaction; `test` train + validation, so that the lists can be evaluated on the test side. filter_seen: leave out
+    items of the history. Ties are by order of the items in the data. Raises DataError for an unknown id, naming similar
+    ones, and for data with other users or items than the model's.
     """
     parts = list(_frames(model, users, k, data, filter_seen, at, align, settings, block))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
@@ -58,10 +58,10 @@ def recommend_to_file(
     block: int | None = None,
     overwrite: bool = False,
 ) -> int:
-    """`recommend` into a `.parquet` or `.csv` file, one block of users at a time; gives the number of rows.
+    """Writes the output of `recommend` to a `.parquet` or `.csv` file, block by block; returns the number of rows.
 
-    The file appears whole or not at all. Raises ConfigError for an existing file without `overwrite`, RunError where
-    the disk refuses.
+    The file is written atomically. Raises ConfigError for an existing file without `overwrite`, RunError for a full or
+    read-only disk.
     """
     file = Path(file)
     if file.suffix not in (".parquet", ".csv"):

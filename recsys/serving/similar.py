@@ -1,4 +1,4 @@
-"""`similar`: the items nearest to an item, by a model's item vectors or by its weights from item to item."""
+"""`similar`: nearest neighbours of items, by a model's item vectors or item-to-item weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COLUMNS = ("item_id", "title", "rank", "similar_id", "similar_title", "score")
 
 
 def similar(model: Trained | Path | str, items: Sequence[object], k: int = 10) -> pd.DataFrame:
-    """A row a neighbour, `COLUMNS`: items in the order asked for, then rank 1..k.
+    """A row per neighbour (`COLUMNS`): items in the given order, ranks 1..k within each.
 
-    model: a folder that `recloop train` made; no data is read. items: the data's own ids. score: see `nearest`.
-    Raises DataError for an unknown id, naming near ones; ConfigError for a model that cannot say what is similar.
+    model: a folder written by `recloop train`; no data is read. items: the data's own ids. score: see `nearest`.
+    Raises DataError for an unknown id, naming similar ones; ConfigError for a model without vectors or weights.
     """
     trained = model if isinstance(model, Trained) else open_folder(model)
     codes = codes_of(items, trained.items, "item_id")
@@ -45,11 +45,11 @@ def similar(model: Trained | Path | str, items: Sequence[object], k: int = 10) -
 
 
 def nearest(model: Any, items: Ints, k: int = 10, *, block: int | None = None) -> Iterator[tuple[Ints, Longs, Scores]]:
-    """Blocks of (items (b,), neighbours (b, k), scores (b, k)), best first; of equals the lower code, -1 for none.
+    """Blocks of (items (b,), neighbours (b, k), scores (b, k)), best first; ties by lower code, padded by -1.
 
-    A model of weights from item to item (itemknn, swing, ease) is read as it is, and an item without a positive weight
-    is no neighbour; of one with item vectors the score is their cosine. An item is never its own neighbour.
-    Raises ConfigError for a model that has neither.
+    Scores are the weights of a model with item-to-item weights (itemknn, swing, ease), of which only positive ones make
+    neighbours, or else the cosine of item vectors. An item is never its own neighbour. Raises ConfigError for a model
+    that has neither.
     """
     if k < 1:
         raise ConfigError(f"k={k}; ask for at least one item")
@@ -84,7 +84,7 @@ def nearest(model: Any, items: Ints, k: int = 10, *, block: int | None = None) -
 
 
 def _unit(vectors: Floats) -> Floats:
-    """Rows of length 1; a row of zeros stays, and is as near to everything as to nothing."""
+    """Rows scaled to norm 1; rows of zeros stay, so that their cosines are 0."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     values: Floats = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
     return values

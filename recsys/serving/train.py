@@ -1,4 +1,4 @@
-"""`train`: one model of a study file fitted and kept in a folder, to be judged, served and exported."""
+"""`train`: fits one model of a study file and saves it in a folder for evaluation, serving and export."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def train(
     refit: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Fits one model on the train side and keeps it in the folder `out`, with the ids of users and items.
+    """Fits one model on the train side and saves it in the folder `out`, with the ids of users and items.
 
-    study: a YAML file with sections `data` and `train`, as a study or the `best.yaml` of a search; other sections are
-    not read, so agents' steps have no part in it. model: which of `train.models`, with its hyperparameters there; may
-    be left out where there is one. seed: the first of `train.seeds` unless given. refit: learns from train + validation
-    in the end. Gives what `trained.json` says: hyperparameters, fingerprints, seconds, and the figures on the
-    validation side (none after a refit, which has learnt it). A training in epochs that was cut off is gone on with.
-    Raises ConfigError for a model that the file does not name, and for a folder that is there already.
+    study: a YAML file with sections `data` and `train`, such as a study or the `best.yaml` of a search; other sections
+    are ignored, so no agents run. model: one of `train.models`, with its hyperparameters there; optional if there is
+    only one. seed: by default the first of `train.seeds`. refit: finally learn from train + validation. Returns the
+    content of `trained.json`: hyperparameters, fingerprints, seconds, and metrics of the validation side (none after a
+    refit). An interrupted training in epochs is resumed. Raises ConfigError for a model that the file does not name,
+    and for an existing folder without `overwrite`.
     """
     data, where, out = data_section(study, settings), train_section(study, settings), Path(out)
     name, hyperparameters = _chosen(where, model, str(study))
@@ -92,7 +92,7 @@ def _chosen(where: TrainConfig, model: str | None, file: str) -> tuple[str, dict
 
 
 def _anywhere(data: DataConfig) -> dict[str, Any]:
-    """The data section with absolute paths, so that the folder can be served from anywhere on this machine."""
+    """The data section with absolute paths, so that the model can be served from any working folder."""
     values = data.model_dump(mode="json", exclude_defaults=True)
     values = {"source": data.source, **values}
     for key in PATHS:

@@ -1,4 +1,4 @@
-"""`vectors`: a model's vectors of items and users, with their ids, for an index or a notebook."""
+"""`vectors`: exports a model's vectors of items and users with their ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .folder import Trained, check_free, open_folder
 from .history import At, Data, known
 
 BLOCK_USERS = 50_000
-"""Users whose vectors are made together."""
+"""Users whose vectors are computed at once."""
 
 
 def vectors(
@@ -33,13 +33,11 @@ def vectors(
     align: bool = False,
     settings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Writes `items.parquet`, `items.npy`, and the same of users, into the new folder `out`; gives their sizes.
-    The folder appears whole or not at all.
+    """Writes `items.parquet`, `items.npy` and the same for users into the new folder `out`, atomically; returns sizes.
 
-    The .npy files are (n, d) float32 in the order of the rows of the .parquet files, which have the id (`item_id`,
-    `user_id`), `vector`, and `bias` for items of a model that has one: user . item + bias is the model's score. A
-    user's vector is made from what `data` knows of them; `items_only` reads no data.
-    Raises ConfigError for a model without vectors.
+    The .npy files are (n, d) float32 in the row order of the .parquet files, which have the id (`item_id`, `user_id`),
+    `vector`, and `bias` for items of a model that has one: user . item + bias is the model's score. Users' vectors are
+    computed from their histories in `data`; `items_only` reads no data. Raises ConfigError for a model without vectors.
     """
     trained = model if isinstance(model, Trained) else open_folder(model)
     embedding, out = trained.model, Path(out)
@@ -80,7 +78,7 @@ def _of_users(model: Embedding, history: Dataset) -> Iterator[Floats]:
 
 
 def _write(out: Path, stem: str, column: str, ids: pd.Series, blocks: Any, size: int, bias: Floats | None) -> None:
-    """Both files, one block of vectors at a time."""
+    """Writes both files, one block of vectors at a time."""
     fields = [(column, pa.string()), ("vector", pa.list_(pa.float32(), size))]
     schema = pa.schema(fields + ([("bias", pa.float32())] if bias is not None else []))
     whole = np.lib.format.open_memmap(out / f"{stem}.npy", mode="w+", dtype=np.float32, shape=(len(ids), size))

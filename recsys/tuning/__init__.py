@@ -1,4 +1,4 @@
-"""Tuning: hyperparameters searched with Optuna on the validation side, every trial kept."""
+"""Tuning: hyperparameter search with Optuna on the validation side; every trial is stored."""
 
 from .config import TuneConfig, Tuning, read_tuning
 from .report import SearchResult

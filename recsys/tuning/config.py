@@ -41,19 +41,19 @@ class TuneConfig(BaseModel):
     trials: PositiveInt | None = 30
     """Trials of each model, failed ones included; null: as many as `minutes` allow."""
     minutes: PositiveFloat | dict[str, PositiveFloat] | None = None
-    """Minutes of fitting and judging for each model, or model -> minutes; those of a resumed search count. A trial that
-    has begun is finished; where `trials` is given too, what is reached first ends the search."""
+    """Minutes of fitting and evaluation per model, or model -> minutes, including those before a resume. A running
+    trial is finished; if `trials` is given, too, the first limit reached ends the search."""
     metric: str = "ndcg@10"
-    """Measured on the validation side alone: a ranking metric, or auc or logloss for models of clicks."""
+    """Metric of the validation side: a ranking metric, or auc or logloss for click models."""
     users: PositiveInt | None = 5000
-    """At most so many users are ranked in a trial, the same ones in each; null ranks all."""
+    """Largest number of users ranked per trial, the same in all; null ranks all."""
     epochs: dict[str, PositiveInt] = Field(default_factory=dict)
-    """Model -> most epochs of a trial, for a cheaper search that favours what learns fast. The study file that is
-    written has them too, for what was found with few epochs may be wrong for many."""
+    """Model -> largest number of epochs of a trial, for a cheaper search, which favours fast learners. `best.yaml` has
+    the same limit, because the best values for few epochs may not be the best for many."""
     space: dict[str, dict[str, Annotated[Range | Among, BeforeValidator(_listed)]]] = Field(default_factory=dict)
-    """Model -> hyperparameter -> a list of values, or {low, high, log}; in place of what the model itself says."""
+    """Model -> hyperparameter -> a list of values, or {low, high, log}; replaces the model's own space."""
     seed: int = Field(0, ge=0)
-    """Of the search, and of the users drawn. Trainings have `train.seeds`."""
+    """Seed of the search and of the sample of users. Trainings have `train.seeds`."""
 
     @field_validator("metric")
     @classmethod
@@ -75,7 +75,7 @@ class TuneConfig(BaseModel):
         return self
 
     def seconds(self, name: str) -> float:
-        """What one model may take."""
+        """Time budget of one model in seconds; infinite without `minutes`."""
         minutes = self.minutes.get(name) if isinstance(self.minutes, dict) else self.minutes
         return math.inf if minutes is None else minutes * 60
 
@@ -93,10 +93,10 @@ class Tuning(BaseModel):
     """The folder's name, below `out`."""
     data: DataConfig
     train: TrainConfig
-    """As in a study. A hyperparameter given to a model is fixed; a trial is worth the mean over `seeds`."""
+    """As in a study. Hyperparameters given here are fixed; a trial's value is the mean over `seeds`."""
     tune: TuneConfig = TuneConfig()
     out: Path = Path("runs/tune")
-    """Where the folders of searches are made."""
+    """Parent folder of searches."""
 
     @model_validator(mode="after")
     def _searchable(self) -> Tuning:
@@ -128,9 +128,9 @@ class Tuning(BaseModel):
         return self.out / self.name
 
     def space(self, name: str) -> Space:
-        """What is searched of a model: the file's or else the model's own space, without what the file fixes.
+        """Search space of a model: the file's, else the model's own, without fixed hyperparameters.
 
-        Raises ConfigError where nothing is left, or for a field or a value that the model does not take.
+        Raises ConfigError if nothing is left to search, and for a field or value that the model does not accept.
         """
         config = model_class(name).Config
         fixed = dict(self.models)[name]

@@ -1,4 +1,4 @@
-"""What a search leaves: a table of its trials, and the best hyperparameters as a study file."""
+"""Output of a search: a table of its trials, and the best hyperparameters as a study file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = ("model", "trial", "state", "value", "figures", "epochs", "seconds", "
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search has found. table: `COLUMNS`, a row a trial. best: model -> its best trial, as `as_json` has it."""
+    """Result of a search. table: `COLUMNS`, a row per trial. best: model -> its best trial (see `_best`)."""
 
     folder: str
     metric: str
@@ -43,7 +43,7 @@ class SearchResult:
         return {"folder": self.folder, "metric": self.metric, "side": self.side, "best": dict(self.best)}
 
     def standing(self, name: str) -> str:
-        """How one model's search stands, in a few words."""
+        """One line about the best trial of a model so far."""
         best = self.best.get(name)
         return f"best {best['value']:.4f} (trial {best['trial']})" if best else "no trial has succeeded yet"
 
@@ -51,7 +51,7 @@ class SearchResult:
 def written(
     tuning: Tuning, searches: Mapping[str, Study], train: Dataset, valid: Dataset, best: Path | None = None
 ) -> SearchResult:
-    """Writes the table, and `best.yaml` once there is a best trial of any model, as the trials now stand."""
+    """Writes the table of the trials so far, and `best.yaml` if any model has a successful trial."""
     rows = [row for name, search in searches.items() for row in trials_of(name, search)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     write_whole(tuning.folder / f"{TABLE}.parquet", lambda file: table.to_parquet(file, index=False))
@@ -66,12 +66,12 @@ def written(
 
 
 def check_best(best: Path, folder: Path, *, overwrite: bool) -> None:
-    """Refuse to write the best hyperparameters to a file that is not the copy of `folder/best.yaml`. ConfigError."""
+    """Raises ConfigError if `best` exists and is not a copy of `folder/best.yaml`, unless `overwrite` is set."""
     check_output(best, overwrite=overwrite or _is_copy(best, folder / BEST))
 
 
 def _is_copy(best: Path, own: Path) -> bool:
-    """Whether two study files have the same contents, but for the paths to the data."""
+    """Whether two study files are equal except for their section `data`."""
     if not (best.is_file() and own.is_file()):
         return False
     try:
@@ -85,12 +85,12 @@ def _is_copy(best: Path, own: Path) -> bool:
 
 
 def trials_of(name: str, search: Study) -> list[dict[str, Any]]:
-    """One row a trial that has ended, in the order they were made."""
+    """One row per finished trial, in order of number."""
     return [_row(name, trial) for trial in search.get_trials(deepcopy=False) if trial.state.is_finished()]
 
 
 def study_text(tuning: Tuning, best: Mapping[str, dict[str, Any]], train: Dataset, valid: Dataset, folder: Path) -> str:
-    """A study file for `folder`: the data, and the best hyperparameters of each model; how they were found above."""
+    """Text of a study file in `folder`: data, the best hyperparameters of each model, and comments on the search."""
     how, seeds = tuning.tune, ", ".join(map(str, tuning.train.seeds))
     lines = [
         f"# Hyperparameters that `recloop tune` found on the validation side: {how.metric} of "
@@ -129,7 +129,7 @@ def _row(name: str, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _best(trials: pd.DataFrame, tuning: Tuning) -> dict[str, Any] | None:
-    """The best of one model's trials, the earlier one of equals, beside the first, which has the defaults."""
+    """The best of one model's trials (ties: the earlier), and the value of the first, which has the defaults."""
     good = trials[trials["state"] == "ok"]
     if good.empty:
         return None
@@ -148,7 +148,7 @@ def _best(trials: pd.DataFrame, tuning: Tuning) -> dict[str, Any] | None:
 
 
 def _hyperparameters(tuning: Tuning, name: str, trial: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial's hyperparameters, with the number of epochs that it was limited to where there was a limit."""
+    """A trial's hyperparameters, with `epochs` if the search limited them."""
     if name not in tuning.tune.epochs:
         return dict(trial["hyperparameters"])
     return trial_settings(name, trial["hyperparameters"], tuning.train, tuning.tune)
@@ -167,9 +167,9 @@ def _figure(value: float | None) -> str:
 
 
 def _data(tuning: Tuning, folder: Path) -> dict[str, Any]:
-    """The data section with its paths as seen from `folder`."""
+    """The data section with paths relative to `folder`."""
     values = tuning.data.model_dump(mode="json", exclude_defaults=True)
-    # A source may not be a default, but it is what a reader looks for first.
+    # Written even if it is the default, because readers look for it first.
     values = {"source": tuning.data.source, **values}
     for key in PATHS:
         if values.get(key) is not None:

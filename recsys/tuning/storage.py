@@ -1,4 +1,4 @@
-"""The trials on disk, in Optuna's own SQLite storage, so that a search that was killed goes on where it was."""
+"""Storage of trials in Optuna's SQLite database, so that a killed search can resume."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 TRIALS = "trials.db"
 IDENTITY = "identity"
 TRIAL_FACTS = "told"
-"""The attribute of a trial that says its settings, and its figures, epochs and seconds, or its error."""
+"""Attribute of a trial with its settings, and its figures, epochs and seconds, or its error."""
 FIRST_DRAWN = 8
-"""Trials drawn at random before the search follows what it has seen; Optuna's 10 would be most of a small budget."""
+"""Random trials before TPE starts; Optuna's default, 10, would be most of a small budget."""
 
 
 def import_optuna() -> Any:
-    """Optuna, quiet. Raises ConfigError that names the extra where it is not installed."""
+    """The module optuna, with logging off. Raises ConfigError, naming the extra, if it is not installed."""
     try:
         import optuna
     except ImportError as error:
@@ -39,7 +39,7 @@ def import_optuna() -> Any:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder while the block runs; the lock of a process that died is free. RunError while another has it."""
+    """Locks the folder during the block; RunError if another process has the lock. A dead process's lock is free."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "tune.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -52,7 +52,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def opened(folder: Path, model: str, direction: str, identity: Mapping[str, Any]) -> Study:
-    """The trials of one model. RunError, naming what differs, where the folder holds those of another search."""
+    """The trials of one model. RunError, naming the difference, if the folder holds those of another search."""
     optuna = import_optuna()
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / TRIALS}")
     search: Study = optuna.create_study(storage=storage, study_name=model, direction=direction, load_if_exists=True)
@@ -69,10 +69,10 @@ def opened(folder: Path, model: str, direction: str, identity: Mapping[str, Any]
 
 
 def following(search: Study, seed: int) -> Trial:
-    """The next trial, or the one that was under way when its process died.
+    """The next trial, or the one that was running when its process died.
 
-    Every trial has a sampler of its own, seeded by the search's seed and the trial's number: what it suggests depends
-    on the trials before it alone, so a search that was killed and gone on with makes the same trials.
+    Every trial has its own sampler, seeded by the search's seed and the trial's number: its suggestions depend only on
+    the trials before it, so that a killed and resumed search makes the same trials.
     """
     optuna = import_optuna()
     cut_off = search.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
@@ -82,14 +82,14 @@ def following(search: Study, seed: int) -> Trial:
 
 
 def finished(search: Study) -> list[FrozenTrial]:
-    """The trials that ended, well or not, in the order they were made."""
+    """The finished trials, failed ones included, in order of number."""
     return [trial for trial in search.get_trials(deepcopy=False) if trial.state.is_finished()]
 
 
 def _sampler(seed: int) -> BaseSampler:
     optuna = import_optuna()
     with warnings.catch_warnings():
-        # `multivariate` and `group` are called experimental; the second is what lets fields depend on others.
+        # `multivariate` and `group` are experimental; `group` allows fields that depend on others.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         values: BaseSampler = optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=FIRST_DRAWN, multivariate=True, group=True

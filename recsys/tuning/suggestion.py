@@ -1,4 +1,4 @@
-"""From a space to the hyperparameters of one trial."""
+"""Samples the hyperparameters of a trial from a search space."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 DIGITS = 3
-"""Significant digits of a fractional hyperparameter: what is written down is what was trained with."""
+"""Significant digits of a fractional hyperparameter, so that reported values are exactly those trained with."""
 
 
 def suggested(trial: Trial, space: Space, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The trial's value of every searched field whose `when` holds; `known`: the fixed values, then the defaults."""
+    """The trial's values of the searched fields whose `when` holds; known: fixed values and defaults by field."""
     chosen: dict[str, Any] = {}
     for name, where in space.items():
         if all({**known, **chosen}.get(other) == value for other, value in where.when.items()):
@@ -24,14 +24,14 @@ def suggested(trial: Trial, space: Space, known: Mapping[str, Any]) -> dict[str,
 
 
 def start(space: Space, known: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults, as far as they lie in the space, as Optuna stores them: the trial that a search begins with."""
+    """The defaults that lie in the space, in Optuna's representation: the first trial of a search."""
     placed = {name: _placed(where, known[name]) for name, where in space.items() if name in known}
     return {name: value for name, value in placed.items() if value is not None}
 
 
 def _value(trial: Trial, name: str, where: Range | Among) -> Any:
     if isinstance(where, Among):
-        # Optuna stores numbers, texts, booleans and None; a choice such as a list of widths goes by its place.
+        # Optuna stores only numbers, strings, booleans and None, so choices are stored by their index.
         place = trial.suggest_categorical(name, list(range(len(where.values))))
         return where.values[place]
     if where.whole:

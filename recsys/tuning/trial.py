@@ -1,4 +1,4 @@
-"""One trial: hyperparameters fitted on train and measured on validation. No test side is read."""
+"""One trial: a model with given hyperparameters fitted on train and evaluated on validation, without the test side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .config import CLICK_METRICS, TuneConfig
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """One trial: the figure of each seed, the best epoch of each where there are epochs, and the seconds."""
+    """Result of a trial: the metric and, if there are epochs, the best epoch of each seed, and seconds in total."""
 
     figures: tuple[float, ...]
     epochs: tuple[int, ...]
@@ -36,9 +36,9 @@ class TrialResult:
 def run_trial(
     name: str, settings: Mapping[str, Any], train: Dataset, valid: Dataset, where: TrainConfig, how: TuneConfig
 ) -> TrialResult:
-    """Fits the model once a seed (once, if it has no randomness) and measures each fit on `valid`.
+    """Fits the model once per seed (once if it is deterministic) and evaluates each fit on `valid`.
 
-    Raises ConfigError where a training diverges, or where the metric is not one of this model.
+    Raises ConfigError if a training diverges, and for a metric that the model does not have.
     """
     began = time.monotonic()
     figures, epochs = [], []
@@ -53,7 +53,7 @@ def run_trial(
 
 
 def figure(fitted: Storable, train: Dataset, valid: Dataset, how: TuneConfig) -> float:
-    """`how.metric` of a fitted model on the validation side, known: train."""
+    """`how.metric` of a fitted model on the validation side, with train as history."""
     if how.metric not in CLICK_METRICS:
         sides = Split(train, valid, valid)
         ranked = evaluate(fitted, sides, metrics=[how.metric], side="valid", users=ranked_users(valid, how))
@@ -65,7 +65,7 @@ def figure(fitted: Storable, train: Dataset, valid: Dataset, how: TuneConfig) ->
 
 
 def ranked_users(valid: Dataset, how: TuneConfig) -> Ints:
-    """The users that judge a trial: those with something held out, drawn by `how.seed` where there are too many."""
+    """(n,) users ranked in a trial: those with validation rows, sampled by `how.seed` where there are too many."""
     users = np.flatnonzero(valid.user_counts).astype(np.int32)
     if how.users is None or len(users) <= how.users:
         return users
@@ -73,6 +73,6 @@ def ranked_users(valid: Dataset, how: TuneConfig) -> Ints:
 
 
 def trial_settings(name: str, settings: Mapping[str, Any], where: TrainConfig, how: TuneConfig) -> dict[str, Any]:
-    """The hyperparameters with the number of epochs that the file's limits leave of them."""
+    """The hyperparameters, with `epochs` after the limits of the file are applied."""
     values: dict[str, Any] = model_class(name).Config.with_epochs(settings, where.epochs, how.epochs.get(name))
     return values

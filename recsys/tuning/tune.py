@@ -1,4 +1,4 @@
-"""`tune`: hyperparameters searched on the validation side, within a budget, every trial kept."""
+"""`tune`: hyperparameter search on the validation side within a budget; every trial is stored."""
 
 from __future__ import annotations
 
@@ -34,16 +34,15 @@ def tune(
     overwrite: bool = False,
     progress: Say | None = None,
 ) -> SearchResult:
-    """Search the hyperparameters of every model in `train.models`; resumes what is there.
+    """Searches the hyperparameters of every model in `train.models`; an existing search is resumed.
 
-    tuning: a Tuning or the path of its YAML file, on which `settings` (`tune.trials=10`) are made first. Everything
-    lands in `tuning.folder`: `trials.db` (Optuna's storage), `trials.parquet` and `trials.csv` (a row a trial), and
-    `best.yaml`, a study file with the best hyperparameters; `best` names a second place for it, where only a
-    file of this search is replaced, or with `overwrite` any. The same search with a
-    larger budget resumes from its trials.
+    tuning: a Tuning or the path of its YAML file, to which `settings` (`tune.trials=10`) are applied. Output goes to
+    `tuning.folder`: `trials.db` (Optuna's storage), `trials.parquet` and `trials.csv` (a row per trial), and
+    `best.yaml`, a study file with the best hyperparameters. best: a second path for the latter; an existing file is
+    replaced only if it is of this search or with `overwrite`. A search with a larger budget continues its trials.
 
-    The test side is cut off before anything is fitted. Raises ConfigError and DataError for what the caller has to
-    mend, RunError for a folder of another search.
+    The test side is dropped before anything is fitted. Raises ConfigError and DataError for wrong input, RunError for
+    the folder of another search.
     """
     if not isinstance(tuning, Tuning):
         tuning = read_tuning(tuning, settings)
@@ -51,7 +50,7 @@ def tune(
         raise RunError("settings change a search file's values; give the path, or make a changed Tuning")
     if best is not None:
         check_best(Path(best), tuning.folder, overwrite=overwrite)
-    import_optuna()  # its absence is said before the data is read
+    import_optuna()  # fails before the data is read
     tuning.train.check()
     sides = load_split(tuning.data)
     tuning.train.check(sides.train)
@@ -59,7 +58,7 @@ def tune(
 
 
 def tune_on(tuning: Tuning, train: Dataset, valid: Dataset, *, best: Path | None = None, say: Say) -> SearchResult:
-    """`tune` on sides that are loaded already; there is no test side among them."""
+    """`tune` on loaded train and validation sides."""
     with alone(tuning.folder):
         searches: dict[str, Study] = {}
         for name, fixed in tuning.models:
@@ -86,10 +85,10 @@ def _one_trial(
     train: Dataset,
     valid: Dataset,
 ) -> str:
-    """Makes one trial and keeps it; what cannot be trained is a failed trial. Gives a line about it."""
+    """Runs and stores one trial; an error of the training makes it a failed one. Returns a line about it."""
     failed = import_optuna().trial.TrialState.FAIL
     trial = following(search, tuning.tune.seed)
-    # As JSON has it, since that is how it is kept and compared: a tuple of widths is a list there.
+    # Stored and compared as JSON, where tuples are lists.
     settings = json.loads(json.dumps({**fixed, **suggested(trial, tuning.space(name), known)}))
     began = time.monotonic()
     done = f"{trial.number + 1}/{tuning.tune.trials}" if tuning.tune.trials else f"{trial.number + 1}"
@@ -103,7 +102,7 @@ def _one_trial(
         trial.set_user_attr(TRIAL_FACTS, result)
         search.tell(trial, state=failed)
         if not any(earlier.state.name == "COMPLETE" for earlier in finished(search)) and trial.number >= 2:
-            raise  # the first three failed: it is not the hyperparameters
+            raise  # the first three failed: the hyperparameters are not the cause
         return f"{of} failed: {error}"
     trial.set_user_attr(TRIAL_FACTS, {"settings": settings, **asdict(outcome)})
     search.tell(trial, outcome.value)
@@ -111,7 +110,7 @@ def _one_trial(
 
 
 def _again(search: Study, settings: dict[str, Any]) -> TrialResult | None:
-    """The outcome of an earlier trial with the same hyperparameters: a training is decided by them and its seed."""
+    """The result of an earlier trial with the same hyperparameters, if any: trainings are deterministic."""
     for earlier in finished(search):
         result = earlier.user_attrs[TRIAL_FACTS]
         if earlier.state.name == "COMPLETE" and result["settings"] == settings:
@@ -126,7 +125,7 @@ def _spent(tuning: Tuning, name: str, search: Study) -> bool:
 
 
 def _identity(tuning: Tuning, name: str, fixed: dict[str, Any], train: Dataset, valid: Dataset) -> dict[str, Any]:
-    """What must be the same for trials to be of one search: all but the budget."""
+    """Everything that must be equal for trials to be of one search: all but the budget."""
     dumped = tuning.model_dump(mode="json")
     return {
         "hyperparameters": fixed,
