@@ -1,4 +1,4 @@
-"""The pair scorer: what users would think of candidates, scored once and offline, as rows of (user, item, score)."""
+"""The pair scorer: offline LLM scores of candidate items for users, as rows of (user, item, score)."""
 
 from .agent import PairScorer
 from .config import ScorePairs

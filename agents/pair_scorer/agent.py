@@ -25,17 +25,17 @@ from .table import fold, report
 
 @dataclass(frozen=True)
 class PairScorer:
-    """Scores candidates of each covered user, from the last train interactions. A task's key is `user:<user_id>`."""
+    """Scores the candidates of each covered user, given the last train interactions. Task keys are `user:<user_id>`."""
 
     config: ScorePairs = ScorePairs()
     sampling: Sampling = Sampling()
     wording: Path | None = None
-    """A folder of prompts that come before those shipped."""
+    """A folder of prompts that override the shipped ones."""
     seed: int = 0
     name: ClassVar[str] = NAME
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
-        """One task a covered user, in order of user code."""
+        """One task per covered user, in order of user code."""
         texts, catalogue = item_texts(data), catalogue_digest(data)
         ids = data.users["user_id"].tolist()
         for user, items in covered(data, self.config.coverage, self.seed).items():
@@ -45,11 +45,11 @@ class PairScorer:
         return self._machine
 
     def fold(self, data: Dataset, records: Records) -> Dataset:
-        """The data with the scores, for models that are guided by them, and pairs for those that take only pairs."""
+        """The data with the scores, for guided models, and with preference pairs, for models that accept only pairs."""
         return fold(data, records, self.config)
 
     def report(self, data: Dataset, records: Records) -> dict[str, Any]:
-        """How many pairs, draws, and how well the draws agree."""
+        """Numbers of pairs and draws, and the agreement of draws."""
         return report(records)
 
     def no_tasks_reason(self, data: Dataset) -> str:

@@ -1,4 +1,4 @@
-"""Which items are scored for which user: a base list, diverse items for cold users, users for tail items."""
+"""Selection of the pairs to score: a base list per user, diverse items for cold users, users for tail items."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ BLOCK = 512
 
 
 def covered(data: Dataset, coverage: Coverage, seed: int) -> dict[int, list[int]]:
-    """User code -> item codes to be scored, without repetition and without what the user has; users ascending.
+    """User code -> distinct item codes to score, without items of the user's history; users ascending.
 
-    data: the train side. Draws are by rng [seed, stream, user or item]: one user's list does not depend on the others.
+    data: the train side. Random numbers are from rng [seed, stream, user or item], so that a user's list does not
+    depend on the others.
     """
     popular = np.argsort(-data.item_counts, kind="stable")
     popular = popular[data.item_counts[popular] > 0]
@@ -64,7 +65,7 @@ def _base(data: Dataset, coverage: Coverage, users: Sequence[int], popular: Long
 
 
 def _retrieved(data: Dataset, users: Sequence[int], count: int) -> dict[int, list[int]]:
-    """The `count` unseen items nearest to each user's history by co-occurrence; fewer where fewer have a score."""
+    """The `count` unseen items nearest to each user's history by co-occurrence; fewer if fewer have a score."""
     if not len(users):
         return {}
     knn = ItemKNN()
@@ -81,7 +82,7 @@ def _retrieved(data: Dataset, users: Sequence[int], count: int) -> dict[int, lis
 
 
 def _kinds(data: Dataset, items: Longs) -> list[list[int]]:
-    """The items by their first category, as lists; those without any are one list."""
+    """The items grouped by first category; items without category are one group."""
     first = data.items["categories"].str.split(",").str[0].str.strip()
     groups: dict[str, list[int]] = {}
     for item in items.tolist():
@@ -90,7 +91,7 @@ def _kinds(data: Dataset, items: Longs) -> list[list[int]]:
 
 
 def _diverse(groups: Sequence[Sequence[int]], taken: set[int], count: int, rng: np.random.Generator) -> list[int]:
-    """One item of a category after the other, categories and items in random order."""
+    """`count` items by taking one per category in turn, categories and items in random order."""
     remaining = [[int(i) for i in rng.permutation([i for i in group if i not in taken])] for group in groups]
     remaining = [remaining[place] for place in rng.permutation(len(remaining)) if remaining[place]]
     chosen: list[int] = []

@@ -1,4 +1,4 @@
-"""Settings of the pair scorer: whom and what it covers, how it asks, what its scores become."""
+"""Settings of the pair scorer: which pairs it scores, how it prompts, and the pairs made from its scores."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from ...recsys.data.groups import ColdConfig
 
 
 class Coverage(BaseModel):
-    """Which pairs are scored: a base list for each user, and two sets for where a recommender knows least."""
+    """Which pairs are scored: a base list per user, and extra pairs of cold users and of tail items."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Literal["popularity", "retriever", "mixed"] = "mixed"
-    """popularity: drawn from the `pool` most popular items (S-LLMR's way); retriever: what an item-item neighbour model
-    puts first; mixed: half of each. Never what the user has in train."""
+    """popularity: sampled from the `pool` most popular items (as S-LLMR); retriever: top items of an item-item
+    neighbour model; mixed: half of each. Items of the user's train history are excluded."""
     candidates: int = Field(20, ge=2)
-    """N: items scored of each user."""
+    """N: items scored per user."""
     pool: PositiveInt = 200
-    """M: the most popular items that are drawn from."""
+    """M: number of most popular items to sample from."""
     users: PositiveInt | None = None
-    """Score for this many users, drawn by the seed; null: for all with a train interaction."""
+    """Number of users to score for, sampled by the seed; null: all with a train interaction."""
     diverse: NonNegativeInt = 0
-    """Further items for each cold user, of as many different categories as there are."""
+    """Extra items per cold user, of as many different categories as possible."""
     cold: ColdConfig = ColdConfig(by="count", value=3)
-    """Who is cold (S-LLMR: a history of 3 or fewer)."""
+    """Definition of cold users (S-LLMR: a history of 3 or fewer)."""
     tail_users: NonNegativeInt = 0
-    """Users drawn for each tail item."""
+    """Users sampled for each tail item."""
     tail: float = Field(0.1, ge=0, le=1)
-    """Tail items: this share of the items that train has, the least popular (S-LLMR: the lowest 10 %)."""
+    """Tail items: this share of the items in train, the least popular (S-LLMR: the lowest 10 %)."""
 
 
 class ScorePairs(BaseModel):
-    """An LLM scores candidates once, offline, after S-LLMR (arXiv 2512.21526); what that leaves open is our own."""
+    """An LLM scores candidates once, offline, after S-LLMR (arXiv 2512.21526); what the paper leaves open is ours."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     history: PositiveInt = 10
-    """L: last interactions shown (S-LLMR: 10)."""
+    """L: number of last interactions in the prompt (S-LLMR: 10)."""
     coverage: Coverage = Coverage()
     list_size: int = Field(20, ge=2)
-    """Most candidates put before the model in one call; a user's are dealt into lists of like size."""
+    """Largest number of candidates per call; a user's candidates are split into lists of about equal size."""
     draws: PositiveInt = 2
-    """Times each list is scored, each time in another order. With 1 nothing tells whether it would be said again."""
+    """Number of times that each list is scored, each in another order. With 1 the agreement is unknown."""
     most_draws: PositiveInt = 3
-    """Times it is scored where the draws disagree."""
+    """Largest number of times that a list is scored if draws disagree."""
     stable: float = Field(0.5, ge=-1, le=1)
-    """Mean Kendall tau of the draws' rankings from which they agree; looked at where there are two draws or more."""
+    """Smallest mean Kendall tau of the draws' rankings that counts as agreement; with at least two draws."""
     pairs: PositiveInt = 10
-    """For models that take preference pairs and hear no scores: most pairs of a user, the widest gap first."""
+    """For models that accept preference pairs but no scores: largest number of pairs per user, widest gaps first."""
     pair_gap: float = Field(0.1, gt=0, le=1)
-    """Least difference of two scores that makes such a pair."""
+    """Smallest difference of the two scores of such a pair."""
 
     @model_validator(mode="after")
     def _draws_in_order(self) -> ScorePairs:

@@ -4,8 +4,8 @@
       ^          |
       +----------+  too few draws, or draws that rank the items differently
 
-A reply of the wrong form (a handle left out, a score outside [0, 1], one score for all) gets the usual repair turn and
-then makes the record invalid.
+A malformed reply (a missing handle, a score outside [0, 1], equal scores only) gets one repair turn; if that fails, the
+record is invalid.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ NAME = "score_pairs"
 PROMPTS = ("score_pairs/score",)
 
 PairScorerSetup = AgentSetup[ScorePairs]
-"""`seed`: of the orders in which lists are shown."""
+"""`seed` determines the order of items in prompts."""
 
 
 class PairScorerState(TypedDict, total=False):
     user: int
-    """User code: random streams are named by it."""
+    """User code, which also seeds the random streams."""
     user_id: int | str
     catalogue: str
     """Digest of the item ids that the codes stand for."""
     history: list[int]
     """Last items, oldest first."""
     lists: list[list[int]]
-    """Candidates, a call a list."""
+    """Candidates, one list per call."""
     facts: dict[int, str]
     draws: list[dict[int, float]]
-    """Item -> score, one mapping a draw."""
+    """Item -> score, one mapping per draw."""
     agreement: float
     """Mean Kendall tau of the draws; NaN of one draw."""
     payload: dict[str, Any]
 
 
 async def score(setup: PairScorerSetup, state: PairScorerState, runtime: Runtime[Tools]) -> PairScorerState:
-    """One more draw: every list once, each in an order of its own."""
+    """One more draw: scores every list once, each in a new random order."""
     draw = len(state.get("draws", []))
     history = [state["facts"][item] for item in state["history"]]
 
@@ -83,12 +83,12 @@ async def score(setup: PairScorerSetup, state: PairScorerState, runtime: Runtime
 
 
 def validate(state: PairScorerState) -> PairScorerState:
-    """How well the draws agree: Kendall's tau over each list, averaged over lists and pairs of draws."""
+    """Computes the agreement of draws: Kendall's tau over each list, averaged over lists and pairs of draws."""
     return {"agreement": agreement(state["draws"], state["lists"])}
 
 
 def record(state: PairScorerState) -> PairScorerState:
-    """Mean and standard deviation of each item's draws, items by code."""
+    """The payload: mean and standard deviation of each item's draws, items by code."""
     items = sorted(state["draws"][0])
     table = np.array([[draw[item] for item in items] for draw in state["draws"]])
     several = len(table) > 1
@@ -107,7 +107,7 @@ def record(state: PairScorerState) -> PairScorerState:
 
 
 def next_step(setup: PairScorerSetup, state: PairScorerState) -> str:
-    """Another draw while there are too few, or while they disagree and more are allowed."""
+    """Another draw while there are fewer than `draws`, or while they disagree and `most_draws` is not reached."""
     done, config = len(state["draws"]), setup.config
     if done < config.draws:
         return "score"
@@ -115,7 +115,7 @@ def next_step(setup: PairScorerSetup, state: PairScorerState) -> str:
 
 
 def agreement(draws: Sequence[Mapping[int, float]], lists: Sequence[Sequence[int]]) -> float:
-    """Mean Kendall tau-b of the draws' rankings, in [-1, 1]; NaN of one draw."""
+    """Mean Kendall tau-b of the draws' rankings, in [-1, 1]; NaN with a single draw."""
     taus = [
         float(kendalltau([one[item] for item in items], [other[item] for item in items]).statistic)
         for one, other in itertools.combinations(draws, 2)
@@ -126,7 +126,7 @@ def agreement(draws: Sequence[Mapping[int, float]], lists: Sequence[Sequence[int
 
 
 def machine(setup: PairScorerSetup) -> CompiledStateGraph[PairScorerState, Tools, PairScorerState, PairScorerState]:
-    """The compiled graph; a user is one invocation."""
+    """The compiled graph; one invocation per user."""
     graph = StateGraph(PairScorerState, context_schema=Tools)
     graph.add_node("score", partial(score, setup))
     graph.add_node("validate", validate)

@@ -1,4 +1,4 @@
-"""`plan`: what a coverage costs before anybody is asked: calls, tokens, dollars, for as many coverages as one likes."""
+"""`plan`: estimates calls, tokens and dollars of coverages before any call."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .config import Coverage, ScorePairs
 from .replies import scores_reply
 
 BYTES_A_TOKEN = 4
-"""Of English text."""
+"""Typical of English text."""
 SAMPLE = 20
-"""Users whose prompts are rendered to see how long they are."""
+"""Users whose prompts are rendered to estimate their length."""
 REASON = "In a sentence or two: the person likes this kind of thing and has lately turned to that one. " * 2
 COLUMNS = ("coverage", "users", "pairs", "calls", "most_calls", "prompt_tokens", "completion_tokens", "usd", "most_usd")
 
@@ -29,11 +29,11 @@ def plan(
     data: Dataset, coverages: Mapping[str, Coverage], config: ScorePairs = ScorePairs(), price: Price | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
-    """One row a coverage, `COLUMNS`: what scoring it takes with `config`'s list size and draws.
+    """One row per coverage (`COLUMNS`): its cost with `config`'s list size and draws.
 
-    data: the train side. Lengths are those of `SAMPLE` users' prompts, drawn by the seed, and of a typical reply;
-    tokens are counted as bytes / 4 and do not include the reply's schema. `most_` is the case that all draws disagree.
-    Dollars are NaN without a price.
+    data: the train side. Lengths are estimated from the prompts of `SAMPLE` users, sampled by the seed, and a typical
+    reply; tokens are bytes / 4, without the reply's schema. `most_` columns assume that all draws disagree. Dollars
+    are NaN without a price.
     """
     texts = item_texts(data)
     rows = []
@@ -69,7 +69,7 @@ def plan(
 def _lengths(
     data: Dataset, user: int, items: list[int], calls: int, texts: Mapping[int, str], config: ScorePairs
 ) -> tuple[float, float]:
-    """Tokens of one of a user's prompts and of its reply."""
+    """Tokens of one prompt of a user and of its reply."""
     first_list = items[: -(-len(items) // calls)]
     names = handles_for(len(first_list))
     options = {handle: texts[item] for handle, item in zip(names, first_list, strict=True)}

@@ -1,4 +1,4 @@
-"""The form of a reply: every handle once with a score in [0, 1], and not one score for all."""
+"""The reply schema: every handle once with a score in [0, 1], not all scores equal."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def _told_apart(reply: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def scores_reply(names: tuple[str, ...]) -> type[BaseModel]:
-    """A ranking with scores, as `ranking_reply`, that is refused where all scores are equal: it would say nothing."""
+    """A ranking with scores, as `ranking_reply`, that refuses equal scores of all items, which carry no order."""
     told_apart: Any = model_validator(mode="after")(_told_apart)
     return create_model("Scores", __base__=ranking_reply(names), __validators__={"told_apart": told_apart})

@@ -1,4 +1,4 @@
-"""Records to scores: the table that recommenders are guided by, and preference pairs for those that take only pairs."""
+"""Records to tables: scores for guided recommenders, and preference pairs for models that accept only pairs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .machine import NAME
 
 
 def scored_rows(payloads: Iterable[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
-    """One row a scored pair of the payloads, `SCORE_COLUMNS`; `spread` is NaN where one draw was taken."""
+    """One row per scored pair of the payloads (`SCORE_COLUMNS`); `spread` is NaN with a single draw."""
     parts = [
         pd.DataFrame({name: payload[name] for name in ("user", "items", "scores")}).assign(
             spread=payload["spread"] if payload["spread"] is not None else np.nan, agent=NAME, record=key
@@ -36,12 +36,12 @@ def scored_rows(payloads: Iterable[tuple[str, Mapping[str, Any]]]) -> pd.DataFra
 
 
 def pair_scores(records: Records) -> PairScores:
-    """The table of all ok records; `write_scores` keeps it as Parquet."""
+    """The scores of all ok records; `write_scores` saves them as Parquet."""
     return PairScores.of(scored_rows(read_payloads(records, NAME)))
 
 
 def fold(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
-    """`data` with the scores, and with the widest gaps as preference pairs, which weigh as much as they are wide."""
+    """`data` with the scores, and with the pairs of widest gaps as preference pairs, weighted by their gap."""
     codes = {plain(ident): code for code, ident in enumerate(data.users["user_id"])}
     mapped = []
     for key, payload in payloads_for(data, records, NAME):
@@ -78,7 +78,7 @@ def fold(data: Dataset, records: Records, config: ScorePairs) -> Dataset:
 
 
 def report(records: Records) -> dict[str, Any]:
-    """Figures of the records: pairs, draws a user, how well draws agree, how the scores spread."""
+    """Summary of the records: pairs, draws per user, agreement of draws, distribution of scores."""
     every = [payload for _, payload in read_payloads(records, NAME)]
     agreed = [payload["agreement"] for payload in every if payload["agreement"] is not None]
     scores = np.concatenate([payload["scores"] for payload in every]) if every else np.empty(0)

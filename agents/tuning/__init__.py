@@ -1,4 +1,4 @@
-"""A language model tuned on the train side's own sequences: what it is asked, its samples, the training, its card."""
+"""Fine-tuning of a language model on the train side's sequences: prompts, samples, training, model card."""
 
 from .config import TuneLM
 from .tune_lm import TuneLMFile, tune_lm

@@ -1,4 +1,4 @@
-"""Samples as tensors: padded on the left, so that all answers end together and only they need logits."""
+"""Samples as tensors, padded on the left, so that answers are aligned at the end and only they need logits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .samples import Sample
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A sample's ids, the end of text included; `answer` is where its answer begins, `weight` what it counts."""
+    """A sample's token ids, end of text included; `answer` is the index of the answer's first token, `weight` the
+    sample's weight in the loss."""
 
     ids: list[int]
     answer: int
@@ -27,9 +28,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """(rows, places) ids, mask, weights (what predicting the token at a place counts in the loss), and answers (what it
-    counts in reported losses: nothing in prompts). `predicted` is how many places at the end have a weight above 0 in
-    some row."""
+    """(rows, positions) each: ids, mask, weights of each token in the loss, and answers, the weights in reported losses
+    (0 in prompts). `predicted` is the number of last positions that have a weight above 0 in some row."""
 
     ids: Tensor
     mask: Tensor
@@ -39,9 +39,9 @@ class TokenBatch:
 
 
 def rows_of(model: LocalModel, samples: Sequence[Sample]) -> list[Row]:
-    """The samples as the model would read them, answer and all, ended by its end-of-text token.
+    """Tokenised samples: prompt, answer and the end-of-text token.
 
-    DataError for one that is longer than the model: cut off, it would teach an answer to a question half asked.
+    DataError for a sample longer than the model's context: truncated, its answer would belong to half a prompt.
     """
     tokenizer = model.tokenizer
     texts = [opened(model, sample.prompt) for sample in samples]
@@ -66,7 +66,7 @@ def rows_of(model: LocalModel, samples: Sequence[Sample]) -> list[Row]:
 
 
 def micro_batches(rows: Sequence[Row], config: TuneLM, *, prompts: bool = True) -> list[TokenBatch]:
-    """The rows in batches of `config.micro_batch`, those of like length together; `prompts` says whether they count."""
+    """The rows in batches of `config.micro_batch`, grouped by length. prompts: whether prompt tokens have weights."""
     ordered = sorted(rows, key=lambda row: len(row.ids))
     blocks = (ordered[low : low + config.micro_batch] for low in range(0, len(ordered), config.micro_batch))
     prompt_weight = config.prompt_weight if prompts else 0.0
@@ -82,7 +82,7 @@ def _batch(rows: Sequence[Row], prompt_weight: float, *, alike: bool) -> TokenBa
         start = width - len(row.ids)
         ids[at, start:] = torch.tensor(row.ids)
         mask[at, start:] = 1
-        # The first token of a text is predicted by nothing.
+        # The first token of a text has no prediction.
         weights[at, start + 1 : start + row.answer] = prompt_weight * row.weight
         answers[at, start + row.answer :] = 1 / (len(row.ids) - row.answer) if alike else 1.0
         weights[at, start + row.answer :] = row.weight * answers[at, start + row.answer :]
@@ -92,8 +92,8 @@ def _batch(rows: Sequence[Row], prompt_weight: float, *, alike: bool) -> TokenBa
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`loss` is the weighted sum of -log p over a batch's counted tokens; `reported` its sum over the answers by what
-    `TokenBatch.answers` lets them count, without gradient, and `count` the sum of that."""
+    """Losses of a batch. loss: sum of -log p weighted by `TokenBatch.weights`; reported: the same weighted by
+    `TokenBatch.answers`, without gradient; count: the sum of those weights."""
 
     loss: Tensor
     reported: float
@@ -101,7 +101,7 @@ class Loss:
 
 
 def loss_of(model: LocalModel, batch: TokenBatch, precision: Literal["float32", "bfloat16"] = "float32") -> Loss:
-    """One pass over a batch."""
+    """Losses of a batch from one forward pass."""
     device = model.device
     places = batch.mask.cumsum(1).sub(1).clamp(min=0)
     width = batch.ids.shape[1]
@@ -111,8 +111,8 @@ def loss_of(model: LocalModel, batch: TokenBatch, precision: Literal["float32", 
             attention_mask=batch.mask.to(device),
             position_ids=places.to(device),
             use_cache=False,
-            # As indices: a slice of the hidden numbers would not be contiguous, and the product with the vocabulary's
-            # weights then copies those once a row.
+            # Indexed, because a slice of the hidden states is not contiguous: its product with the output weights
+            # would copy those once per row.
             logits_to_keep=torch.arange(width - batch.predicted - 1, width - 1, device=device),
         )
     last = slice(-batch.predicted, None)

@@ -1,4 +1,4 @@
-"""The card beside a tuned model: what it was made of, how, and what was measured, for programs and for people."""
+"""The model card of a tuned model, as JSON and Markdown: data, settings, versions and measured losses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PACKAGES = ("recloop", "torch", "transformers", "peft", "tokenizers", "safetens
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What is known before training. `sizes`: weights that are trained, and all of them."""
+    """Facts known before training. `sizes`: numbers of trained weights and of all weights."""
 
     config: TuneLM
     base: str
@@ -32,7 +32,7 @@ class CardFacts:
 
 
 def card_of(facts: CardFacts, progress: Progress) -> dict[str, Any]:
-    """Plain values: data, prompts, settings, seeds, versions, every epoch and the one that was kept."""
+    """The card as plain values: data, prompts, settings, seeds, versions, all epochs and the best one."""
     best = progress.best
     trained, weights = facts.sizes
     return {
@@ -53,7 +53,7 @@ def card_of(facts: CardFacts, progress: Progress) -> dict[str, Any]:
 
 
 def write_card(folder: Path, facts: Mapping[str, Any]) -> None:
-    """`card.md`, then `card.json`, whose presence says that all else is there."""
+    """Writes `card.md`, then `card.json`, whose existence means that everything else is complete."""
     write_text(folder / "card.md", _page(facts))
     write_text(folder / "card.json", json.dumps(facts, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""A training's state on disk: the trained weights, AdamW's moments and what each epoch measured, in one file."""
+"""Checkpoint of a tuning in one file: trained weights, AdamW's moments and the log of epochs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _LAST, _BEST = "last", "best"
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch measured; losses are nats a token of the answers, the mean over tokens or over samples as
-    `balance` says, other weights left out of account."""
+    """Losses of one epoch, in nats per token of the answers: the mean over tokens or over samples according to
+    `balance`, without other weights."""
 
     epoch: int
     loss: float
@@ -31,7 +31,7 @@ class Epoch:
 
 
 class Progress:
-    """The epochs of one training and its best weights. `folder` None keeps them in memory only."""
+    """The epochs of a training and its best weights; in memory only if `folder` is None."""
 
     def __init__(
         self, weights: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, folder: Path | None, who: str
@@ -44,7 +44,7 @@ class Progress:
         self._best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Goes on from what the folder holds. ConfigError where that is another training."""
+        """Resumes from the folder's checkpoint, if any. ConfigError if it is of another training."""
         if self._folder is None or not checkpoints.exists(self._folder, _LAST):
             return
         arrays, facts = checkpoints.read(self._folder, _LAST)
@@ -66,7 +66,7 @@ class Progress:
         self._best = {name: torch.from_numpy(array) for name, array in best.items()}
 
     def add(self, epoch: Epoch) -> None:
-        """Keeps the epoch's weights, and as the best ones where its loss on validation is the lowest so far."""
+        """Stores the epoch and its weights, which are the best if its validation loss is the lowest so far."""
         better = epoch.valid_loss < self.best.valid_loss if self.epochs else True
         self.epochs.append(epoch)
         if better:
@@ -93,19 +93,19 @@ class Progress:
         return min(self.epochs, key=lambda epoch: (epoch.valid_loss, epoch.epoch))
 
     def finished(self, epochs: int, patience: int) -> bool:
-        """Whether all epochs are done, or `patience` of them in a row brought nothing."""
+        """Whether all epochs are done, or the last `patience` of them brought no improvement."""
         if not self.epochs:
             return False
         return len(self.epochs) >= epochs or self.epochs[-1].epoch - self.best.epoch >= patience
 
     def restore_best(self) -> None:
-        """Puts the best epoch's weights into the network."""
+        """Loads the best epoch's weights into the network."""
         with torch.no_grad():
             for name, weight in self._weights.items():
                 weight.copy_(self._best[name])
 
     def clear(self) -> None:
-        """Deletes the state on disk: the training is over and saved."""
+        """Deletes the checkpoint after the trained model is saved."""
         if self._folder is not None and self._folder.exists():
             gone = self._folder.with_name(f"{self._folder.name}.gone")
             os.replace(self._folder, gone)

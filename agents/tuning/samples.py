@@ -1,7 +1,7 @@
-"""The samples a language model is tuned on, made from sequences alone: nobody labels anything.
+"""Tuning samples of a language model, made from sequences without labels.
 
-A sample of the train side is made of one user's train rows and of items that train knows; one of the validation side of
-the same user's train and validation rows, with a validation row in it. The test side comes nowhere near.
+A train sample consists of one user's train rows and of items with train interactions; a validation sample of one user's
+train and validation rows, with at least one validation row. The test side is not used.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .config import Task, TuneLM
 from .wording import END, find_prompt, judge_prompt, next_prompt, written
 
 _TRIES = 100
-"""Draws of a random item that the user has not had, before one is taken from those alone."""
+"""Rejection-sampling attempts for an item that the user does not have, before the complement is computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A prompt, the answer that is to be learnt, and what it counts in the loss."""
+    """A prompt, its answer, and the sample's weight in the loss."""
 
     task: Task
     prompt: tuple[Message, ...]
@@ -35,14 +35,14 @@ class Sample:
     weight: float
     user: int
     items: tuple[int, ...]
-    """The codes of all items that prompt and answer name."""
+    """Codes of all items named in prompt and answer."""
 
 
 class Sampler:
-    """Draws samples of one side; the same generator gives the same samples.
+    """Draws samples of one side; equal generators give equal samples.
 
-    history: every user's rows that may be shown. last: users' rows that a sample must hold the last one of; None, where
-    a window may lie anywhere. Raises DataError where no user has enough rows.
+    history: the rows of each user that samples may contain. last: rows of which every sample contains the user's last
+    one; None: windows may be anywhere in the history. Raises DataError if no user has enough rows.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Sampler:
             raise DataError(f"dataset {train.name!r}: train knows fewer than two items, none can stand in for another")
 
     def draw(self, count: int, rng: np.random.Generator) -> Iterator[Sample]:
-        """`count` samples, of users drawn alike and tasks drawn by their shares."""
+        """`count` samples, of uniformly drawn users and of tasks drawn by their shares."""
         users = rng.choice(self._users, count)
         tasks = rng.choice(len(self._tasks), count, p=self._shares)
         for user, task in zip(users.tolist(), tasks.tolist(), strict=True):
@@ -86,7 +86,7 @@ class Sampler:
 
     def _find(self, user: int, rng: np.random.Generator) -> Sample:
         window = self._window(user, self.config.window, rng)
-        # Of validation windows the last row is the one that is held out: any place may be replaced, it stays in sight.
+        # The last row of a validation window is the held-out one; whichever position is replaced, it is in the sample.
         at = int(rng.integers(len(window)))
         stranger, stood = self._stranger(user, rng), int(window[at])
         window_items = [*window[:at].tolist(), stranger, *window[at + 1 :].tolist()]
@@ -110,14 +110,14 @@ class Sampler:
         return Sample("judge", prompt, YES if own else NO, 1.0, user, (*others, candidate))
 
     def _window(self, user: int, most: int, rng: np.random.Generator) -> Ints:
-        """Up to `most` rows that follow on each other; on the validation side the last ones."""
+        """Up to `most` consecutive rows; on the validation side the last ones."""
         rows = self._visible.history(user)
         size = min(most, len(rows))
         start = len(rows) - size if self._at_end else int(rng.integers(len(rows) - size + 1))
         return rows[start : start + size]
 
     def _stranger(self, user: int, rng: np.random.Generator) -> int:
-        """A random item that none of the user's rows shown here holds."""
+        """A random item that is not in the user's rows of `history`."""
         had = set(self._visible.history(user).tolist())
         for _ in range(_TRIES):
             item = int(np.searchsorted(self._chance, rng.random(), side="right"))

@@ -1,7 +1,7 @@
-"""The loop that tunes a language model: fresh samples an epoch, loss on the answers, early stopping on validation.
+"""The training loop for language models: new samples each epoch, loss on the answers, early stopping on validation.
 
-An epoch's samples and dropout are decided by the seed and its number alone, so that a training that was killed goes on
-as it would have.
+An epoch's samples and dropout depend on the seed and its number only, so that a killed and resumed training gives the
+same result.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from .samples import Sampler
 
 Say = Callable[[str], None]
 _VALIDATION = 0
-"""In place of an epoch's number in the seed; epochs count from 1."""
+"""The validation side's number in the seed, in place of an epoch's; epochs count from 1."""
 _LOWEST = 0.1
-"""Share of the learning rate that is left in the end."""
+"""Final learning rate as a share of the largest."""
 
 
 def train(
     model: LocalModel, config: TuneLM, train_side: Sampler, valid_side: Sampler, progress: Progress,
     optimizer: torch.optim.Optimizer, say: Say,
 ) -> None:  # fmt: skip
-    """Trains what `optimizer` holds until the epochs are up or validation no longer gains; the best weights stay.
+    """Trains the optimizer's parameters with early stopping on validation and restores the best weights.
 
-    ConfigError where the loss is no number any more.
+    ConfigError if the loss is not finite.
     """
     rng = np.random.default_rng([config.seed, _VALIDATION])
     held_out = rows_of(model, list(valid_side.draw(config.valid_samples, rng)))
@@ -59,7 +59,7 @@ def train(
 
 
 def valid_loss(model: LocalModel, config: TuneLM, rows: list[Row]) -> float:
-    """Nats a token of the answers: the mean over all tokens, or, balanced by samples, over the samples' own means."""
+    """Nats per token of the answers: the mean over tokens, or, if `balance` is sample, over the samples' means."""
     model.network.eval()
     total, count = 0.0, 0.0
     with torch.no_grad():
@@ -70,7 +70,7 @@ def valid_loss(model: LocalModel, config: TuneLM, rows: list[Row]) -> float:
 
 
 def rate(config: TuneLM, step: int, steps: int) -> float:
-    """The learning rate of a step: up from 0 over `warmup` steps, then down along half a cosine to a tenth."""
+    """The learning rate of a step: linear warm-up over `warmup` steps, then cosine decay to a tenth."""
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     share = (step - config.warmup) / max(1, steps - config.warmup)
@@ -80,7 +80,7 @@ def rate(config: TuneLM, step: int, steps: int) -> float:
 def _epoch(
     model: LocalModel, config: TuneLM, rows: list[Row], optimizer: torch.optim.Optimizer, done: int, steps: int
 ) -> float:
-    """One pass; nats a token of the answers, as `valid_loss` has them."""
+    """Trains one epoch; returns the loss in nats per token of the answers (see `valid_loss`)."""
     model.network.train()
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     total, count = 0.0, 0.0

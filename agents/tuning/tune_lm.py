@@ -1,4 +1,4 @@
-"""`tune_lm`: `tune_on` for the data and the settings that a file names."""
+"""`tune_lm`: fine-tuning with the data and settings of a YAML file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _TRAIN, _VALID = "train_5000", "valid"
 
 
 class TuneLMFile(BaseModel):
-    """A file of `recloop tune-lm`: what to learn from, and how."""
+    """The file of `recloop tune-lm`: data and settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: DataConfig | None = None
-    """As in a study; its split's train side is learnt from, its validation side decides when to stop."""
+    """As in a study; the model learns from the split's train side and stops by its validation side."""
     windows: Path | None = None
-    """In place of `data`: a folder of windows, train_5000.csv and valid.csv; a column `mask` in them is not read."""
+    """Instead of `data`: a folder of windows, train_5000.csv and valid.csv; their column `mask` is not read."""
     tune_lm: TuneLM
 
     @model_validator(mode="after")
@@ -45,11 +45,11 @@ def tune_lm(
     device: str = "auto",
     progress: Say | None = None,
 ) -> Tuned:
-    """Tunes the language model that `file` names on its data, and keeps what was learnt, and a card, in `out`.
+    """Tunes the language model named in `file` on its data and saves the result and a card in `out`.
 
-    file: a TuneLMFile or the path of its YAML file, on which `settings` (`tune_lm.epochs=3`) are made first; paths in
-    it are relative to the folder it lies in. The same call goes on with a training that was cut off. Raises ConfigError
-    and DataError for what the caller has to mend.
+    file: a TuneLMFile or the path of its YAML file, to which `settings` (`tune_lm.epochs=3`) are applied; paths in it
+    are relative to its folder. The same call resumes an interrupted training. Raises ConfigError and DataError for
+    wrong input.
     """
     if not isinstance(file, TuneLMFile):
         file = read_tune_lm(file, settings)
@@ -60,7 +60,7 @@ def tune_lm(
 
 
 def read_tune_lm(path: Path | str, settings: Sequence[str] = ()) -> TuneLMFile:
-    """The settings in a YAML file, with `tune_lm.epochs=3`-like assignments made on it."""
+    """The settings of a YAML file, with assignments such as `tune_lm.epochs=3` applied."""
     path = Path(path)
     values = with_settings(read_yaml(path), settings)
     if isinstance(values.get("data"), dict):
@@ -72,7 +72,7 @@ def read_tune_lm(path: Path | str, settings: Sequence[str] = ()) -> TuneLMFile:
 
 
 def sides_of(file: TuneLMFile) -> tuple[Dataset, Dataset]:
-    """(train, validation), over the same users and items. The test side is let go of right here."""
+    """(train, validation) over the same users and items. The test side is dropped here."""
     if file.data is not None:
         split = load_split(file.data)
         return split.train, split.valid

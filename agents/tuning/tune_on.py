@@ -1,4 +1,4 @@
-"""A language model tuned on one side of a dataset, kept beside a card that says what it was made of."""
+"""`tune_on`: fine-tunes a language model on one side of a dataset and saves it with a model card."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .training import Say, train
 from .wording import PROMPTS
 
 _STATE = "training"
-"""The folder below `out` in which an unfinished training is kept."""
+"""Subfolder of `out` with the checkpoint of an unfinished training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A finished tuning. `card` is what `card.json` holds."""
+    """A finished tuning. `card` is the content of `card.json`."""
 
     folder: Path
     card: dict[str, Any]
@@ -45,13 +45,13 @@ def tune_on(
     device: str = "auto",
     say: Say | None = None,
 ) -> Tuned:
-    """Tunes the model in `config.model` on `train_side`, stops by `valid_side`, and keeps what was learnt in `out`.
+    """Tunes the model in `config.model` on `train_side`, with early stopping on `valid_side`, and saves it in `out`.
 
-    train_side, valid_side: two sides of one dataset, over the same users and items; a test side is not asked for.
-    Validation samples are of users who have rows in `valid_side`. out: a folder that then holds an adapter (lora: name
-    it in `llm.adapter`) or a whole model (full: name it in `llm.model`), as safetensors, with `card.json` and
-    `card.md`. The same call goes on with a training that was cut off, and gives what is there where it is finished.
-    Raises ConfigError for a folder that holds another tuning, DataError for data that gives no samples.
+    train_side, valid_side: two sides of one dataset, over the same users and items. Validation samples are of users
+    with rows in `valid_side`. out: the folder of the result, an adapter (lora: name it in `llm.adapter`) or a whole
+    model (full: name it in `llm.model`), as safetensors, with `card.json` and `card.md`. The same call resumes an
+    interrupted training, and returns the stored result of a finished one. Raises ConfigError for a folder of another
+    tuning, DataError for data without samples.
     """
     out = Path(out)
     identity = _identity(config, train_side, valid_side, wording)
@@ -113,7 +113,7 @@ def _trainable(base: LocalModel, config: TuneLM) -> LocalModel:
 
 
 def _save(model: LocalModel, out: Path) -> None:
-    """Everything beside `out` first, then moved in: a kill leaves the training's state, and no half of a model."""
+    """Writes to a temporary folder, then moves the files in: a kill leaves the checkpoint, never half a model."""
     made = out / f"{_STATE}.made"
     shutil.rmtree(made, ignore_errors=True)
     model.network.save_pretrained(made)
@@ -128,7 +128,7 @@ def _finished(out: Path, identity: str) -> Tuned | None:
     card = out / "card.json"
     if not card.is_file():
         if out.is_dir() and any(path.name not in (_STATE, f"{_STATE}.made") for path in out.iterdir()):
-            # What was saved without its card was cut off right before it; the training's state makes it anew.
+            # Files without a card are of a killed save; they are written again from the checkpoint.
             if (out / _STATE).is_dir():
                 return None
             raise ConfigError(f"{out} holds other files; name a new folder")
@@ -140,7 +140,7 @@ def _finished(out: Path, identity: str) -> Tuned | None:
 
 
 def _identity(config: TuneLM, train_side: Dataset, valid_side: Dataset, wording: Path | None) -> str:
-    """What must be the same for a training to be gone on with."""
+    """Digest of everything that must be equal to resume a training."""
     from ..chat.local.model import fingerprint
 
     facts = {
@@ -158,7 +158,7 @@ def _digests(config: TuneLM, wording: Path | None) -> dict[str, str]:
 
 
 def _sizes(model: LocalModel, weights: dict[str, Any]) -> tuple[int, int]:
-    """Weights that are trained, and all of them."""
+    """Numbers of trained weights and of all weights."""
     return sum(w.numel() for w in weights.values()), sum(w.numel() for w in model.network.parameters())
 
 

@@ -1,9 +1,8 @@
-"""What a tuned model is asked: the same words in the samples it learns from and in the questions it is scored by.
+"""Prompts of a tuned model: the same wording in its training samples and in the scoring requests.
 
-Find and replace names the title that does not belong, then the one that stood in its place; next item names a title,
-and what the others add to its likelihood judges it; yes or no judges one item by others. A prompt that differs between
-tuning and scoring by so much as a quote mark costs what was learnt (seen in LLM4DSR's public code), so both are made
-here.
+find: name the title that does not belong, then the original one; next: name the next title, judged by how much the
+others raise its likelihood; judge: yes or no for one item given others. A prompt that differs between tuning and
+scoring by a single quote mark loses what was learnt (seen in LLM4DSR's public code), so both are made here.
 """
 
 from __future__ import annotations
@@ -23,42 +22,42 @@ END = "\n"
 
 
 def written(title: str) -> str:
-    """A title as prompts and answers have it: cleaned, on one line; "(untitled)" where nothing is left of it."""
+    """A title as in prompts and answers: cleaned, on one line; "(untitled)" if nothing is left."""
     return " ".join(clean(title, 200).split()) or "(untitled)"
 
 
 def find_prompt(titles: Sequence[str], wording: Path | None = None) -> tuple[Message, ...]:
-    """Asks which of the titles does not belong and what stood in its place."""
+    """Prompt: which of the titles does not belong, and which title was in its place?"""
     return _messages("find", wording, titles=[written(title) for title in titles])
 
 
 def next_prompt(titles: Sequence[str], wording: Path | None = None) -> tuple[Message, ...]:
-    """Asks what comes after the titles, oldest first."""
+    """Prompt: which title comes after these, given oldest first?"""
     return _messages("next", wording, titles=[written(title) for title in titles])
 
 
 def judge_prompt(titles: Sequence[str], candidate: str, wording: Path | None = None) -> tuple[Message, ...]:
-    """Asks whether whoever took the titles would take the candidate."""
+    """Prompt: would a user who took these titles take the candidate?"""
     return _messages("judge", wording, titles=[written(title) for title in titles], candidate=written(candidate))
 
 
 def find_question(titles: Sequence[str], wording: Path | None = None) -> ScoringRequest:
-    """Weighs each title of a window as the one that does not belong, in the window's order."""
+    """Scores each title of a window as the answer to `find_prompt`, in the window's order."""
     return ScoringRequest(find_prompt(titles, wording), tuple(written(title) + END for title in titles))
 
 
 def taste_question(titles: Sequence[str], candidate: str, wording: Path | None = None) -> ScoringRequest:
-    """Weighs Yes against No for one candidate: read it by `yes_share`."""
+    """Scores Yes and No for one candidate; `yes_share` gives the probability."""
     return ScoringRequest(judge_prompt(titles, candidate, wording), (YES, NO))
 
 
 def doubt_question(titles: Sequence[str], at: int, wording: Path | None = None) -> ScoringRequest:
-    """The same for one place of a window, judged by all the others; its doubt is 1 - `yes_share`."""
+    """`taste_question` for the title at position `at` of a window, given all others; its doubt is 1 - `yes_share`."""
     return taste_question([*titles[:at], *titles[at + 1 :]], titles[at], wording)
 
 
 def next_questions(titles: Sequence[str], wording: Path | None = None) -> list[ScoringRequest]:
-    """Of each place its title as what comes after all the others; and last, all titles after none."""
+    """For each position, the title as next after all others; and last, all titles after an empty history."""
     answers = tuple(written(title) + END for title in titles)
     after = [
         ScoringRequest(next_prompt([*titles[:at], *titles[at + 1 :]], wording), (answer,))
@@ -68,11 +67,11 @@ def next_questions(titles: Sequence[str], wording: Path | None = None) -> list[S
 
 
 def next_doubts(scored: Sequence[Sequence[Scored]]) -> list[float]:
-    """Doubt in [0, 1] of each place, from what `next_questions` scored: .5 where the others do not change a title's
-    likelihood, lower where they make it likelier.
+    """Doubt in [0, 1] of each position, from the scores of `next_questions`: .5 if the others do not change a title's
+    likelihood, lower if they raise it.
 
-    It is a / (a + b), of the means a token (geometric) a of the title alone and b after the others: their pointwise
-    mutual information, which Holtzman et al. (arXiv 2104.08315) rank answers by, in a scale of our own.
+    It is a / (a + b) with the geometric mean likelihoods per token a of the title alone and b after the others: a
+    monotone function of their pointwise mutual information, by which Holtzman et al. (arXiv 2104.08315) rank answers.
     """
     *after, alone = scored
     pairs = [(one.per_token, row[0].per_token) for row, one in zip(after, alone, strict=True)]

@@ -98,7 +98,7 @@ def own_history(variant: str, cases: list[Case], field: Field) -> str:
 
 
 async def claims_note(bench: FidelityBench, users: list[int]) -> str:
-    """What became of the claims that the loop's walks wrote."""
+    """A sentence that counts the claims of the loop's walks: written, dropped, forgotten; and rewrites accepted."""
     counts = counts_of(await bench.walk(users))
     if not counts:
         return f"{LOOP}: no walk came to an end"

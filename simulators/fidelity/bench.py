@@ -37,14 +37,14 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass
 class FidelityBench:
-    """What every protocol works with: a study's data and model, opened."""
+    """A study's data and model, opened, with the methods by which protocols obtain answers."""
 
     study: Study
     config: FidelityConfig
     split: Split
     opened: AgentRunner
     name: str = "own"
-    """Tells the runs on changed data (titles hidden) apart."""
+    """Name of the data variant (own, titles hidden ...), which separates their run folders."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """What differs from the study's own set-wise settings."""
     walks: dict[frozenset[str], Records] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class FidelityBench:
         return rows
 
     async def once(self, variant: str, cases: Sequence[Case], prompt: str = "fidelity/rank") -> Answers:
-        """Each list in one question, beside the last items of the history."""
+        """The model's answers to one prompt per list, which shows the last items of the history."""
         requests = [self.question(case, prompt) for case in cases]
         records, calls, tokens = await self.ask_plain(variant, requests)
         scores: list[Doubles | None] = []
@@ -138,7 +138,7 @@ class FidelityBench:
         return await self._records(agent, f"{self.name}-{variant}-plain-{digest(run)}", run)
 
     async def loop(self, variant: str, cases: Sequence[Case]) -> Answers:
-        """The set-wise agent: walked through what is known of these users, then put before the lists."""
+        """The set-wise agent's answers: it builds profiles from these users' known histories, then ranks the lists."""
         users = [case.user for case in cases]
         walk = await self.walk(users)
         config = fitting(Setwise.model_validate(self.settings), cases)

@@ -1,6 +1,6 @@
-"""Predicted ratings corrected by past ones: to the smallest error, or to the spread of the person's own ratings.
+"""Calibration of predicted ratings by past ones: for the smallest error, or for the user's own rating distribution.
 
-The two aims differ: who foretells little should foretell the mean, which has the least error and no spread at all.
+The two aims conflict: a weak predictor has the least error by predicting the mean, which has no spread.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def to_error(predicted: Answered, own: Sequence[Doubles], new: Answered, scale: 
     kindness = float(np.concatenate([p - o for p, o in taught]).mean())
     inner = np.concatenate([p - p.mean() for p, _ in taught])
     truth = np.concatenate([o - o.mean() for _, o in taught])
-    # A factor below 0 would say that the model is to be read backwards: that is noise.
+    # A negative factor would invert the model's predictions: it is noise.
     stretch = max(0.0, float((inner * truth).sum() / (inner**2).sum())) if (inner**2).sum() > 1e-12 else 0.0
     calibrated: list[Doubles | None] = []
     for past, given, values in zip(predicted, own, new, strict=True):

@@ -1,9 +1,9 @@
-"""Protocol 8: marks planted in validation and test; a prompt that holds one has seen the future.
+"""Protocol 8: canary items planted in validation and test; a prompt that contains one leaks held-out data.
 
 Every user gets an item of their own at the end of validation and another at the end of test, with a title that stands
 nowhere else. They are in the catalogue, where an agent that looks too far would find them, and on no train side. Then
 every agent of the study walks the planted data, the plain question is asked, all answered by `offline`, and each prompt
-is searched. It costs nothing, and no model's cleverness can hide a leak.
+is searched. It makes no LLM calls, and its result does not depend on a model.
 """
 
 from __future__ import annotations

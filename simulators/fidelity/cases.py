@@ -52,7 +52,7 @@ class Field:
         return np.flatnonzero((self.held.user_counts >= held) & (self.known.user_counts >= history)).astype(np.int32)
 
     def chosen(self, count: int, held: int, history: int, seed: int) -> list[int]:
-        """At most `count` of those users, ascending. A user's luck does not depend on who else is there."""
+        """At most `count` of those users, ascending; the sampling of a user does not depend on the others."""
         able = self.users(held, history)
         luck = [np.random.default_rng([seed, 7, int(user)]).random() for user in able]
         return sorted(int(user) for user in able[np.argsort(luck, kind="stable")[:count]])
@@ -149,7 +149,7 @@ def matched(
 
 
 def shuffled(user: int, taken: Sequence[int], others: Sequence[int], rng: np.random.Generator) -> Case:
-    """A case whose places tell nothing."""
+    """A case with the items in random order."""
     items = [*taken, *others]
     order = rng.permutation(len(items))
     return Case(user, tuple(items[p] for p in order), tuple(bool(p < len(taken)) for p in order))

@@ -1,6 +1,6 @@
 """The content rule: how near an item is to what somebody took last, by category and era. No model, no training.
 
-The row that a reader of titles must beat: it knows what the catalogue says and nothing of anybody else.
+A baseline for models that read titles: it uses the catalogue and the user's history, not other users.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Content:
-    """What the catalogue says, as arrays. `parts` names what the rule goes by."""
+    """Content features of a catalogue. `parts` names the features in use."""
 
     terms: csr_matrix
     """(n_items, n_terms) unit rows of rarity-weighted categories (words of title and description where there are

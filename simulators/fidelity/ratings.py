@@ -1,7 +1,7 @@
-"""Protocol 4: predicted ratings against the user's own: the distribution, the error, and what calibration mends.
+"""Protocol 4: predicted ratings against the user's own: distribution and error, before and after calibration.
 
-Language models rate kindly. The remedies are fitted on the end of the known history, which is hidden from the question
-that predicts it: one takes off the error, the other gives predictions the spread of the user's own ratings.
+Language models overestimate ratings. The two calibrations are fitted on the end of the known history, which is hidden
+from the prompt that predicts it: one minimises the error, the other matches the user's own rating distribution.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows without a language model that stand beside every agent: chance, co-occurrence, content, and both."""
+"""Reference rows without a language model: random, co-occurrence, content, and both combined."""
 
 from __future__ import annotations
 

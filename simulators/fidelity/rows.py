@@ -1,4 +1,4 @@
-"""Who answers: names and forms of the rows. A row is handed users and the items shown, never which were taken."""
+"""Rows of a protocol's table (agents, references): names and answers. Rows never get to know which items were taken."""
 
 from __future__ import annotations
 
