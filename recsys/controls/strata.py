@@ -139,4 +139,5 @@ class UnseenItems:
 
 def log_bins(count: Longs, ratio: float) -> Longs:
     """(n,) bins of counts, each `ratio` times as wide as the one before."""
-    return np.floor(np.log1p(count) / np.log(ratio)).astype(np.int64)
+    bins: Longs = np.floor(np.log1p(count) / np.log(ratio)).astype(np.int64)
+    return bins

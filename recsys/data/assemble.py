@@ -112,10 +112,10 @@ def _table(key: str, ids: pd.Index, table: pd.DataFrame | None, source: object, 
             f"{source}: not one {key} of the interactions stands in the {key.removesuffix('_id')} table "
             f"({str(lookup[0])!r} against {str(keys[0])!r}); the files do not belong together"
         )
-    found: dict[str, Any] = {key: ids}
+    columns: dict[str, Any] = {key: ids}
     for column in table.columns.drop(key):
-        found[column] = _filled(table[column], place)
-    return pd.DataFrame(found)
+        columns[column] = _filled(table[column], place)
+    return pd.DataFrame(columns)
 
 
 def _once(key: str, keys: pd.Index, table: pd.DataFrame, source: object, twice: Twice) -> tuple[pd.Index, pd.DataFrame]:
@@ -133,8 +133,8 @@ def _once(key: str, keys: pd.Index, table: pd.DataFrame, source: object, twice: 
             f"different contents (rows {', '.join(map(str, rows))}); keep one row an id, or set "
             f"`duplicate_ids` to first or last"
         )
-    kept = ~keys.duplicated(keep="last" if twice == "last" else "first")
-    return keys[kept], table[kept]
+    first_rows = ~keys.duplicated(keep="last" if twice == "last" else "first")
+    return keys[first_rows], table[first_rows]
 
 
 def _filled(column: pd.Series, place: np.ndarray) -> np.ndarray:

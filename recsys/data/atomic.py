@@ -74,7 +74,7 @@ def read_atomic(
 
 def fields(file: File, form: Format) -> dict[str, tuple[str, str]]:
     """Name -> (column as the header writes it, type). DataError when the header is not of the form `name:type`."""
-    found = {}
+    columns = {}
     for column in header(file, form):
         name, _, kind = column.rpartition(":")
         if kind not in TYPES or not name:
@@ -82,8 +82,8 @@ def fields(file: File, form: Format) -> dict[str, tuple[str, str]]:
                 f"{file}: line 1: {column!r} is not of the form name:type with a type of {', '.join(TYPES)}; if the "
                 f"file has no header, give one, as `header: [user_id:token, item_id_list:token_seq, item_id:token]`"
             )
-        found[name] = (column, kind)
-    return found
+        columns[name] = (column, kind)
+    return columns
 
 
 def _files(path: str | Path) -> tuple[list[File], File | None, File | None]:
@@ -193,9 +193,9 @@ def described(
     if key == "item_id":
         for ours in ("title", "categories"):
             usual = (columns[ours],) if ours in columns else (ours, *ALIASES[ours])
-            found = next((name for name in usual if name in known), None)
-            if found is not None:
-                names[found] = ours
+            present = next((name for name in usual if name in known), None)
+            if present is not None:
+                names[present] = ours
         seq = {ours for name, ours in names.items() if known[name][1] == "token_seq"}
         frame = frame.rename(columns=names)
         if "categories" in seq:

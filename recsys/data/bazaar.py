@@ -195,8 +195,8 @@ def _traits(*blocks: Doubles) -> Floats:
 
 def _tastes(users: int, drift: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     early = [rng.dirichlet(np.full(size, 0.2), users) for size, _ in BLOCKS]
-    fresh = [rng.dirichlet(np.full(size, 0.2), users) for size, _ in BLOCKS]
-    late = [(1 - drift) * before + drift * after for before, after in zip(early, fresh, strict=True)]
+    other = [rng.dirichlet(np.full(size, 0.2), users) for size, _ in BLOCKS]
+    late = [(1 - drift) * before + drift * after for before, after in zip(early, other, strict=True)]
     return _traits(*early), _traits(*late)
 
 

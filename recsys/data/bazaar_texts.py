@@ -52,9 +52,9 @@ def _title(moods: Sequence[str], material: str, noun: str, taken: Container[str]
             words = [_maker(rng), f"No. {rng.integers(1, 1000)}"]
         else:
             # Mood, material and maker each appear in a part of the titles only.
-            shown = rng.random(3) < (0.6, 0.6, 0.3)
+            present = rng.random(3) < (0.6, 0.6, 0.3)
             parts = (_pick(moods, rng), material, _maker(rng))
-            mood, stuff, maker = ([part] if show else [] for part, show in zip(parts, shown, strict=True))
+            mood, stuff, maker = ([part] if show else [] for part, show in zip(parts, present, strict=True))
             words = [*maker, *mood, *stuff, noun]
         title = " ".join(words)
         if title not in taken and len(words) > 1:
@@ -65,10 +65,10 @@ def _description(
     kind: Kind, goes_with: Kind, moods: Sequence[str], material: str, noun: str, rng: np.random.Generator
 ) -> str:
     article = "An" if material[0] in "AEIO" else "A"
-    said = f"{article} {material.lower()} {noun.lower()} that {_pick(kind.uses, rng)}."
+    use = f"{article} {material.lower()} {noun.lower()} that {_pick(kind.uses, rng)}."
     if rng.random() < 0.15:
-        return f"{said} Goes well with our {goes_with.shelf.lower()}."
-    return f"{said} {_pick(moods if rng.random() < 0.8 else PLAIN_SENTENCES, rng)}"
+        return f"{use} Goes well with our {goes_with.shelf.lower()}."
+    return f"{use} {_pick(moods if rng.random() < 0.8 else PLAIN_SENTENCES, rng)}"
 
 
 def _maker(rng: np.random.Generator) -> str:

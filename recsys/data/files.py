@@ -77,28 +77,28 @@ def within(path: str | Path) -> list[File]:
     """
     place = Path(path).expanduser()
     if place.is_dir():
-        found = [File(p) for p in (*place.glob("*"), *place.glob("*/*")) if p.is_file()]
+        members = [File(p) for p in (*place.glob("*"), *place.glob("*/*")) if p.is_file()]
     elif not place.exists():
         raise DataError(f"{place}: no such file or folder; check the path{_nearby(place)}")
     elif zipfile.is_zipfile(place):
         with zipfile.ZipFile(place) as archive:
-            found = [File(place, i.filename) for i in archive.infolist() if not i.is_dir()]
+            members = [File(place, i.filename) for i in archive.infolist() if not i.is_dir()]
     elif place.suffix == ".zip":
         raise DataError(f"{place} is not a whole zip file; download it again")
     else:
         raise DataError(
             f"{place} is neither a folder nor a zip; give the folder that holds it, or the zip as published"
         )
-    kept = [f for f in found if not f.name.startswith(".") and "__MACOSX" not in (f.member or "")]
-    return sorted(kept, key=lambda file: (file.depth, str(file)))
+    visible = [f for f in members if not f.name.startswith(".") and "__MACOSX" not in (f.member or "")]
+    return sorted(visible, key=lambda file: (file.depth, str(file)))
 
 
 def named(files: list[File], name: str) -> File | None:
     """The one file called `name` among `files`, or None; the nearest wins, DataError when two lie equally near."""
-    found = [file for file in files if file.name == name]
-    if len(found) > 1 and found[0].depth == found[1].depth:
-        raise DataError(f"both {found[0]} and {found[1]} could be meant; give the folder of one")
-    return found[0] if found else None
+    matches = [file for file in files if file.name == name]
+    if len(matches) > 1 and matches[0].depth == matches[1].depth:
+        raise DataError(f"both {matches[0]} and {matches[1]} could be meant; give the folder of one")
+    return matches[0] if matches else None
 
 
 def known_encoding(encoding: str) -> str:

@@ -19,7 +19,7 @@ Moment = int | float | str | date | datetime
 
 def at_least(data: Dataset, value: float) -> Dataset:
     """The interactions whose value (rating) is `value` or more. DataError when none is."""
-    return kept(data, data.value >= value, f"at_least({value:g}): the highest value is {_highest(data):g}")
+    return rows_where(data, data.value >= value, f"at_least({value:g}): the highest value is {_highest(data):g}")
 
 
 def k_core(data: Dataset, user: int = 5, item: int = 5) -> Dataset:
@@ -39,7 +39,7 @@ def k_core(data: Dataset, user: int = 5, item: int = 5) -> Dataset:
         rows, users, items = rows[enough], users[enough], items[enough]
     mask = np.zeros(len(data), bool)
     mask[rows] = True
-    return kept(data, mask, f"k_core(user={user}, item={item})")
+    return rows_where(data, mask, f"k_core(user={user}, item={item})")
 
 
 def drop_duplicates(data: Dataset, keep: Literal["last", "first"] = "last") -> Dataset:
@@ -48,7 +48,7 @@ def drop_duplicates(data: Dataset, keep: Literal["last", "first"] = "last") -> D
     Among rows of one time the order of the source decides.
     """
     pair = data.user.astype(np.int64) * data.n_items + data.item
-    return kept(data, ~pd.Series(pair).duplicated(keep=keep).to_numpy(), f"drop_duplicates(keep={keep!r})")
+    return rows_where(data, ~pd.Series(pair).duplicated(keep=keep).to_numpy(), f"drop_duplicates(keep={keep!r})")
 
 
 def time_window(data: Dataset, start: Moment | None = None, end: Moment | None = None) -> Dataset:
@@ -60,10 +60,10 @@ def time_window(data: Dataset, start: Moment | None = None, end: Moment | None =
     high = np.inf if end is None else seconds(end)
     mask = (data.timestamp >= low) & (data.timestamp < high)
     span = f"the data runs from {data.timestamp.min()} to {data.timestamp.max()}" if len(data) else "it was empty"
-    return kept(data, mask, f"time_window({start!r}, {end!r}): {span}")
+    return rows_where(data, mask, f"time_window({start!r}, {end!r}): {span}")
 
 
-def kept(data: Dataset, mask: Mask, filtered_by: str) -> Dataset:
+def rows_where(data: Dataset, mask: Mask, filtered_by: str) -> Dataset:
     """The rows where `mask` (n,) is true, over the users and items that still have one, coded anew from 0.
 
     Items and users keep their order and every column, their vectors, and the preference pairs whose user and items

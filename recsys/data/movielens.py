@@ -172,9 +172,9 @@ def _tagged(items: pd.DataFrame, tags: pd.DataFrame, most: int) -> pd.DataFrame:
     """`items` with a column `tags`; upper and lower case are one tag, shown as it was first written."""
     tag = tags["tag"].astype(str).str.strip()
     given = pd.DataFrame({"item_id": tags["movieId"], "tag": tag, "key": tag.str.casefold()})[tag != ""]
-    counted = given.groupby(["item_id", "key"], sort=False)["tag"].agg(["first", "size"]).reset_index()
-    counted = counted.sort_values("size", ascending=False, kind="stable")
-    joined = counted.groupby("item_id")["first"].agg(lambda words: ", ".join(words.iloc[:most]))
+    counts = given.groupby(["item_id", "key"], sort=False)["tag"].agg(["first", "size"]).reset_index()
+    counts = counts.sort_values("size", ascending=False, kind="stable")
+    joined = counts.groupby("item_id")["first"].agg(lambda words: ", ".join(words.iloc[:most]))
     return items.assign(tags=items["item_id"].map(joined).fillna("").astype(str))
 
 

@@ -264,20 +264,20 @@ def _understood(log: LogFile, table: pa.Table, row: int) -> pa.Table:
         last = _ids(log, table, "item_id", row)
         items = [[*past.split(), item] for past, item in zip(lists, last.to_pylist(), strict=True)]
         return pa.table({"user": users, "items": pa.array(items, pa.list_(pa.string())), "row": rows})
-    found: dict[str, Any] = {"user": users, "item": _ids(log, table, "item_id", row)}
-    found["fine"] = _fine(log, table, rows)
-    found["value"] = _number(log, table, "value", row)
-    found["weight"] = _number(log, table, "weight", row)
+    columns: dict[str, Any] = {"user": users, "item": _ids(log, table, "item_id", row)}
+    columns["fine"] = _fine(log, table, rows)
+    columns["value"] = _number(log, table, "value", row)
+    columns["weight"] = _number(log, table, "weight", row)
     for name in PROVENANCE_COLUMNS:
         if name in log.places:
             gaps = name == "confidence"
-            found[name] = _number(log, table, name, row, gaps) if gaps else _text(table[log.places[name]])
-    return pa.table({**found, "row": rows, **raw})
+            columns[name] = _number(log, table, name, row, gaps) if gaps else _text(table[log.places[name]])
+    return pa.table({**columns, "row": rows, **raw})
 
 
 def _opened_lines(log: LogFile, table: pa.Table, row: int) -> pa.Table:
     wanted = list(log.places.values())
-    found: dict[str, list[Any]] = {name: [] for name in wanted}
+    columns: dict[str, list[Any]] = {name: [] for name in wanted}
     for at, line in enumerate(table["line"].to_pylist()):
         try:
             fields = json.loads(line)
@@ -289,8 +289,8 @@ def _opened_lines(log: LogFile, table: pa.Table, row: int) -> pa.Table:
                 f"{log.file}: record {row + at + 1} is not JSON with {', '.join(wanted)} ({error}); mend or remove it"
             ) from None
         for name, value in zip(wanted, values, strict=True):
-            found[name].append(None if value is None else str(value))
-    return pa.table({name: pa.array(values, pa.string()) for name, values in found.items()})
+            columns[name].append(None if value is None else str(value))
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 
 def _ids(log: LogFile, table: pa.Table, ours: str, row: int) -> pa.ChunkedArray:

@@ -380,15 +380,15 @@ def _filtered(frame: pd.DataFrame, source: object, form: TableForm) -> tuple[pd.
     left_out: dict[str, int] = {}
     if form.events is not None:
         kinds = frame.pop(_EVENT).astype(str)
-        kept = kinds.isin(form.events.keep).to_numpy(bool)
-        if not kept.any():
+        wanted = kinds.isin(form.events.keep).to_numpy(bool)
+        if not wanted.any():
             there = ", ".join(kinds.value_counts().index[:8])
             raise DataError(
                 f"{source}: no row has one of {', '.join(form.events.keep)} in column {form.events.column!r} "
                 f"(there are {there}); name others under `events.keep`"
             )
-        left_out["other_events"] = int((~kept).sum())
-        frame = frame[kept]
+        left_out["other_events"] = int((~wanted).sum())
+        frame = frame[wanted]
     if form.without_time == "drop" and "timestamp" in frame:
         clock = frame["timestamp"]
         absent = clock.isna() if clock.dtype.kind in "iufM" else clock.isna() | clock.map(_absent).astype(bool)

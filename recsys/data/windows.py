@@ -39,9 +39,9 @@ class Truth:
     planted: Bools
     """(n,) true where an item stands that the source says was put in another's place."""
 
-    def of(self, kept: Bools) -> Truth:
-        """That of the rows where `kept` (n,) is true."""
-        return Truth(self.planted[kept])
+    def of(self, rows: Bools) -> Truth:
+        """That of the rows where `rows` (n,) is true."""
+        return Truth(self.planted[rows])
 
 
 def read_windows(path: str | Path, names: str | Path | None = None) -> Dataset:
@@ -83,19 +83,19 @@ def _read(place: Path, names: str | Path | None) -> tuple[Dataset, list[int]]:
     masks: list[int] = []
     for file in files:
         for at, row in _rows(file):
-            shown, called = _list(file, at, row, "item_ids"), _list(file, at, row, "item_titles")
-            mask = _list(file, at, row, MASK) if row.get(MASK) else [0] * len(shown)
-            if not shown or len(called) != len(shown) or len(mask) != len(shown):
+            ids, called = _list(file, at, row, "item_ids"), _list(file, at, row, "item_titles")
+            mask = _list(file, at, row, MASK) if row.get(MASK) else [0] * len(ids)
+            if not ids or len(called) != len(ids) or len(mask) != len(ids):
                 raise DataError(
-                    f"{file}: row {at}: item_ids, item_titles and mask have {len(shown)}, {len(called)} and "
+                    f"{file}: row {at}: item_ids, item_titles and mask have {len(ids)}, {len(called)} and "
                     f"{len(mask)} entries; a window names each of its items once in all of them"
                 )
-            for item, title in zip(shown, called, strict=True):
+            for item, title in zip(ids, called, strict=True):
                 titles.setdefault(int(item), str(title))
             users["user_id"].append(f"{file.stem}:{at}")
             users["owner"].append(row["user_id"])
             users["moment"].append(int(row["timestamp"]))
-            items.append([int(item) for item in shown])
+            items.append([int(item) for item in ids])
             masks += [int(value) for value in mask]
     sizes = np.array([len(window) for window in items])
     rows = pd.DataFrame(
@@ -113,15 +113,15 @@ def _read(place: Path, names: str | Path | None) -> tuple[Dataset, list[int]]:
 def _titles(file: Path, names: str | Path | None) -> dict[int, str]:
     """Item id -> title. Two ids of one title are told apart by nobody; the windows' own ids stay."""
     near = [file.parent / NAMES, file.parent.parent / NAMES] if names is None else [Path(names).expanduser()]
-    found = next((path for path in near if path.is_file()), None)
-    if found is None:
+    file_of_titles = next((path for path in near if path.is_file()), None)
+    if file_of_titles is None:
         if names is not None:
             raise DataError(f"{names}: no such file of titles; leave it out to take the titles from the windows")
         return {}
     try:
-        return {int(ident): str(title) for ident, title in json.loads(found.read_text("utf-8")).items()}
+        return {int(ident): str(title) for ident, title in json.loads(file_of_titles.read_text("utf-8")).items()}
     except (ValueError, AttributeError) as error:
-        raise DataError(f"{found}: not a JSON object of titles by item id ({error})") from error
+        raise DataError(f"{file_of_titles}: not a JSON object of titles by item id ({error})") from error
 
 
 def _rows(file: Path) -> Any:
@@ -135,9 +135,9 @@ def _rows(file: Path) -> Any:
 
 def _list(file: Path, at: int, row: dict[str, str], name: str) -> list[Any]:
     try:
-        found = ast.literal_eval(row[name])
+        entries = ast.literal_eval(row[name])
     except (ValueError, SyntaxError, TypeError) as error:
         raise DataError(f"{file}: row {at}: {name} is not a list ({error})") from error
-    if not isinstance(found, list):
-        raise DataError(f"{file}: row {at}: {name} is a {type(found).__name__}, not a list")
-    return found
+    if not isinstance(entries, list):
+        raise DataError(f"{file}: row {at}: {name} is a {type(entries).__name__}, not a list")
+    return entries

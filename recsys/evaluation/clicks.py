@@ -37,7 +37,8 @@ def user_auc(user: npt.NDArray[np.integer], label: Array, score: Array, n_users:
     rank_sum = np.bincount(user, weights=truth * (ranks - first[user]), minlength=n_users)
     pairs = positives * (rows - positives)
     won = rank_sum - positives * (positives + 1) / 2
-    return np.divide(won, pairs, out=np.full(n_users, np.nan), where=pairs > 0)
+    areas: Values = np.divide(won, pairs, out=np.full(n_users, np.nan), where=pairs > 0)
+    return areas
 
 
 def logloss(label: Array, probability: Array) -> float:

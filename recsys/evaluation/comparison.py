@@ -127,7 +127,8 @@ def _versus(own: pd.DataFrame, other: pd.DataFrame, resample_seeds: bool) -> tup
 
 def _by_user(table: pd.DataFrame) -> Values:
     """(n,) means over the seeds; NaN where any seed is undefined."""
-    return table.to_numpy(np.float64).mean(axis=1)
+    means: Values = table.to_numpy(np.float64).mean(axis=1)
+    return means
 
 
 def _mean(values: Values) -> float:

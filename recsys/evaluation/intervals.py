@@ -87,7 +87,8 @@ def resampled_means(values: Values, rng: np.random.Generator, draws: int) -> Val
         return by_seed[:, :, 0]
     shares = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
     weights = 1 / seeds + (shares - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
-    return np.einsum("dcs,ds->dc", by_seed, weights)
+    weighted: Values = np.einsum("dcs,ds->dc", by_seed, weights)
+    return weighted
 
 
 def summarised(mean: float, means: Values, n: int) -> Interval:
