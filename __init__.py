@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_front_door.p
     from .recsys.serving.vectors import vectors as vectors
     from .recsys.tuning.tune import tune as tune
     from .simulators.fidelity.suite import fidelity as fidelity
+    from .simulators.i2i.report import i2i as i2i
     from .simulators.inspection.cache import cache_explain as cache_explain
     from .simulators.inspection.cache import cache_export as cache_export
     from .simulators.inspection.cache import cache_import as cache_import
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_front_door.p
     from .simulators.refining.diff import diff as diff
     from .simulators.refining.refine import refine as refine
     from .simulators.refining.undo import undo as undo
+    from .simulators.studies.ablation import ablate as ablate
     from .simulators.studies.demo import demo as demo
     from .simulators.studies.estimate import estimate as estimate
     from .simulators.studies.run import run as run
@@ -60,6 +62,8 @@ VERBS = {
     "undo": "simulators.refining.undo",
     "fidelity": "simulators.fidelity.suite",
     "estimate": "simulators.studies.estimate",
+    "i2i": "simulators.i2i.report",
+    "ablate": "simulators.studies.ablation",
     "tune": "recsys.tuning.tune",
     "tune_lm": "agents.tuning.tune_lm",
     "train": "recsys.serving.train",

@@ -54,7 +54,7 @@ def main() -> None:
     if chosen.data == "swing":
         print(swing_speed(chosen.folder))
         return
-    worth = study_i2i(study_of(chosen), watcher())
+    worth = study_i2i(study_of(chosen), progress=watcher())
     title = f"{chosen.data}, offline (no LLM)" if chosen.llm is None else f"{chosen.data}, {chosen.llm.stem}"
     folder = chosen.out / f"i2i-{chosen.data}"
     report = write_result(worth, folder, title, "recall@10")

@@ -1,9 +1,10 @@
 """The command line: every verb calls the Python function of its name and prints what that gives.
 
 A group of verbs is a file `cli/<group>.py` with a typer app of its own. Verbs without a group stand in `cli/study.py`
-(they call agents), `cli/refine.py`, `cli/tune.py`, `cli/models.py` (they train, evaluate and serve recommenders) and
-`cli/start.py` (init, schema). A new verb is a function there, an entry in `recloop.VERBS`, and an example in its help;
-a new group is added below. Verbs import what they need when they run, so `--help` and listings are fast.
+and `cli/side_studies.py` (they take a study file), `cli/refine.py`, `cli/tune.py`, `cli/models.py` (they train,
+evaluate and serve recommenders) and `cli/start.py` (init, schema). A new verb is a function there, an entry in
+`recloop.VERBS`, and an example in its help; a new group is added below. Verbs import what they need when they run, so
+`--help` and listings are fast.
 
 Exit codes: 0 done; 1 a run that is not complete (failed records, a spent budget); 2 something for the caller to mend;
 70 a fault of recloop or of a plug-in (RECLOOP_TRACEBACK=1 prints the traceback); 130 interrupted (Ctrl-C);
@@ -32,6 +33,7 @@ from . import models as cli_models
 from . import prompts as cli_prompts
 from . import refine as cli_refine
 from . import runs as cli_runs
+from . import side_studies as cli_side_studies
 from . import start as cli_start
 from . import study as cli_study
 from . import tune as cli_tune
@@ -47,7 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verbs in (cli_start, cli_study, cli_refine, cli_tune, cli_models):
+for verbs in (cli_start, cli_study, cli_side_studies, cli_refine, cli_tune, cli_models):
     app.add_typer(verbs.app)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_runs.app, name="runs")

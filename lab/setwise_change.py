@@ -63,4 +63,4 @@ if __name__ == "__main__":
         "steps": [{"setwise": {"users": options.users}}],
     }
     study = checked(Study, with_settings(values, options.settings), "the spliced world")
-    print(as_markdown(ablate(study, ROWS, progress=watcher())))
+    print(as_markdown(ablate(study, rows=ROWS, progress=watcher())))

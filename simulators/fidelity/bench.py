@@ -23,7 +23,7 @@ from ...recsys.data import Split
 from ..batch.records import read_records
 from ..studies.agent_runner import AgentRunner
 from ..studies.fidelity_config import FidelityConfig
-from ..studies.held_out_lists import HeldOutList, questions
+from ..studies.held_out_lists import HeldOutList, ranking_queries
 from ..studies.step_identity import identity_of, model_of
 from ..studies.steps import make_agent
 from ..studies.study import Study
@@ -143,7 +143,7 @@ class FidelityBench:
         walk = await self.walk(users)
         config = fitting(Setwise.model_validate(self.settings), cases)
         lists = [HeldOutList(case.user, case.candidates, -1) for case in cases]
-        queries = questions(lists, walk, "final")
+        queries = ranking_queries(lists, walk, "final")
         agent = SetwiseRanking(queries, config, self.opened.around.sampling, self.study.prompts, self.study.seed)
         run = identity_of(self.study, "setwise", self.settings, self.field.known)["run"]
         run = {**run, "config": {**run["config"], "shown": digest([[q.candidates, q.claims] for q in queries])}}

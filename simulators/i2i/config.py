@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from ...errors import ConfigError
 from ...recsys.models import model
-from ...settings import checked, read_yaml, with_settings
+from ...settings import checked, own_keys_dropped, read_yaml, with_settings
 from ..studies.study import Study, beside_file
 
 MODELS: dict[str, dict[str, dict[str, Any]]] = {
@@ -69,13 +69,17 @@ class ItemStudy(BaseModel):
         return given
 
 
-def read_item_study(path: Path | str, assignments: Sequence[str] = ()) -> ItemStudy:
-    """The item study in a YAML file, with `key=value` assignments made on it.
+def read_item_study(source: Path | str | Mapping[str, Any], assignments: Sequence[str] = ()) -> ItemStudy:
+    """The item study in a YAML file, or in a mapping of the same keys, with `key=value` assignments made on it.
 
     The file has the fields of `ItemStudy`, the study's own under `study`; a study file as `recloop run` takes it is an
-    item study with the defaults. Paths are relative to the file's folder. Raises ConfigError naming file and key.
+    item study with the defaults, and `key=value` then names the study's keys. Paths are relative to the file's folder,
+    those of a mapping to the working folder. Raises ConfigError naming file and key.
     """
-    path = Path(path)
-    values = read_yaml(path)
-    values = with_settings(values if isinstance(values.get("study"), dict) else {"study": values}, assignments)
-    return checked(ItemStudy, {**values, "study": beside_file(values["study"], path.parent)}, str(path))
+    values: dict[str, Any] = own_keys_dropped(source) if isinstance(source, Mapping) else read_yaml(Path(source))
+    nested = isinstance(values.get("study"), dict)
+    # A plain study file keeps its own keys for `--set`: train.epochs=3, as for `recloop run`.
+    values = with_settings(values, assignments) if nested else {"study": with_settings(values, assignments)}
+    if isinstance(source, Mapping):
+        return checked(ItemStudy, values, "item study")
+    return checked(ItemStudy, {**values, "study": beside_file(values["study"], Path(source).parent)}, str(source))

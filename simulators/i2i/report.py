@@ -1,21 +1,38 @@
-"""An item study as Markdown, CSV and PNG."""
+"""`i2i`: an item study with its report as Markdown, CSV and PNG."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ...atomic import write_text
+from ..batch.progress import Watcher
 from ..studies.report import facts_of
+from .config import ItemStudy
 from .plots import confidence_curve, volume_curve
-from .study import ItemStudyResult
+from .study import ItemStudyResult, study_i2i
 
 TABLE, CURVE, REALPAIR, ROWS, REPORT = "table.csv", "curve.csv", "realpair.csv", "generated.parquet", "i2i.md"
 
 
+def i2i(
+    study: ItemStudy | Path | str | Mapping[str, Any],
+    settings: Sequence[str] = (),
+    *,
+    progress: Watcher | None = None,
+    jobs: int = 1,
+) -> ItemStudyResult:
+    """`study_i2i`, with tables, curves and report written to `study.folder`; the arguments are the same."""
+    result = study_i2i(study, settings, progress=progress, jobs=jobs)
+    write_result(result, result.folder, result.name, result.metric)
+    return result
+
+
 def write_result(result: ItemStudyResult, folder: Path, title: str, metric: str) -> Path:
-    """Writes the tables, the two curves and the report into `folder`; gives the report's path."""
+    """Write the tables, the two curves and the report into `folder`; returns the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in ((TABLE, result.table), (CURVE, result.curve), (REALPAIR, result.realpair)):
         table.to_csv(folder / name, index=False, float_format="%.6f")
@@ -27,10 +44,10 @@ def write_result(result: ItemStudyResult, folder: Path, title: str, metric: str)
 
 
 def markdown(result: ItemStudyResult, title: str, metric: str) -> str:
-    """Facts, what the agents say, the tables of `metric`, RealPair, both curves as tables, and the warnings."""
+    """Facts, the agents' reports, warnings, RealPair, the tables of `metric` and both curves as tables."""
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in result.facts.items()), ""]
     for step, report in result.refined.reports.items():
-        lines += [f"## What {step} says", "", *facts_of(report), ""]
+        lines += [f"## Report of {step}", "", *facts_of(report), ""]
     lines += ["## Stop rule", "", *(result.warnings or ["no model's head items or warm users fall below raw"]), ""]
     lines += ["## RealPair", "", *realpair_lines(result.realpair), ""]
     lines += [f"## {metric}", "", "Differences with 95 % intervals, paired by user; p-values are in the CSV.", ""]
@@ -40,7 +57,7 @@ def markdown(result: ItemStudyResult, title: str, metric: str) -> str:
 
 
 def difference_lines(table: pd.DataFrame) -> list[str]:
-    """A table of every variant against raw, by group, and one of the refined ones against each control, all users."""
+    """Every variant against raw by group, then every refined variant against each control over all users."""
     groups = list(dict.fromkeys(table["group"]))
     lines = ["| model | variant | mean | " + " | ".join(f"{g}, vs raw" for g in groups) + " |"]
     lines.append("|---|---|--:|" + "---|" * len(groups))
@@ -85,7 +102,7 @@ def realpair_lines(table: pd.DataFrame) -> list[str]:
 
 
 def curve_lines(curve: pd.DataFrame) -> list[str]:
-    """A table an order and model, a row a share, a column a group."""
+    """One table for each order and model: a row a share, a column a group."""
     lines = []
     for (order, model), part in curve.groupby(["order", "model"], sort=False):
         groups = list(dict.fromkeys(part["group"]))

@@ -1,4 +1,4 @@
-"""`study_i2i`: agents generate and judge, item-to-item models are trained on what comes of it, and all is compared."""
+"""`study_i2i`: agents generate and judge rows, item-to-item models are trained on them and compared."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...agents.fusion import is_generated
+from ...atomic import make_folder
 from ...errors import RunError
+from ...notebook import html_of_facts
 from ...recsys.controls import popularity_edit, random_edit
 from ...recsys.data import Dataset, Split
 from ...recsys.data.groups import head
 from ...recsys.data.sources import load_split
 from ...recsys.evaluation import compare
 from ..batch.event_loop import run_async
+from ..batch.lock import locked
 from ..batch.progress import Silent, Watcher
 from ..studies.grid import TrainingProtocol, cells_of, train_all
+from ..studies.report import defined
 from ..studies.variants import RAW, Variant
 from .additions import neighbours_instead, part, surest, thinned
 from .config import ItemStudy, read_item_study
@@ -37,13 +41,17 @@ VOLUME, CONFIDENCE = "volume", "confidence"
 
 @dataclass(frozen=True)
 class ItemStudyResult:
-    """What an item study found.
+    """What an item study measured.
 
+    name, folder, metric: of the study; `metric` is the first of `evaluate.metrics`.
     table: `compare` of all variants against raw and the controls. curve: a row a model x order (volume: a random part
     of the generated rows; confidence: the surest part) x share x group x metric, against raw. realpair: see
-    `real_pairs`. rows: the generated ones with their confidence. sized: which variant the controls are as large as.
+    `real_pairs`. warnings: groups that fall. sized: which variant the controls are as large as.
     """
 
+    name: str
+    folder: Path
+    metric: str
     split: Split
     refined: ItemRefinement
     variants: Mapping[str, Variant]
@@ -54,23 +62,44 @@ class ItemStudyResult:
     sized: str
     facts: Mapping[str, Any]
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; undefined figures are null."""
+        tables = {"table": self.table, "curve": self.curve, "realpair": self.realpair}
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "metric": self.metric,
+            "facts": dict(self.facts),
+            "steps": {step: summary.as_json() for step, summary in self.refined.summaries.items()},
+            "reports": {step: defined(report) for step, report in self.refined.reports.items()},
+            "warnings": list(self.warnings),
+            **{name: defined(table.to_dict("records")) for name, table in tables.items()},
+        }
+
+    def _repr_html_(self) -> str:
+        table = self.table[(self.table["metric"] == self.metric) & (self.table["against"] != "")]
+        return html_of_facts(self.facts, self.name) + str(table.to_html(index=False, na_rep=""))
+
 
 TrainedValues = Callable[[Sequence[Variant], Sequence[str], Sequence[int]], pd.DataFrame]
 """(variants, labels of models, seeds) -> tidy per-user values of every cell."""
 
 
 def study_i2i(
-    study: ItemStudy | Path | str,
+    study: ItemStudy | Path | str | Mapping[str, Any],
     settings: Sequence[str] = (),
     *,
     progress: Watcher | None = None,
     jobs: int = 1,
 ) -> ItemStudyResult:
-    """Answers an item study; everything lands in its study's folder, and a second call repeats nothing finished.
+    """Train item-to-item models on generated rows and on controls of the same size, and compare them.
 
-    study: an ItemStudy, or the path of a YAML file, on which `settings` are made first (see `read_item_study`). Agents
-    see the train side alone. Models are trained on what was added or weighed, and asked with the users' real history:
-    an index is made of the refined log, a request is made by a real visit. `jobs` trainings run at a time.
+    Everything is written below the study's folder; a second call repeats nothing that is finished.
+
+    study: an ItemStudy, or a YAML file's path or a mapping, on which `settings` are made first (`read_item_study`).
+    Agents read the train side only. Models are trained on the added or reweighted rows and score the users' real
+    history: an index is built from the refined log, a request comes from a real visit. `jobs` trainings run at a time.
+    Raises RunError where a spent budget or a refused key ends it; the same call resumes.
     """
     config = study if isinstance(study, ItemStudy) else read_item_study(study, settings)
     if config is study and settings:
@@ -78,7 +107,13 @@ def study_i2i(
     own, watch = config.study, progress if progress is not None else Silent()
     own.train.check()
     split = load_split(own.data)
-    own.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(own.folder)
+    with locked(own.folder / "study.lock"):
+        return _answer(config, split, watch, jobs)
+
+
+def _answer(config: ItemStudy, split: Split, watch: Watcher, jobs: int) -> ItemStudyResult:
+    own = config.study
     refined = run_async(refine_items(own, split.train, watch))
     variants, sized = variants_of(split.train, refined, head(split.train, own.evaluate.head), own.seed)
     train = partial(_trained_values, config, split, watch.say, jobs)
@@ -110,13 +145,15 @@ def study_i2i(
         "rows generated": len(refined.rows),
         "rows kept by the discriminator": int(refined.rows["kept"].sum()),
         "real rows held for noise": int((refined.both.weight < 1).sum()),
-        "users judged": int(values["user"].nunique()),
+        "users evaluated": int(values["user"].nunique()),
         "the controls are as large as": sized,
     }
     lines = warnings(table, metric)
     for line in lines:
         watch.say(line)
-    return ItemStudyResult(split, refined, variants, table, curve, pairs, lines, sized, facts)
+    return ItemStudyResult(
+        own.name, own.folder, metric, split, refined, variants, table, curve, pairs, lines, sized, facts
+    )
 
 
 def evaluated_users(config: ItemStudy, split: Split) -> npt.NDArray[np.int32] | None:
@@ -222,7 +259,7 @@ def _fixed(name: str, data: Dataset) -> Variant:
 def _sampled(
     name: str, make: Callable[[np.random.Generator], Dataset], seed: int, place: int, *, by_seed: bool = True
 ) -> Variant:
-    """A variant that is drawn with rng [seed, training seed, place], or with [seed, 0, place] once for all seeds."""
+    """A variant sampled with rng [seed, training seed, place], or with [seed, 0, place] once for all seeds."""
     return Variant(
         name, lambda training: make(np.random.default_rng([seed, training if by_seed else 0, place])), by_seed=by_seed
     )

@@ -1,25 +1,35 @@
-"""The set-wise loop taken apart: one row a setting, each by configuration alone, with its calls and tokens."""
+"""`ablate`: the set-wise loop with one setting changed at a time, ranked on held-out lists, with calls and tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from ...agents.setwise import Setwise, SetwiseRanking
+from ...errors import ConfigError, RunError
 from ...identity import digest
 from ...recsys.data import Split
 from ...recsys.data.sources import load_split
-from ...recsys.evaluation import interval, paired
+from ...recsys.evaluation import Interval, interval, paired
 from ..batch.event_loop import run_async
 from ..batch.progress import Watcher
 from ..batch.records import read_records
 from .agent_runner import AgentRunner, open_runner
-from .held_out_lists import HeldOutList, by_popularity, chance, held_out_lists, ndcg_of, questions, walked_users
+from .held_out_lists import (
+    HeldOutList,
+    by_popularity,
+    chance,
+    held_out_lists,
+    ranking_queries,
+    true_item_ndcg,
+    walked_users,
+)
 from .step_identity import identity_of
-from .study import Study
+from .study import AnyStudy, Study, study_of
 
 ONCE = "one list-wise question, no loop"
 
@@ -69,23 +79,33 @@ COLUMNS = ("row", "n", *FIGURES, "above_chance", "above_shipped", "first_round",
 
 
 def ablate(
-    study: Study,
-    rows: Mapping[str, Mapping[str, Any]] | None = None,
+    study: AnyStudy,
+    settings: Sequence[str] = (),
     *,
+    rows: Mapping[str, Mapping[str, Any]] | Literal["short", "all"] = "short",
     negatives: Literal["uniform", "popularity"] = "uniform",
     side: Literal["valid", "test"] = "test",
     progress: Watcher | None = None,
 ) -> pd.DataFrame:
-    """Every row's loop run on the train side and its final profiles asked to rank held-out lists of 10.
+    """Run the set-wise loop of every row on the train side, and let its final profiles rank held-out lists of 10.
 
-    Columns: `n` users; `ndcg@k`, means with the final profiles; `above_chance`, NDCG@10 less that of a random order,
-    `above_shipped`, less that of the first row, and `above_first`, less its own with the profiles before any
-    reflection, all three as Interval (95 %, bootstrap over users, paired but for chance); `calls` and `tokens` a user
-    of the loop, `test_calls` and `test_tokens` a user of one ranking. First come the rows without an agent, `random`
-    (exact) and `popularity`. Runs resume; replies come from the study's cache.
+    study: as for `run`; its first set-wise step gives the settings that rows change. rows: name -> changed settings;
+    "short" is ROWS, "all" ROWS and MORE. negatives: how the nine other items of a list are sampled. side: where its
+    true item comes from.
+
+    Columns: `n` users; `ndcg@k`, means with the final profiles; `above_chance`, NDCG@10 minus that of a random order,
+    `above_shipped`, minus that of the first row, and `above_first`, minus its own with the profiles before any
+    reflection, all three as Interval (95 %, bootstrap over users, paired except against chance); `calls` and `tokens`
+    of the loop a user, `test_calls` and `test_tokens` of one ranking a user. The first two rows use no agent: a random
+    order (exact) and train popularity. A second call repeats nothing that is finished. Raises ConfigError for a study
+    without a set-wise step and RunError where no user's loop has a usable record.
     """
-    split = load_split(study.data)
-    return run_async(_ablate(study, split, ROWS if rows is None else rows, negatives, side, progress))
+    study = study_of(study, settings)
+    if not any("setwise" in step for step in study.steps):
+        raise ConfigError(f"study {study.name} has no set-wise step; write steps: [setwise]")
+    if isinstance(rows, str):
+        rows = {**ROWS, **MORE} if rows == "all" else ROWS
+    return run_async(_ablate(study, load_split(study.data), rows, negatives, side, progress))
 
 
 async def _ablate(
@@ -97,7 +117,7 @@ async def _ablate(
     progress: Watcher | None,
 ) -> pd.DataFrame:
     own = next((step["setwise"] for step in study.steps if "setwise" in step), {})
-    found: list[dict[str, Any]] = []
+    table: list[dict[str, Any]] = []
     shipped: pd.DataFrame | None = None
     async with open_runner(study, split.train, progress) as opened:
         for name, changes in rows.items():
@@ -105,13 +125,16 @@ async def _ablate(
             _, folder = await opened.step("setwise", settings, split.train, study.folder / "ablation" / "loop")
             records = read_records(folder)
             lists = held_out_lists(split, walked_users(records), kind=kind, side=side, seed=study.seed)
-            if not found:
-                found += _without_agent(lists, split)
+            if not lists:
+                summary = opened.totals[folder.name]
+                raise RunError(f"row {name!r}: no user to evaluate: {summary.stopped or summary.unusable or 'no task'}")
+            if not table:
+                table += _without_agent(lists, split)
             final = await _ranked(opened, study, settings, lists, records, "final", split)
             first = await _ranked(opened, study, settings, lists, records, "first", split)
             shipped = final[0] if shipped is None else shipped
-            found.append(_row(name, opened, folder.name, final, first, shipped))
-    return pd.DataFrame(found, columns=list(COLUMNS))
+            table.append(_row(name, opened, folder.name, final, first, shipped))
+    return pd.DataFrame(table, columns=list(COLUMNS))
 
 
 async def _ranked(
@@ -124,13 +147,13 @@ async def _ranked(
     split: Split,
 ) -> tuple[pd.DataFrame, str]:
     config = Setwise.model_validate({key: value for key, value in settings.items() if key != "fold"})
-    asked = questions(lists, records, state)
-    agent = SetwiseRanking(asked, config, opened.around.sampling, opened.around.wording, study.seed)
+    queries = ranking_queries(lists, records, state)
+    agent = SetwiseRanking(queries, config, opened.around.sampling, opened.around.wording, study.seed)
     identity = identity_of(study, "setwise", settings, split.train)
-    named = digest([identity, [[q.user, list(q.candidates), list(q.claims)] for q in asked]])
+    named = digest([identity, [[q.user, list(q.candidates), list(q.claims)] for q in queries]])
     folder = study.folder / "ablation" / f"{state}-{named}"
     await opened.ask(agent, split.train, folder, identity["run"], keep_memory=False)
-    return ndcg_of(lists, read_records(folder)), folder.name
+    return true_item_ndcg(lists, read_records(folder)), folder.name
 
 
 def _row(
@@ -182,19 +205,26 @@ def as_markdown(table: pd.DataFrame) -> str:
             row["row"],
             str(row["n"]),
             *(f"{row[f'ndcg@{k}']:.4f}" for k in (1, 5, 10)),
-            _shown(row["above_chance"]),
-            _shown(row["above_shipped"]),
+            _signed_interval(row["above_chance"]),
+            _signed_interval(row["above_shipped"]),
         ]
-        cells += [_figure(row["first_round"], ".4f"), _shown(row["above_first"])]
+        cells += [_figure(row["first_round"], ".4f"), _signed_interval(row["above_first"])]
         cells += [_figure(row[c], f) for c, f in COSTS.items()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _shown(found: Any) -> str:
-    return (
-        "" if found is None or isinstance(found, float) else f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
-    )
+def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows in plain values; intervals as `{mean, low, high, n, p}`."""
+    return [
+        {name: asdict(value) if isinstance(value, Interval) else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _signed_interval(value: Interval | float | None) -> str:
+    """`+0.0123 [+0.0020, +0.0226]`; nothing where a row has none."""
+    return f"{value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]" if isinstance(value, Interval) else ""
 
 
 def _figure(value: float | None, form: str) -> str:

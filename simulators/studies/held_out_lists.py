@@ -1,7 +1,7 @@
-"""The agent put to the test: candidate lists with a held-out item in them, ranked by what the agent has learnt.
+"""Candidate lists with one held-out item each, and the NDCG of the agent's rankings of them.
 
-The lists are made from the validation or test side, which the agent's own tasks never see; they are shown to nobody
-before its profiles are final.
+The lists are made from the validation or test side, which no task of the agent reads; the agent ranks them after its
+profiles are final.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def held_out_lists(
     side: Literal["valid", "test"] = "test",
     seed: int = 0,
 ) -> list[HeldOutList]:
-    """One list a user who has something held out on `side` (its first item there), drawn with rng [seed, user].
+    """One list a user who has something held out on `side` (its first item there), sampled with rng [seed, user].
 
-    The others are items with train interactions that the user has on no side at all: a list tells nothing of the rest.
+    The others have train interactions and are on no side of the user's, so that no other held-out item is among them.
     """
     held = split.test if side == "test" else split.valid
     everything = together(together(split.train, split.valid), split.test)
@@ -68,15 +68,15 @@ def walked_users(records: Records) -> list[int]:
     return sorted(payload["user"] for payload in _payloads(records))
 
 
-def questions(
+def ranking_queries(
     lists: Iterable[HeldOutList], records: Records, state: Literal["first", "final"] = "final"
 ) -> list[RankingQuery]:
-    """What to ask the agent: each list with the user's first profile, or with the final one and its item semantics.
+    """One query a list, with the user's first profile, or with the final one and its item semantics.
 
     Users without an ok record are left out.
     """
     known = {payload["user"]: payload for payload in _payloads(records)}
-    asked = []
+    queries = []
     for one in lists:
         payload = known.get(one.user)
         if payload is None:
@@ -85,11 +85,11 @@ def questions(
         semantics = {int(i): text for i, text in payload["semantics"].items()} if final else {}
         claims = [claim["text"] for claim in payload["claims" if final else "first_claims"]]
         memos = tuple(_memo(memo) for memo in payload["memos"]) if final else ()
-        asked.append(RankingQuery(one.user, one.candidates, claims, semantics, memos))
-    return asked
+        queries.append(RankingQuery(one.user, one.candidates, claims, semantics, memos))
+    return queries
 
 
-def ndcg_of(lists: Iterable[HeldOutList], records: Records) -> pd.DataFrame:
+def true_item_ndcg(lists: Iterable[HeldOutList], records: Records) -> pd.DataFrame:
     """One row a user with an answer: `user`, `ndcg@1`, `ndcg@5`, `ndcg@10` of the true item's place."""
     truth = {one.user: one.truth for one in lists}
     rows = []
@@ -119,8 +119,8 @@ def by_popularity(lists: Iterable[HeldOutList], train: Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["user", *(f"ndcg@{k}" for k in CUTOFFS)]).sort_values("user", ignore_index=True)
 
 
-def _memo(kept: dict[str, Any]) -> Memo:
-    return Memo(**{**kept, "evidence": tuple(kept["evidence"])})
+def _memo(fields: dict[str, Any]) -> Memo:
+    return Memo(**{**fields, "evidence": tuple(fields["evidence"])})
 
 
 def _payloads(records: Records) -> list[dict[str, Any]]:

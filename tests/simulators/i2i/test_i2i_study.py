@@ -1,14 +1,20 @@
 """The whole study on a small bazaar: what is trained, what is kept on disk, what the agents may see."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from recloop.agents.fusion import is_generated
+from recloop.cli.app import app
 from recloop.errors import ConfigError
 from recloop.recsys.data.dataset import Split
 from recloop.settings import checked
 from recloop.simulators.i2i import ItemStudy, study_i2i
+from recloop.simulators.i2i.config import read_item_study
 from recloop.simulators.i2i.report import write_result
+from typer.testing import CliRunner
 
 MODELS = {"swing": {"i2i": {"model": "swing", "last": 5}}, "bm25": {"itemknn": {"weighting": "bm25"}}}
 
@@ -131,3 +137,24 @@ def test_other_steps_are_refused(tmp_path):
     wrong["study"]["steps"] = [{"generate": {}}]
     with pytest.raises(ConfigError, match="generate, then discriminate"):
         checked(ItemStudy, wrong, "a test")
+
+
+def test_the_verb_writes_the_report_into_the_folder_of_the_study(worth, monkeypatch):
+    first, folder = worth
+    path = folder / "item-study.yaml"
+    path.write_text(yaml.safe_dump(settings(folder)), encoding="utf-8")
+    monkeypatch.setattr("recloop.simulators.studies.grid.model", forbidden(made(folder)))
+    ran = CliRunner().invoke(app, ["i2i", str(path), "--json"])
+    assert ran.exit_code == 0, ran.output
+    printed = json.loads(ran.stdout)
+    assert printed["folder"] == str(folder / "small")
+    assert len(printed["table"]) == len(first.table)
+    assert "| swing | generated |" in (folder / "small" / "i2i.md").read_text(encoding="utf-8")
+    assert "swing" in first._repr_html_()
+
+
+def test_a_plain_study_takes_the_settings_that_run_takes(tmp_path):
+    plain = settings(tmp_path)["study"]
+    assert read_item_study(plain, ["train.seeds=[4]"]).study.train.seeds == (4,)
+    nested = read_item_study({"study": plain}, ["study.train.seeds=[5]", "seeds_of_curves=1"])
+    assert (nested.study.train.seeds, nested.seeds_of_curves) == ((5,), 1)
