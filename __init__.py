@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_front_door.p
     from .simulators.inspection.runs import runs_show as runs_show
     from .simulators.inspection.schema import schema as schema
     from .simulators.inspection.trace import runs_trace as runs_trace
+    from .simulators.inspection.trial import try_study as try_study
     from .simulators.refining.diff import diff as diff
     from .simulators.refining.refine import refine as refine
     from .simulators.refining.undo import undo as undo
@@ -57,6 +58,7 @@ VERBS = {
     "init": "simulators.studies.template",
     "schema": "simulators.inspection.schema",
     "run": "simulators.studies.run",
+    "try_study": "simulators.inspection.trial",
     "refine": "simulators.refining.refine",
     "diff": "simulators.refining.diff",
     "undo": "simulators.refining.undo",

@@ -1,8 +1,8 @@
 """The command line: every verb calls the Python function of its name and prints what that gives.
 
-A group of verbs is a file `cli/<group>.py` with a typer app of its own. Verbs without a group stand in `cli/study.py`
-and `cli/side_studies.py` (they take a study file), `cli/refine.py`, `cli/tune.py`, `cli/models.py` (they train,
-evaluate and serve recommenders) and `cli/start.py` (init, schema). A new verb is a function there, an entry in
+A group of verbs is a file `cli/<group>.py` with a typer app of its own. Verbs without a group stand in `cli/study.py`,
+`cli/trial.py` and `cli/side_studies.py` (they take a study file), `cli/refine.py`, `cli/tune.py`, `cli/models.py` (they
+train, evaluate and serve recommenders) and `cli/start.py` (init, schema). A new verb is a function there, an entry in
 `recloop.VERBS`, and an example in its help; a new group is added below. Verbs import what they need when they run, so
 `--help` and listings are fast.
 
@@ -36,6 +36,7 @@ from . import runs as cli_runs
 from . import side_studies as cli_side_studies
 from . import start as cli_start
 from . import study as cli_study
+from . import trial as cli_trial
 from . import tune as cli_tune
 
 DONE, MEND, FAULT, INTERRUPTED, BROKEN_PIPE, TERMINATED = 0, 2, 70, 130, 141, 143
@@ -49,7 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verbs in (cli_start, cli_study, cli_side_studies, cli_refine, cli_tune, cli_models):
+for verbs in (cli_start, cli_study, cli_trial, cli_side_studies, cli_refine, cli_tune, cli_models):
     app.add_typer(verbs.app)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_runs.app, name="runs")

@@ -217,7 +217,7 @@ def as_markdown(table: pd.DataFrame) -> str:
 def as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows in plain values; intervals as `{mean, low, high, n, p}`."""
     return [
-        {name: asdict(value) if isinstance(value, Interval) else value for name, value in row.items()}
+        {str(name): asdict(value) if isinstance(value, Interval) else value for name, value in row.items()}
         for row in table.to_dict("records")
     ]
 
