@@ -53,9 +53,9 @@ def main() -> None:
 def described(kind: str, seed: int, split: Split) -> str:
     sides = ", ".join(f"{name} {len(getattr(split, name))}" for name in ("train", "valid", "test"))
     known = np.isin(split.test.user, split.train.user).mean()
-    drawn = f" (seed {seed})" if kind == "random" else ""
+    seeded = f" (seed {seed})" if kind == "random" else ""
     return (
-        f"Split {kind}{drawn}: {sides} rows. Test: {len(np.unique(split.test.user))} users, {known:.0%} of the rows "
+        f"Split {kind}{seeded}: {sides} rows. Test: {len(np.unique(split.test.user))} users, {known:.0%} of the rows "
         f"are of users whom train knows, {(split.test.value >= 4).mean():.1%} are clicks."
     )
 
@@ -66,11 +66,15 @@ def report(split: Split, names: list[str], seeds: int, threads: int, draws: int)
     for name in names:
         chances[name], times[name] = trained(name, split, seeds, threads)
     against = [name for name in ("logistic", "fm") if name in names and len(names) > 1]
-    judged = judge_clicks(split.test, chances, against=against, draws=draws).set_index(["model", "metric", "against"])
+    comparisons = judge_clicks(split.test, chances, against=against, draws=draws).set_index(
+        ["model", "metric", "against"]
+    )
     print("| model | AUC | logloss | AUC within users | valid AUC | epochs | an epoch, s | fit, s |")
     print("|---|---|---|---|---|---|---|---|")
     for name in names:
-        figures = " | ".join(shown(judged.loc[name, metric, ""]) for metric in ("auc", "logloss", "user_auc"))
+        figures = " | ".join(
+            interval_text(comparisons.loc[name, metric, ""]) for metric in ("auc", "logloss", "user_auc")
+        )
         print(f"| {name} | {figures} | {' | '.join(times[name])} |")
     if not against:
         return
@@ -78,7 +82,9 @@ def report(split: Split, names: list[str], seeds: int, threads: int, draws: int)
     print("|---|" + "---|" * len(against))
     for name in names:
         cells = [
-            "-" if other == name else f"{shown(row := judged.loc[name, 'auc', other], '+')} p={row['p']:.3f}"
+            "-"
+            if other == name
+            else f"{interval_text(row := comparisons.loc[name, 'auc', other], '+')} p={row['p']:.3f}"
             for other in against
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
@@ -100,7 +106,7 @@ def trained(name: str, split: Split, seeds: int, threads: int) -> tuple[np.ndarr
     return np.stack(chances), [f"{valid:.4f}", f"{count:.0f}", f"{epoch:.2f}", f"{fit:.1f}"]
 
 
-def shown(row: pd.Series, sign: str = "") -> str:
+def interval_text(row: pd.Series, sign: str = "") -> str:
     return f"{row['mean']:{sign}.4f} [{row['low']:{sign}.4f}, {row['high']:{sign}.4f}]"
 
 

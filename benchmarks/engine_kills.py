@@ -45,11 +45,11 @@ def study(url: str, out: Path) -> Study:
 
 
 def run(url: str, out: Path, users: int) -> None:
-    asked, data = study(url, out), world(users)
+    question, data = study(url, out), world(users)
 
     async def go() -> None:
-        async with open_runner(asked, data) as opened:
-            await opened.step("setwise", WALK, data, asked.folder / "agents" / "0")
+        async with open_runner(question, data) as opened:
+            await opened.step("setwise", WALK, data, question.folder / "agents" / "0")
 
     asyncio.run(go())
 
@@ -88,44 +88,46 @@ def main() -> None:
     options.add_argument("--users", type=int, default=1500, help="tasks")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--run", nargs=2, metavar=("URL", "OUT"), help=argparse.SUPPRESS)
-    told = options.parse_args()
-    if told.run is not None:
-        return run(told.run[0], Path(told.run[1]), told.users)
+    arguments = options.parse_args()
+    if arguments.run is not None:
+        return run(arguments.run[0], Path(arguments.run[1]), arguments.users)
     with tempfile.TemporaryDirectory() as name:
         whole, cut = Path(name) / "whole", Path(name) / "killed"
         with served("--latency", 0.05) as server:
-            whole_run = started(server, whole, told.users)
+            whole_run = started(server, whole, arguments.users)
             while not server.seen().get("requests", 0):
                 time.sleep(0.02)
             began = time.monotonic()
             if whole_run.wait() != 0:
                 raise RuntimeError("the run that nobody kills did not end well")
             # So that the kills together fall on most of the work, and none behind its end.
-            longest = 1.5 * (time.monotonic() - began) / (told.kills + 1)
+            longest = 1.5 * (time.monotonic() - began) / (arguments.kills + 1)
             needed = server.seen()["requests"]
         with served("--latency", 0.05) as server:
-            told_of = killed(server, cut, told.users, told.kills, longest, np.random.default_rng(told.seed))
+            told_of = killed(
+                server, cut, arguments.users, arguments.kills, longest, np.random.default_rng(arguments.seed)
+            )
             requests = server.seen()["requests"]
         equal = records(whole).equals(records(cut))
-        counted = sum(spent.calls for spent in usage(cut / "kills").values())
+        account_calls = sum(spent.calls for spent in usage(cut / "kills").values())
         lost = usage(cut / "kills").get("(lost at a kill)")
     measured = {
-        "tasks": told.users,
-        "kills": told.kills,
+        "tasks": arguments.users,
+        "kills": arguments.kills,
         "calls_needed": needed,
         "requests": requests,
         "repeated": requests - needed,
-        "counted_in_account": counted,
+        "counted_in_account": account_calls,
         "counted_as_lost": lost.calls if lost else 0,
         **told_of,
     }
     print(json.dumps(measured))
-    midway = sum(finished < told.users for finished in told_of["finished_at_kills"])
+    midway = sum(finished < arguments.users for finished in told_of["finished_at_kills"])
     claims = [
         verdict("records equal the uninterrupted run's", float(equal), 1.0, least=True),
-        verdict("repeated calls, beside the most in flight", requests - needed, IN_FLIGHT * told.kills),
-        verdict("requests that the account does not know", requests - counted, 0),
-        verdict("kills in the middle of the work", midway, told.kills, least=True),
+        verdict("repeated calls, beside the most in flight", requests - needed, IN_FLIGHT * arguments.kills),
+        verdict("requests that the account does not know", requests - account_calls, 0),
+        verdict("kills in the middle of the work", midway, arguments.kills, least=True),
     ]
     for claim in claims:
         print(json.dumps(claim))

@@ -37,7 +37,7 @@ FIXED = (16, 32, 64, 128)
 def outage(users: int, away: float) -> list[dict[str, Any]]:
     with served("--latency", 0.1) as server, tempfile.TemporaryDirectory() as name:
         llm = {"provider": "openai", "model": "loopback", "base_url": server.url, "concurrency": 32}
-        asked = Study.model_validate(
+        outage_study = Study.model_validate(
             {
                 "name": "outage",
                 "data": {"source": "bazaar"},
@@ -46,24 +46,24 @@ def outage(users: int, away: float) -> list[dict[str, Any]]:
                 "out": Path(name),
             }
         )
-        data, told = world(users), {}
+        data, server_counts = world(users), {}
 
         async def trouble() -> None:
             while server.seen().get("requests", 0) < users:
                 await asyncio.sleep(0.2)
-            told["before"] = server.seen()["requests"]
+            server_counts["before"] = server.seen()["requests"]
             for kind in ("error_503", "disconnect"):
                 server.tell(away=kind)
                 await asyncio.sleep(away / 2)
-            told["while_away"] = server.seen()["requests"] - told["before"]
+            server_counts["while_away"] = server.seen()["requests"] - server_counts["before"]
             server.tell(away="")
-            told["back"] = time.monotonic()
+            server_counts["back"] = time.monotonic()
 
         async def run() -> Any:
-            async with open_runner(asked, data) as opened:
+            async with open_runner(outage_study, data) as opened:
                 began = time.monotonic()
                 weather = asyncio.create_task(trouble())
-                _, folder = await opened.step("setwise", TASK, data, asked.folder / "agents" / "0")
+                _, folder = await opened.step("setwise", TASK, data, outage_study.folder / "agents" / "0")
                 await weather
                 return opened.totals[folder.name], began, time.monotonic()
 
@@ -75,7 +75,7 @@ def outage(users: int, away: float) -> list[dict[str, Any]]:
         "failed": summary.failed,
         "calls": summary.calls,
         "requests": seen["requests"],
-        "requests_while_away": told["while_away"],
+        "requests_while_away": server_counts["while_away"],
         "wall_s": round(ended - began, 1),
         "away_s": away,
     }
@@ -123,8 +123,8 @@ async def keep_asking(chat: Chat, worker: int, until: float, done: list[float]) 
 
 
 def question(name: str) -> Request:
-    said = (Message("system", "You judge."), Message("user", f"Question {name}: rank the items."))
-    return Request(said, schema=ranking_reply(handles_for(4)), sampling=Sampling(max_tokens=256))
+    messages = (Message("system", "You judge."), Message("user", f"Question {name}: rank the items."))
+    return Request(messages, schema=ranking_reply(handles_for(4)), sampling=Sampling(max_tokens=256))
 
 
 def main() -> None:
@@ -133,8 +133,8 @@ def main() -> None:
     options.add_argument("--users", type=int, default=600, help="tasks of the run that meets the outage; 6 calls each")
     options.add_argument("--away", type=float, default=30.0)
     options.add_argument("--seconds", type=float, default=25.0, help="of each concurrency tried")
-    told = options.parse_args()
-    claims = outage(told.users, told.away) if told.which == "outage" else queue(told.seconds)
+    arguments = options.parse_args()
+    claims = outage(arguments.users, arguments.away) if arguments.which == "outage" else queue(arguments.seconds)
     for claim in claims:
         print(json.dumps(claim))
     sys.exit(not all(claim["holds"] for claim in claims))

@@ -66,19 +66,19 @@ def study(url: str, out: Path, in_flight: int) -> Study:
     )
 
 
-def weather(told: argparse.Namespace, out: Path) -> dict[str, Any]:
+def weather(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
     log = io.StringIO()
     set_up_logs("debug", as_json=True, stream=log)
     # What the libraries beneath us would log, too.
     logging.basicConfig(level=logging.DEBUG, stream=log)
     options = [part for name, rate in FAULTS.items() for part in ("--fault", f"{name}={rate}")]
-    with served("--latency", told.latency, "--retry-after", 0.5, "--api-key-env", VARIABLE, *options) as server:
-        asked, data = study(server.url, out, told.in_flight), world(told.users)
+    with served("--latency", arguments.latency, "--retry-after", 0.5, "--api-key-env", VARIABLE, *options) as server:
+        storm_study, data = study(server.url, out, arguments.in_flight), world(arguments.users)
 
         async def run() -> Any:
-            async with open_runner(asked, data) as opened:
+            async with open_runner(storm_study, data) as opened:
                 clock = Clock()
-                _, folder = await opened.step("setwise", TASK, data, asked.folder / "agents" / "0")
+                _, folder = await opened.step("setwise", TASK, data, storm_study.folder / "agents" / "0")
                 return opened.totals[folder.name], folder, clock.read()
 
         summary, folder, (wall, cpu) = asyncio.run(run())
@@ -87,31 +87,31 @@ def weather(told: argparse.Namespace, out: Path) -> dict[str, Any]:
     records = read_records(folder)
     ok, needed = float((records["status"] == "ok").mean()), int(records["calls"].sum())
     files = [path for path in out.rglob("*") if path.is_file()]
-    said = {"log": log.getvalue().encode(), "exception": wrong_key.encode(), "summary": str(summary).encode()}
+    outputs = {"log": log.getvalue().encode(), "exception": wrong_key.encode(), "summary": str(summary).encode()}
     return {
-        "tasks": told.users,
+        "tasks": arguments.users,
         "records": len(records),
         "keys": int(records["key"].nunique()),
         "status": records["status"].value_counts().to_dict(),
         "reasons": records.loc[records["status"] != "ok", "error"].str[:40].value_counts().head(5).to_dict(),
         "ok": ok,
         "calls_needed": needed,
-        "replies_wanted": CALLS_A_TASK * told.users,
+        "replies_wanted": CALLS_A_TASK * arguments.users,
         "requests": seen["requests"],
         "requests_a_call": seen["requests"] / needed,
         "server": seen,
         "bad_in_cache": bad_in_cache(out),
         "cache_entries": entries(out),
         "files": len(files),
-        "bytes": sum(path.stat().st_size for path in files) + sum(map(len, said.values())),
+        "bytes": sum(path.stat().st_size for path in files) + sum(map(len, outputs.values())),
         "log_lines": log.getvalue().count("\n"),
-        "key_found": sum(found(path.read_bytes()) for path in files) + sum(map(found, said.values())),
+        "key_found": sum(keys_in(path.read_bytes()) for path in files) + sum(map(keys_in, outputs.values())),
         "wall_s": round(wall, 1),
         "cpu_ms_a_request": round(1000 * cpu / seen["requests"], 2),
     }
 
 
-def found(content: bytes) -> int:
+def keys_in(content: bytes) -> int:
     """How often the key stands there, in any usual spelling."""
     key = os.environ[VARIABLE]
     spellings = {key, quote(key), base64.b64encode(key.encode()).decode().rstrip("=")}
@@ -125,11 +125,11 @@ def refused(url: str, out: Path) -> str:
     right = os.environ[VARIABLE]
     os.environ[VARIABLE] = right + "-but-wrong"
     try:
-        asked = study(url, out / "refused", 1)
+        storm_study = study(url, out / "refused", 1)
 
         async def run() -> None:
-            async with open_runner(asked, world(1)) as opened:
-                await opened.step("setwise", TASK, world(1), asked.folder / "agents" / "0")
+            async with open_runner(storm_study, world(1)) as opened:
+                await opened.step("setwise", TASK, world(1), storm_study.folder / "agents" / "0")
 
         asyncio.run(run())
     except RecloopError:
@@ -166,14 +166,14 @@ def main() -> None:
     options.add_argument("--users", type=int, default=2000, help="tasks")
     options.add_argument("--in-flight", type=int, default=64)
     options.add_argument("--latency", type=float, default=0.05)
-    told = options.parse_args()
+    arguments = options.parse_args()
     os.environ[VARIABLE] = f"key-{secrets.token_urlsafe(24)}+/="
     with tempfile.TemporaryDirectory() as name:
-        measured = weather(told, Path(name))
+        measured = weather(arguments, Path(name))
     print(json.dumps(measured))
     claims = [
-        verdict("records a task, all with different keys", measured["keys"] / told.users, 1.0, least=True),
-        verdict("records a task", measured["records"] / told.users, 1.0),
+        verdict("records a task, all with different keys", measured["keys"] / arguments.users, 1.0, least=True),
+        verdict("records a task", measured["records"] / arguments.users, 1.0),
         verdict("share of tasks ok", measured["ok"], 0.99, least=True),
         verdict("requests a call needed", measured["requests_a_call"], 1.6),
         verdict("bad replies in the cache", measured["bad_in_cache"], 0),

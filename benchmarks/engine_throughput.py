@@ -72,12 +72,12 @@ def work(
 ) -> dict[str, Any]:
     """One process's run of `users` tasks; each share has users, and so questions, of its own."""
     data, watch = world(users, seed=share), Memory()
-    asked = study(url, in_flight, Path(out), f"share-{share}", store)
+    question = study(url, in_flight, Path(out), f"share-{share}", store)
 
     async def run() -> Any:
-        async with open_runner(asked, data, watch) as opened:
+        async with open_runner(question, data, watch) as opened:
             clock = Clock()
-            _, folder = await opened.step("setwise", settings, data, asked.folder / "agents" / "0")
+            _, folder = await opened.step("setwise", settings, data, question.folder / "agents" / "0")
             return opened.totals[folder.name], clock.read()
 
     summary, (wall, cpu) = asyncio.run(run())
@@ -118,32 +118,32 @@ class Pace(threading.Thread):
         return (high - low) / (last - first)
 
 
-def measure(told: argparse.Namespace, out: Path) -> dict[str, Any]:
-    settings = ONE if told.memory else WALK
-    each, share = told.users // told.processes, told.in_flight // told.processes
-    with served("--latency", told.latency) as server:
+def measure(arguments: argparse.Namespace, out: Path) -> dict[str, Any]:
+    settings = ONE if arguments.memory else WALK
+    each, share = arguments.users // arguments.processes, arguments.in_flight // arguments.processes
+    with served("--latency", arguments.latency) as server:
         pace = Pace(server)
         pace.start()
-        if told.processes == 1:
-            done = [work(server.url, share, each, str(out), 0, settings, told.store)]
+        if arguments.processes == 1:
+            done = [work(server.url, share, each, str(out), 0, settings, arguments.store)]
         else:
-            with ProcessPoolExecutor(told.processes, get_context("spawn")) as pool:
+            with ProcessPoolExecutor(arguments.processes, get_context("spawn")) as pool:
                 jobs = [
-                    pool.submit(work, server.url, share, each, str(out), n, settings, told.store)
-                    for n in range(told.processes)
+                    pool.submit(work, server.url, share, each, str(out), n, settings, arguments.store)
+                    for n in range(arguments.processes)
                 ]
                 done = [job.result() for job in jobs]
         pace.ended.set()
         seen, server_cpu = server.seen(), server.cpu()
     calls = sum(part["calls"] for part in done)
     wall = max(part["wall"] for part in done)
-    ideal = told.in_flight / told.latency if told.latency else float("nan")
+    ideal = arguments.in_flight / arguments.latency if arguments.latency else float("nan")
     middle = pace.middle(calls)
     return {
-        "in_flight": told.in_flight,
-        "latency_s": told.latency,
-        "processes": told.processes,
-        "store": told.store,
+        "in_flight": arguments.in_flight,
+        "latency_s": arguments.latency,
+        "processes": arguments.processes,
+        "store": arguments.store,
         "tasks": sum(part["tasks"] for part in done),
         "ok": sum(part["ok"] for part in done),
         "calls": calls,
@@ -179,25 +179,25 @@ def main() -> None:
     options.add_argument("--store", choices=("process", "chroma"), default="process", help="where agents remember")
     options.add_argument("--memory", action="store_true", help="one call a task, to look at the memory of many tasks")
     options.add_argument("--profile", type=int, default=0, help="show so many functions of one process's profile")
-    told = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         profile = cProfile.Profile()
-        if told.profile:
+        if arguments.profile:
             profile.enable()
-        measured = measure(told, Path(name))
-        if told.profile:
+        measured = measure(arguments, Path(name))
+        if arguments.profile:
             profile.disable()
-            pstats.Stats(profile).sort_stats("tottime").print_stats(told.profile)
+            pstats.Stats(profile).sort_stats("tottime").print_stats(arguments.profile)
     print(json.dumps(measured))
     claims = [verdict("CPU ms a call", measured["cpu_ms_a_call"], 4)]
-    if told.memory:
+    if arguments.memory:
         claims.append(verdict("memory growth, MB", measured["memory_mb"]["growth"], 50))
-    elif told.latency:
-        bound = 0.93 if told.in_flight <= 64 else 0.75
+    elif arguments.latency:
+        bound = 0.93 if arguments.in_flight <= 64 else 0.75
         claims.append(verdict("share of the ideal throughput", measured["of_ideal"], bound, least=True))
     for claim in claims:
         print(json.dumps(claim))
-    sys.exit(not all(claim["holds"] for claim in claims) and not told.profile)
+    sys.exit(not all(claim["holds"] for claim in claims) and not arguments.profile)
 
 
 if __name__ == "__main__":

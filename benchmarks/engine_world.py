@@ -34,8 +34,8 @@ class Server:
     def seen(self) -> dict[str, int]:
         """What it has counted: `requests`, `ok`, every fault by name, `most_in_flight`."""
         with urllib.request.urlopen(f"{self.url}/loopback", timeout=10) as answer:
-            counted: dict[str, int] = json.loads(answer.read())
-        return counted
+            counts: dict[str, int] = json.loads(answer.read())
+        return counts
 
     def tell(self, **state: str) -> None:
         """`away="error_503"` lets every request fail so, `away=""` ends that."""

@@ -66,7 +66,7 @@ def main(size: str) -> None:
     for _ in range(7 if size == "ml-100k" else 1):
         model.seconds = 0.0
         started = time.perf_counter()
-        found = evaluate(model, split, metrics=METRICS)
+        evaluation = evaluate(model, split, metrics=METRICS)
         taken.append(time.perf_counter() - started)
         scoring.append(model.seconds)
     apart = np.array(taken) - np.array(scoring)
@@ -75,7 +75,7 @@ def main(size: str) -> None:
     print(f"{size}: {split.train.n_users} users, {split.train.n_items} items, {held} interactions")
     print(f"  whole {min(taken):.3f} s (median {np.median(taken):.3f}), apart from scoring {min(apart):.3f} s ", end="")
     print(f"(median {np.median(apart):.3f}); peak RSS {peak:.0f} MB, {before:.0f} MB before it")
-    print(f"  recall@10 {found.mean('recall@10'):.5f}")
+    print(f"  recall@10 {evaluation.mean('recall@10'):.5f}")
 
 
 if __name__ == "__main__":

@@ -76,14 +76,14 @@ def study_of(chosen: argparse.Namespace) -> ItemStudy:
         },
         "amazon-games": {"source": "atomic", "path": chosen.folder / "amazon-games"},
     }
-    asked = {"users": chosen.ask_about} if chosen.ask_about else {}
-    judged = asked | ({"real": chosen.real} if chosen.real else {}) | {"noise": {"quantile": chosen.noise}}
+    generate = {"users": chosen.ask_about} if chosen.ask_about else {}
+    discriminate = generate | ({"real": chosen.real} if chosen.real else {}) | {"noise": {"quantile": chosen.noise}}
     study = Study(
         name=f"i2i-{chosen.data}",
         data=data[chosen.data],
         llm=yaml.safe_load(chosen.llm.read_text(encoding="utf-8")) if chosen.llm else {"provider": "offline"},
         memory={"store": "process"},
-        steps=[{"generate": asked}, {"discriminate": judged}],
+        steps=[{"generate": generate}, {"discriminate": discriminate}],
         train={"seeds": list(range(chosen.seeds)), "models": ["itemknn"]},
         evaluate={"metrics": ["recall@10", "ndcg@10"], "groups": ["head", "tail", "cold", "warm"]},
         out=chosen.out,
@@ -123,11 +123,13 @@ def truth(worth: ItemStudyResult, made: World) -> str:
         of = ranks[user, item]
         suits = affinity[user, item].mean()
         lines.append(f"| {name} | {len(user):,} | {np.mean(of >= 0.9):.3f} | {suits:.3f} | {of.mean():.3f} |")
-    judged = ~np.isnan(worth.refined.real)
+    real_rows = ~np.isnan(worth.refined.real)
     noise = made.noise_in(worth.split.train)
-    sure = worth.refined.real[judged]
-    told = f"{roc_auc_score(~noise[judged], sure):.3f} ({int(noise[judged].sum())} of {judged.sum()} planted)"
-    lines += ["", f"AUC of the confidence, real rows of the user's own taste against planted noise: {told}"]
+    sure = worth.refined.real[real_rows]
+    auc_text = (
+        f"{roc_auc_score(~noise[real_rows], sure):.3f} ({int(noise[real_rows].sum())} of {real_rows.sum()} planted)"
+    )
+    lines += ["", f"AUC of the confidence, real rows of the user's own taste against planted noise: {auc_text}"]
     rows = worth.refined.rows.dropna(subset="confidence")
     right = ranks[rows["user"], rows["item"]] >= 0.9
     lines.append(f"AUC of the confidence, right generated pairs against the others: {_auc(right, rows['confidence'])}")

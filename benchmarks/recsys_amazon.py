@@ -47,15 +47,15 @@ def measured(name: str, file: Path, seed: int, threads: int, epochs: int | None)
     learner.fit(split.train, split.valid, FitContext(seed=seed, threads=threads))
     fitted = time.perf_counter() - began
     began = time.perf_counter()
-    found = evaluate(learner, split, metrics=["ndcg@10", "recall@10"])
+    evaluation = evaluate(learner, split, metrics=["ndcg@10", "recall@10"])
     row = {
         "model": name,
         "seed": seed,
         "users": split.train.n_users,
         "items": split.train.n_items,
         "train": len(split.train),
-        "ndcg@10": round(found.mean("ndcg@10"), 5),
-        "recall@10": round(found.mean("recall@10"), 5),
+        "ndcg@10": round(evaluation.mean("ndcg@10"), 5),
+        "recall@10": round(evaluation.mean("recall@10"), 5),
         "fit_s": round(fitted, 1),
         "evaluation_s": round(time.perf_counter() - began, 1),
     }

@@ -30,12 +30,12 @@ def main() -> None:
     options.add_argument("--epochs", type=int, default=100)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--threads", type=int, default=1)
-    told = options.parse_args()
-    torch.set_num_threads(told.threads)
-    torch.manual_seed(told.seed)
-    rows = pd.read_csv(told.data / "u.data", sep="\t", names=["user_id", "item_id", "rating", "timestamp"])
-    test = pd.read_csv(told.data / "loo" / "test.tsv", sep="\t")
-    valid = pd.read_csv(told.data / "loo" / "valid.tsv", sep="\t")
+    arguments = options.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    rows = pd.read_csv(arguments.data / "u.data", sep="\t", names=["user_id", "item_id", "rating", "timestamp"])
+    test = pd.read_csv(arguments.data / "loo" / "test.tsv", sep="\t")
+    valid = pd.read_csv(arguments.data / "loo" / "valid.tsv", sep="\t")
     held = pd.MultiIndex.from_frame(test[["user_id", "item_id"]])
     last = pd.MultiIndex.from_frame(valid[["user_id", "item_id"]])
     pairs = pd.MultiIndex.from_frame(rows[["user_id", "item_id"]])
@@ -45,25 +45,25 @@ def main() -> None:
     known = known.sort_values(["timestamp", "late"], kind="stable")
     known["weight"], known["datetime"] = 1.0, pd.to_datetime(np.arange(len(known)), unit="s")
     dataset = Dataset.construct(known[[Columns.User, Columns.Item, Columns.Weight, Columns.Datetime]])
-    model = SASRecModel(n_blocks=2, n_factors=64, session_max_len=50, batch_size=128, epochs=told.epochs, lr=1e-3)
+    model = SASRecModel(n_blocks=2, n_factors=64, session_max_len=50, batch_size=128, epochs=arguments.epochs, lr=1e-3)
     began = time.perf_counter()
     model.fit(dataset)
     fitted = time.perf_counter() - began
     began = time.perf_counter()
     lists = model.recommend(test["user_id"].unique(), dataset, k=10, filter_viewed=True)
     ranked = time.perf_counter() - began
-    found = lists.merge(test, on=["user_id", "item_id"])
-    gained = float((1 / np.log2(found["rank"].to_numpy() + 1)).sum() / len(test))
+    hits = lists.merge(test, on=["user_id", "item_id"])
+    gained = float((1 / np.log2(hits["rank"].to_numpy() + 1)).sum() / len(test))
     print(
         json.dumps(
             {
                 "peer": f"RecTools {rectools.__version__}",
                 "torch": torch.__version__,
-                "epochs": told.epochs,
-                "threads": told.threads,
+                "epochs": arguments.epochs,
+                "threads": arguments.threads,
                 "fit_s": round(fitted, 1),
                 "ndcg@10": round(gained, 4),
-                "recall@10": round(len(found) / len(test), 4),
+                "recall@10": round(len(hits) / len(test), 4),
                 "rank_s": round(ranked, 2),
             }
         )

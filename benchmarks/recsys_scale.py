@@ -112,8 +112,8 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=ROWS)
     options.add_argument("--batch-size", type=int, default=BATCH)
     options.add_argument("--evaluate", action="store_true", help="rank 5,000 users' test items with what was learnt")
-    kept = Path(tempfile.gettempdir()) / "recloop-scale"
-    options.add_argument("--folder", type=Path, default=kept, help="where the log is kept")
+    default_folder = Path(tempfile.gettempdir()) / "recloop-scale"
+    options.add_argument("--folder", type=Path, default=default_folder, help="where the log is kept")
     options.add_argument("--step", choices=["make", "load", "bpr"], help="one step, in this process")
     chosen = options.parse_args()
     file = chosen.folder / f"log-{chosen.rows}.csv"

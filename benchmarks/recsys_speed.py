@@ -69,9 +69,9 @@ def ours(split: Split, threads: int, seed: int, enough: float) -> dict[str, Any]
 
 def epoch_of(name: str, split: Split, threads: int, epochs: int) -> dict[str, Any]:
     """The median epoch after the first, without evaluation."""
-    fresh = model(name, epochs=epochs)
-    fresh.fit(split.train, None, FitContext(threads=threads))
-    seconds = [line.seconds for line in fresh.log.epochs[1:]]  # type: ignore[attr-defined]
+    trained = model(name, epochs=epochs)
+    trained.fit(split.train, None, FitContext(threads=threads))
+    seconds = [line.seconds for line in trained.log.epochs[1:]]  # type: ignore[attr-defined]
     return {"model": name, "epoch_s": round(statistics.median(seconds), 3), "bound": BOUNDS[name]}
 
 
@@ -95,28 +95,36 @@ def main() -> None:
     options.add_argument("--epochs", type=int, default=100, help="of the peer")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--seed", type=int, default=0)
-    told = options.parse_args()
-    split = given(read_movielens(told.data), told.data / "loo" / "valid.tsv", told.data / "loo" / "test.tsv")
-    print(json.dumps({"load": os.getloadavg()[0], "cores": os.cpu_count(), "threads": told.threads}), flush=True)
+    arguments = options.parse_args()
+    split = given(
+        read_movielens(arguments.data), arguments.data / "loo" / "valid.tsv", arguments.data / "loo" / "test.tsv"
+    )
+    print(json.dumps({"load": os.getloadavg()[0], "cores": os.cpu_count(), "threads": arguments.threads}), flush=True)
     holds = []
     for name in BOUNDS:
-        row = epoch_of(name, split, told.threads, 4 if name == "gru4rec" else 15)
+        row = epoch_of(name, split, arguments.threads, 4 if name == "gru4rec" else 15)
         holds.append(row["epoch_s"] <= row["bound"])
         print(json.dumps(row), flush=True)
-    row = evaluation(split, told.threads)
+    row = evaluation(split, arguments.threads)
     holds.append(row["evaluation_s"] <= row["bound"])
     print(json.dumps(row), flush=True)
-    if told.peer is not None:
-        words = [told.peer, HERE.with_name("recsys_rectools.py"), told.data, "--epochs", str(told.epochs)]
+    if arguments.peer is not None:
+        words = [
+            arguments.peer,
+            HERE.with_name("recsys_rectools.py"),
+            arguments.data,
+            "--epochs",
+            str(arguments.epochs),
+        ]
         peer = subprocess.run(
-            [*words, "--threads", str(told.threads), "--seed", str(told.seed)],
+            [*words, "--threads", str(arguments.threads), "--seed", str(arguments.seed)],
             capture_output=True,
             text=True,
             check=True,
         )
         theirs = json.loads(peer.stdout.strip().rpartition("\n")[2])
         print(json.dumps(theirs), flush=True)
-        mine = ours(split, told.threads, told.seed, theirs["ndcg@10"])
+        mine = ours(split, arguments.threads, arguments.seed, theirs["ndcg@10"])
         ratio = mine.get("to_peer_s", float("inf")) / theirs["fit_s"]
         holds.append(ratio <= OF_PEER)
         print(

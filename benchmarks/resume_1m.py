@@ -106,15 +106,15 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=2_000)
     options.add_argument("--payload", type=int, default=300)
     options.add_argument("--start", type=Path, help=argparse.SUPPRESS)
-    told = options.parse_args()
-    if told.start is not None:
-        print(json.dumps(start(told.start, told.records + 1)))
+    arguments = options.parse_args()
+    if arguments.start is not None:
+        print(json.dumps(start(arguments.start, arguments.records + 1)))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        fill(folder, told.records, told.rows, told.payload)
-        print(f"{told.records} records in {len(parts_of(folder))} parts")
-        again = [sys.executable, __file__, "--records", str(told.records), "--start", name]
+        fill(folder, arguments.records, arguments.rows, arguments.payload)
+        print(f"{arguments.records} records in {len(parts_of(folder))} parts")
+        again = [sys.executable, __file__, "--records", str(arguments.records), "--start", name]
         measured = json.loads(subprocess.run(again, capture_output=True, text=True, check=True).stdout)
     print(json.dumps(measured))
     within = measured["first_call_s"] <= 5.0 and measured["first_call_peak_mb"] <= 500

@@ -115,8 +115,10 @@ def _data() -> Iterator[str]:
     yield "`data.split` is one of these names, or one with its settings: `{global_time: {valid: 0.1, test: 0.2}}`.\n"
     for name, function in SPLITS.items():
         given = list(inspect.signature(function).parameters.values())[1:]
-        shown = ", ".join(f"`{p.name}`" + ("" if p.default is p.empty else f" ({_yaml(p.default)})") for p in given)
-        yield f"**`{name}`** takes {shown}.\n"
+        parameters = ", ".join(
+            f"`{p.name}`" + ("" if p.default is p.empty else f" ({_yaml(p.default)})") for p in given
+        )
+        yield f"**`{name}`** takes {parameters}.\n"
         yield f"{_prose(function)}\n"
 
 
@@ -130,9 +132,9 @@ def _steps() -> Iterator[str]:
         yield from _section(f"### `{name}`", step.settings)
         for path, kind in _sections(step.settings):
             yield from _section(f"### `{name}.{path}`", kind)
-        kept = ", ".join(f"`{key}`" for key in sorted(step.fold_only))
-        if kept:
-            yield f"Another value of {kept} folds the records there are anew and makes no call.\n"
+        fold_keys = ", ".join(f"`{key}`" for key in sorted(step.fold_only))
+        if fold_keys:
+            yield f"Another value of {fold_keys} folds the records there are anew and makes no call.\n"
 
 
 def _models() -> Iterator[str]:
@@ -156,8 +158,8 @@ def _models() -> Iterator[str]:
         yield f"### `{name}`\n"
         yield f"{_prose(kind)}\n"
         yield f"Accepts: {', '.join(f'`{hook}`' for hook in sorted(kind.accepts)) or 'nothing that agents write'}.\n"
-        told = shared[TrainingConfig if issubclass(kind.Config, TrainingConfig) else ModelConfig]
-        own = [row for row in _rows(kind.Config) if row not in told]
+        shared_rows = shared[TrainingConfig if issubclass(kind.Config, TrainingConfig) else ModelConfig]
+        own = [row for row in _rows(kind.Config) if row not in shared_rows]
         yield _table(own) if own else "No hyperparameter of its own.\n"
 
 
@@ -188,9 +190,9 @@ def _sections(kind: type[BaseModel], above: str = "") -> Iterator[tuple[str, typ
 
 def _section(title: str, kind: type[BaseModel]) -> Iterator[str]:
     yield f"{title}\n"
-    said = next(owner for owner in kind.__mro__ if vars(owner).get("__doc__"))
-    if said is not BaseModel:
-        yield f"{_prose(said)}\n"
+    documented = next(owner for owner in kind.__mro__ if vars(owner).get("__doc__"))
+    if documented is not BaseModel:
+        yield f"{_prose(documented)}\n"
     yield _table(_rows(kind))
 
 
@@ -234,8 +236,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    told = list(dict.fromkeys([*_bounds(field.metadata), *_bounds_in(field.annotation)]))
-    return ", ".join(told)
+    shared_rows = list(dict.fromkeys([*_bounds(field.metadata), *_bounds_in(field.annotation)]))
+    return ", ".join(shared_rows)
 
 
 def _bounds_in(annotation: Any) -> Iterator[str]:
@@ -269,9 +271,9 @@ def _bounds(metadata: Any) -> Iterator[str]:
 
 def _meaning(kind: type[BaseModel], name: str, field: FieldInfo) -> str:
     for owner in kind.__mro__:
-        told = _told(owner).get(name) if owner.__module__.startswith("recloop") else None
-        if told is not None:
-            return _cell(told)
+        shared_rows = _field_texts(owner).get(name) if owner.__module__.startswith("recloop") else None
+        if shared_rows is not None:
+            return _cell(shared_rows)
         if (plain := PLAIN.get(f"{owner.__name__}.{name}")) is not None:
             return _cell(plain)
     inner = _model_in(field.annotation)
@@ -281,22 +283,22 @@ def _meaning(kind: type[BaseModel], name: str, field: FieldInfo) -> str:
 
 
 @cache
-def _told(kind: type) -> dict[str, str]:
+def _field_texts(kind: type) -> dict[str, str]:
     """Field -> the text under it, of one class without its parents."""
     [made] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(made, ast.ClassDef)
-    found = {}
+    texts = {}
     for field, below in zip(made.body, made.body[1:], strict=False):
         match field, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
-                found[name] = " ".join(text.split())
-    return found
+                texts[name] = " ".join(text.split())
+    return texts
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
+    return next((texts for inner in get_args(annotation) if (texts := _model_in(inner)) is not None), None)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -54,23 +54,27 @@ def main() -> None:
     if chosen.part == "detect":
         if chosen.agent:
             doubts |= agent_doubts(judged_by_agent(toys, chosen.out))
-        table, told = detect_table(toys, doubts | all_combined(toys, doubts, chosen.scores), chosen.draws)
-        (chosen.out / "detect.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+        table, figures = detect_table(toys, doubts | all_combined(toys, doubts, chosen.scores), chosen.draws)
+        (chosen.out / "detect.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     else:
         if chosen.part == "local":
             views = local_doubts(toys, chosen.scores)
-            who, said = "local model", views[chosen_view(toys, views)[0]]
+            who, votes = "local model", views[chosen_view(toys, views)[0]]
         else:
             path = chosen.folder / "replies" / "toys_doubt.jsonl"
-            who, said = "LLM", recorded(toys.data, path)
-        table = said_table(toys, doubts | combined(toys, doubts), said, who, chosen.draws)
+            who, votes = "LLM", recorded(toys.data, path)
+        table = said_table(toys, doubts | combined(toys, doubts), votes, who, chosen.draws)
     print(table)
 
 
 def all_combined(toys: Toys, doubts: dict[str, Doubts], scores: Path | None) -> dict[str, Doubts]:
     """The combinations of detectors, and, where its scores are there, the local model alone and with the vote."""
-    found = combined(toys, doubts)
-    return found if scores is None else found | local_rows(toys, local_doubts(toys, scores), doubts | found)
+    combinations = combined(toys, doubts)
+    return (
+        combinations
+        if scores is None
+        else combinations | local_rows(toys, local_doubts(toys, scores), doubts | combinations)
+    )
 
 
 if __name__ == "__main__":

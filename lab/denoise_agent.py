@@ -53,9 +53,9 @@ def judged_by_agent(toys: Toys, out: Path) -> Judged:
     if not path.is_file():
         texts = list(item_texts(data).values())
         ids = data.users["user_id"]
-        asked = np.unique(data.user[toys.valid | toys.test])
+        users = np.unique(data.user[toys.valid | toys.test])
         embed = tfidf_svd(texts, size=32)
-        only = frozenset(ids.to_numpy()[asked].tolist())
+        only = frozenset(ids.to_numpy()[users].tolist())
         agent = Denoiser(Denoise(action="weight"), embed, only=only)
         chat, memory = offline_chat(texts), ListMemory(embed)
         folder = out / f"agent-{data.fingerprint}"
@@ -63,9 +63,9 @@ def judged_by_agent(toys: Toys, out: Path) -> Judged:
         places = {ident: code for code, ident in enumerate(ids)}
         doubt, score, vote = np.zeros(len(data)), np.zeros(len(data)), np.zeros(len(data))
         cold, near = np.zeros(len(data), bool), np.zeros((len(data), int(data.user_counts.max())))
-        for _, told in read_payloads(read_records(folder), NAME):
-            first = int(data.indptr[places[told["user"]]])
-            for row in told["rows"]:
+        for _, payload in read_payloads(read_records(folder), NAME):
+            first = int(data.indptr[places[payload["user"]]])
+            for row in payload["rows"]:
                 doubt[first + row["at"]], score[first + row["at"]] = row["doubt"], row["score"]
                 cold[first + row["at"]] = row["vote"] is None
         everybody = Denoiser(Denoise(guards=Guards(cold=0)), embed, only=only)
@@ -76,53 +76,53 @@ def judged_by_agent(toys: Toys, out: Path) -> Judged:
             near[first : first + size, :size] = task.state["near"]
         np.savez(path.with_suffix(".partial.npz"), doubt=doubt, score=score, vote=vote, cold=cold, near=near)
         path.with_suffix(".partial.npz").replace(path)
-    kept = np.load(path)
-    return Judged(**{name: kept[name] for name in ("doubt", "score", "vote", "cold", "near")})
+    arrays = np.load(path)
+    return Judged(**{name: arrays[name] for name in ("doubt", "score", "vote", "cold", "near")})
 
 
-def agent_doubts(judged: Judged) -> dict[str, Doubts]:
+def agent_doubts(doubts_of_rows: Judged) -> dict[str, Doubts]:
     """(n,) doubts of the review, and the scores after the vote."""
-    return {"agent, offline (no LLM)": judged.doubt, "agent, offline (no LLM) + vote": judged.score}
+    return {"agent, offline (no LLM)": doubts_of_rows.doubt, "agent, offline (no LLM) + vote": doubts_of_rows.score}
 
 
-def edits(judged: Judged, toys: Toys, side: Bools, guards: Guards, weight: float, threshold: float) -> Bools:
+def edits(doubts_of_rows: Judged, toys: Toys, side: Bools, guards: Guards, weight: float, threshold: float) -> Bools:
     """(n,) the rows of a side that the agent would edit, by its own rule."""
-    found = np.zeros(len(side), bool)
+    edited_rows = np.zeros(len(side), bool)
     indptr = toys.data.indptr
     for user in np.unique(toys.data.user[side]):
         rows = slice(int(indptr[user]), int(indptr[user + 1]))
         size = rows.stop - rows.start
         if size < Denoise().least:
             continue
-        absent = judged.cold[rows] if guards.cold else np.zeros(size, bool)
-        votes = [None if gone else vote for gone, vote in zip(absent, judged.vote[rows].tolist(), strict=True)]
-        doubts = judged.doubt[rows].tolist()
-        _, edited, _ = guarded(doubts, votes, judged.near[rows, :size], guards, weight, threshold)
-        found[np.array(edited, int) + rows.start] = True
-    return found
+        absent = doubts_of_rows.cold[rows] if guards.cold else np.zeros(size, bool)
+        votes = [None if gone else vote for gone, vote in zip(absent, doubts_of_rows.vote[rows].tolist(), strict=True)]
+        doubts = doubts_of_rows.doubt[rows].tolist()
+        _, edited, _ = guarded(doubts, votes, doubts_of_rows.near[rows, :size], guards, weight, threshold)
+        edited_rows[np.array(edited, int) + rows.start] = True
+    return edited_rows
 
 
-def agent_table(toys: Toys, judged: Judged) -> str:
+def agent_table(toys: Toys, doubts_of_rows: Judged) -> str:
     """Edits of the agent, guards and all: at the default settings and at the best by F1 on the validation windows."""
     planted = toys.truth.planted
     chosen: dict[float, tuple[float, float]] = {}
     for weight in WEIGHTS:
-        by = {cut: f1_of(edits(judged, toys, toys.valid, Guards(), weight, cut), planted, toys.valid)[2]
+        by = {cut: f1_of(edits(doubts_of_rows, toys, toys.valid, Guards(), weight, cut), planted, toys.valid)[2]
               for cut in THRESHOLDS}  # fmt: skip
         chosen[weight] = max(by.items(), key=lambda one: one[1])
     best = max(chosen, key=lambda weight: chosen[weight][1])
-    told = ", ".join(f"weight {weight:g}: threshold {cut:g}, F1 {f1:.3f}" for weight, (cut, f1) in chosen.items())
+    payload = ", ".join(f"weight {weight:g}: threshold {cut:g}, F1 {f1:.3f}" for weight, (cut, f1) in chosen.items())
     settings = dict.fromkeys([(Vote().weight, Denoise().threshold), (Vote().weight, chosen[Vote().weight][0]),
                               (best, chosen[best][0])])  # fmt: skip
-    lines = [f"best on validation: {told}", ""]
+    lines = [f"best on validation: {payload}", ""]
     lines += ["| vote's weight | threshold | guards | edited | precision | recall | F1 | cold / other true edited |"]
     lines.append("|--:|--:|---|--:|--:|--:|--:|---|")
     for weight, cut in settings:
         for name, changed in OFF.items():
-            edited = edits(judged, toys, toys.test, Guards(**changed), weight, cut)
+            edited = edits(doubts_of_rows, toys, toys.test, Guards(**changed), weight, cut)
             precision, recall, f1 = f1_of(edited, planted, toys.test)
             true = toys.test & ~planted
-            over = [f"{edited[true & group].mean():.3f}" for group in (judged.cold, ~judged.cold)]
+            over = [f"{edited[true & group].mean():.3f}" for group in (doubts_of_rows.cold, ~doubts_of_rows.cold)]
             lines.append(
                 f"| {weight:g} | {cut:g} | {name} | {int(edited.sum())} | {precision:.3f} | {recall:.3f} | {f1:.3f} | "
                 f"{' / '.join(over)} |"

@@ -76,7 +76,7 @@ def doubts_of(toys: Toys, out: Path, *, slow: bool) -> dict[str, Doubts]:
         makers[f"SASRec likelihood, {LOG}"] = lambda: cross_fitted(
             data, lambda learn, _: sasrec_doubt(data, learn, context=threads), FOLDS, SEED
         )
-    found = {}
+    detectors = {}
     for name, make in makers.items():
         path = out / f"{data.fingerprint}-{name.replace(' ', '_').replace(',', '')}.npy"
         if not path.is_file():
@@ -84,8 +84,8 @@ def doubts_of(toys: Toys, out: Path, *, slow: bool) -> dict[str, Doubts]:
             np.save(path.with_suffix(".partial.npy"), make())
             path.with_suffix(".partial.npy").replace(path)
             print(f"{name}: {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
-        found[name] = np.load(path)
-    return found
+        detectors[name] = np.load(path)
+    return detectors
 
 
 def self_supervised(
@@ -99,15 +99,15 @@ def self_supervised(
     texts = data.items["title"].tolist()
     more, own = planted(data, 0.1, seed + 1)
     used = np.ones(len(data), bool) if evidence is None else evidence
-    found = fitted(content_and_company(more, texts, used), own.planted, used)
-    return found, content_and_company(data, texts, used)
+    detectors = fitted(content_and_company(more, texts, used), own.planted, used)
+    return detectors, content_and_company(data, texts, used)
 
 
 def combined(toys: Toys, doubts: Mapping[str, Doubts]) -> dict[str, Doubts]:
     """The combinations: by rank, learnt without truth, learnt from the truth of train_5000."""
     blind, columns = self_supervised(toys.data)
     parts = [f"low popularity, {LOG}", "TF-IDF coherence", f"ItemKNN coherence, {LOG}"]
-    found = {
+    detectors = {
         "rank sum of popularity, TF-IDF, ItemKNN": rank_sum({name: doubts[name] for name in parts}),
         "combination, self-planted noise": blind(columns),
         "combination, truth of train_5000": fitted(columns, toys.truth.planted, toys.train)(columns),
@@ -115,8 +115,10 @@ def combined(toys: Toys, doubts: Mapping[str, Doubts]) -> dict[str, Doubts]:
     learnt = [name for name in doubts if name.startswith(("EASE", "SASRec"))]
     if learnt:
         wide = columns | {name: doubts[name] for name in learnt}
-        found["combination + EASE + SASRec, truth of train_5000"] = fitted(wide, toys.truth.planted, toys.train)(wide)
-    return found
+        detectors["combination + EASE + SASRec, truth of train_5000"] = fitted(wide, toys.truth.planted, toys.train)(
+            wide
+        )
+    return detectors
 
 
 def detect_table(toys: Toys, doubts: Mapping[str, Doubts], draws: int) -> tuple[str, dict[str, Any]]:
@@ -126,7 +128,7 @@ def detect_table(toys: Toys, doubts: Mapping[str, Doubts], draws: int) -> tuple[
     owner = owners(toys.data)[toys.data.user]
     lines = ["| detector | AUC | by owners | AP | F1 | precision | recall | ECE | cold / other true rows flagged |"]
     lines.append("|---|---|---|---|---|--:|--:|--:|---|")
-    told = {}
+    figures = {}
     for name, doubt in doubts.items():
         valid, test = toys.valid & ~np.isnan(doubt), toys.test & ~np.isnan(doubt)
         cut = best_threshold(doubt[valid], truth[valid])
@@ -137,7 +139,7 @@ def detect_table(toys: Toys, doubts: Mapping[str, Doubts], draws: int) -> tuple[
         scaled = calibrated(doubt, truth, valid, test)
         error = calibration_error(scaled, truth[test])
         over = over_removal(doubt[test], truth[test], cold[test], cut)
-        told[name] = {key: verdict.as_json() for key, verdict in by.items()} | {"ece": error, "over_removal": over}
+        figures[name] = {key: verdict.as_json() for key, verdict in by.items()} | {"ece": error, "over_removal": over}
         one, other = by["windows"], by["owners"]
         lines.append(
             f"| {name} | {span(one.auc)} | [{other.auc.low:.3f}, {other.auc.high:.3f}] | {span(one.ap)} | "
@@ -145,7 +147,7 @@ def detect_table(toys: Toys, doubts: Mapping[str, Doubts], draws: int) -> tuple[
             f"{one.precision:.3f} | {one.recall:.3f} | {error:.3f} | {over['cold']:.3f} / {over['warm']:.3f} |"
         )
     head = f"{int(toys.test.sum())} test rows, {int(truth[toys.test].sum())} planted; cold: held by < {COLD} others\n\n"
-    return head + "\n".join(lines), told
+    return head + "\n".join(lines), figures
 
 
 def calibrated(doubt: Doubts, truth: Bools, valid: Bools, test: Bools) -> Doubts:

@@ -33,11 +33,11 @@ def local_doubts(toys: Toys, folder: Path) -> dict[str, Doubts]:
     wrong = toys.data.items["item_id"].to_numpy()[toys.data.item[rows]] != table["item_id"].to_numpy()
     if wrong.any():
         raise DataError(f"{folder}: {int(wrong.sum())} rows name another item than {toys.data.name!r} has there")
-    found = {}
+    columns = {}
     for view in (view for view in VIEWS if view in table):
-        found[view] = np.full(len(toys.data), np.nan)
-        found[view][rows] = table[view].to_numpy(np.float64)
-    return found
+        columns[view] = np.full(len(toys.data), np.nan)
+        columns[view][rows] = table[view].to_numpy(np.float64)
+    return columns
 
 
 def chosen_view(toys: Toys, views: Mapping[str, Doubts]) -> tuple[str, float]:
@@ -58,18 +58,18 @@ def local_rows(toys: Toys, views: Mapping[str, Doubts], others: Mapping[str, Dou
     """
     truth = toys.truth.planted
     best, figure = chosen_view(toys, views)
-    asked = ~np.isnan(views[best])
-    windows = len(np.unique(toys.data.user[toys.test & asked]))
+    scored_rows = ~np.isnan(views[best])
+    windows = len(np.unique(toys.data.user[toys.test & scored_rows]))
     if not windows:
         raise DataError(f"the local model's scores hold no test window of {best}; score some")
-    whole = bool(asked[toys.test].all())
+    whole = bool(scored_rows[toys.test].all())
     same = "" if whole else f", {windows} test windows"
     name = f"local model tuned on train_5000 ({best}, AUC {figure:.3f} on validation){same}"
-    found = {name: views[best]}
+    columns = {name: views[best]}
     for vote in VOTES:
         if not whole:
-            found[f"{vote}{same}"] = np.where(asked, others[vote], np.nan)
+            columns[f"{vote}{same}"] = np.where(scored_rows, others[vote], np.nan)
         mixed = np.full(len(truth), np.nan)
-        mixed[asked] = rank_sum({"model": views[best][asked], "vote": others[vote][asked]})
-        found[f"local model + {vote} (rank sum){same}"] = mixed
-    return found
+        mixed[scored_rows] = rank_sum({"model": views[best][scored_rows], "vote": others[vote][scored_rows]})
+        columns[f"local model + {vote} (rank sum){same}"] = mixed
+    return columns

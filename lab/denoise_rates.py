@@ -25,7 +25,7 @@ class Phase:
     """Trained on some files of windows, asked for the last items of another's."""
 
     train: tuple[str, ...]
-    asked: str
+    targets: str
 
 
 VALID, TEST = Phase(("train",), "valid"), Phase(("train", "valid"), "test")
@@ -57,22 +57,22 @@ class Rate:
     @cached_property
     def known(self) -> Bools:
         """(n,) what a denoiser may count: rows trained on and histories, no item of an owner who is asked for it."""
-        side = getattr(self.toys, self.phase.asked)
+        side = getattr(self.toys, self.phase.targets)
         return (self.rows | side) & ~np.isin(self.pair, self.pair[side & is_last(self.toys.data)])
 
     @cached_property
     def doubt(self) -> Doubts:
         """(n,) of the combination learnt from self-planted noise: the mean over all windows of the owner that hold the
         item, for an item is noise in all of them or in none. Kept in `out`."""
-        path = self.out / f"doubt-{self.phase.asked}-{self.toys.data.fingerprint}.npy"
+        path = self.out / f"doubt-{self.phase.targets}-{self.toys.data.fingerprint}.npy"
         if not path.is_file():
-            found, columns = self_supervised(self.toys.data, self.known)
-            np.save(path, pd.Series(found(columns)).groupby(self.pair).transform("mean").to_numpy())
+            detector, columns = self_supervised(self.toys.data, self.known)
+            np.save(path, pd.Series(detector(columns)).groupby(self.pair).transform("mean").to_numpy())
         return np.load(path)
 
-    def asked(self) -> tuple[Dataset, Dataset, Bools]:
+    def targets(self) -> tuple[Dataset, Dataset, Bools]:
         """Histories and targets of the windows asked about, and the rows of the data that are histories."""
-        side, last = getattr(self.toys, self.phase.asked), is_last(self.toys.data)
+        side, last = getattr(self.toys, self.phase.targets), is_last(self.toys.data)
         return self.toys.data.rows(side & ~last), self.toys.data.rows(side & last), side & ~last
 
     def sequences(self, noise: Bools) -> tuple[Dataset, Bools]:
@@ -86,7 +86,7 @@ class Rate:
 def cut_by_validation(folder: Path, out: Path) -> float:
     """The doubt from which flagging is best, by F1 on the validation windows at 10 %, for nobody knows a log's rate."""
     at = Rate(0.1, folder, VALID, out)
-    rows = at.asked()[2]
+    rows = at.targets()[2]
     return best_threshold(at.doubt[rows], at.toys.truth.planted[rows])
 
 

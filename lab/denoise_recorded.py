@@ -17,25 +17,25 @@ from recloop.recsys.denoising.owners import Doubts, owners
 def recorded(data: Dataset, path: Path) -> Doubts:
     """(n,) doubt in [0, 1] of each row of the windows that were asked about, NaN elsewhere."""
     places = {ident: code for code, ident in enumerate(data.users["user_id"])}
-    found = np.full(len(data), np.nan)
+    doubts_of_rows = np.full(len(data), np.nan)
     for line in path.read_text(encoding="utf-8").splitlines():
-        told = json.loads(line)
-        user = places[f"test:{told['row']}"]
+        record = json.loads(line)
+        user = places[f"test:{record['row']}"]
         rows = slice(int(data.indptr[user]), int(data.indptr[user + 1]))
-        assert len(told["doubt"]) == rows.stop - rows.start, f"window {told['row']} has another length"
-        found[rows] = np.array(told["doubt"]) / 100
-    return found
+        assert len(record["doubt"]) == rows.stop - rows.start, f"window {record['row']} has another length"
+        doubts_of_rows[rows] = np.array(record["doubt"]) / 100
+    return doubts_of_rows
 
 
-def said_table(toys: Toys, doubts: Mapping[str, Doubts], said: Doubts, who: str, draws: int) -> str:
+def said_table(toys: Toys, doubts: Mapping[str, Doubts], llm_doubts: Doubts, who: str, draws: int) -> str:
     """AUC and AP on the test windows that `who` was asked about, and the paired difference to `who` alone, over owners
     drawn again.
 
     said: (n,) doubts, NaN elsewhere. Nothing is chosen on these windows: every vote is shown, ranks count alike.
     """
-    here = toys.test & ~np.isnan(said)
+    here = toys.test & ~np.isnan(llm_doubts)
     truth, group = toys.truth.planted[here], owners(toys.data)[toys.data.user[here]]
-    alone = said[here]
+    alone = llm_doubts[here]
     others = {name: doubt[here] for name, doubt in doubts.items() if name != "random"}
     rows = {f"{who} alone": alone, **others}
     votes = (f"ItemKNN coherence, {LOG}", f"low popularity, {LOG}", "combination, self-planted noise")

@@ -67,13 +67,13 @@ def retrain_table(chosen: argparse.Namespace) -> str:
     for seed, rate, name, variant in wanted:
         make = partial(cell, rates[rate], name, variant, seed, settled["epochs"][name], settled["cut"])
         if not chosen.partial:
-            kept(paths[seed, rate, name, variant], make)
+            cached_values(paths[seed, rate, name, variant], make)
     lines = [f"chosen by validation: {json.dumps(settled)}", ""]
     for rate, at in sorted(rates.items()):
         there = [one for one in wanted if one[1] == rate and paths[one].is_file()]
         lines += [f"### Planted rate {rate:.0%}", "", removal(at, settled["cut"]), ""]
         if there:
-            values = pd.concat([kept(paths[one], None) for one in there])
+            values = pd.concat([cached_values(paths[one], None) for one in there])
             lines += [*table(values.assign(owner=owner_of(at, values)), chosen.draws), ""]
     return "\n".join(lines)
 
@@ -82,20 +82,20 @@ def choices(folder: Path, out: Path, models: list[str]) -> dict[str, Any]:
     """The cut, and for each model the look at which raw data at 10 % are ranked best (seed 0), by the validation
     windows; kept in `out`."""
     path = out / "choices.json"
-    told = (
+    settings = (
         json.loads(path.read_text("utf-8")) if path.is_file() else {"cut": cut_by_validation(folder, out), "epochs": {}}
     )
     for name in models:
-        if name not in told["epochs"]:
+        if name not in settings["epochs"]:
             at = Rate(0.1, folder, VALID, out)
             looks = {
-                epochs: trained(at, name, "raw", 0, epochs, told["cut"], out / f"looks-{name}")["ndcg@20"].mean()
+                epochs: trained(at, name, "raw", 0, epochs, settings["cut"], out / f"looks-{name}")["ndcg@20"].mean()
                 for epochs in LOOKS[name]
             }
             print(f"{name}: valid ndcg@20 {looks}", file=sys.stderr, flush=True)
-            told["epochs"][name] = max(looks, key=lambda epochs: looks[epochs])
-            path.write_text(json.dumps(told), encoding="utf-8")
-    return dict(told)
+            settings["epochs"][name] = max(looks, key=lambda epochs: looks[epochs])
+            path.write_text(json.dumps(settings), encoding="utf-8")
+    return dict(settings)
 
 
 def trained(
@@ -104,7 +104,7 @@ def trained(
     """METRICS of every asked window (index: user code) by one model. folder: of a training that may be gone on with."""
     noise = at.toys.truth.planted if variant == "oracle" else at.doubt >= cut
     train, bad = at.sequences(noise)
-    known, targets, past = at.asked()
+    known, targets, past = at.targets()
     model = made(name, variant, epochs)
     model.fit(edited(train, bad, variant, seed), None, FitContext(seed=seed, threads=1, folder=folder))
     split = Split(known, known.rows(np.zeros(len(known), bool)), targets)
@@ -131,7 +131,7 @@ def made(name: str, variant: str, epochs: int) -> Any:
     return plain(plain.Config(**settings))
 
 
-def kept(path: Path, make: Callable[[], pd.DataFrame] | None) -> pd.DataFrame:
+def cached_values(path: Path, make: Callable[[], pd.DataFrame] | None) -> pd.DataFrame:
     """The table at `path`, made now where it is not there."""
     if make is not None and not path.is_file():
         make().to_parquet(path.with_suffix(".partial"))
@@ -160,14 +160,14 @@ def table(values: pd.DataFrame, draws: int) -> list[str]:
         wide = part.pivot(index=["owner", "user"], columns=["variant", "seed"], values="value")
         gains = {variant: gain(wide, variant, draws) for variant in EDITS if variant in wide.columns.levels[0]}
         whole = gains.get("oracle")
-        for variant, (seeds, mean, difference, drawn) in gains.items():
-            told, share = "", "–"
+        for variant, (seeds, mean, difference, resampled) in gains.items():
+            text, share = "", "–"
             if variant != "raw":
-                low, high = np.percentile(drawn, [2.5, 97.5])
-                told = f"{difference:+.4f} [{low:+.4f}, {high:+.4f}]"
+                low, high = np.percentile(resampled, [2.5, 97.5])
+                text = f"{difference:+.4f} [{low:+.4f}, {high:+.4f}]"
             if whole is not None and variant not in ("raw", "oracle"):
-                share = share_of(difference, drawn, whole[2], whole[3])
-            lines.append(f"| {model} | {metric} | {variant} | {seeds} | {mean:.4f} | {told} | {share} |")
+                share = share_of(difference, resampled, whole[2], whole[3])
+            lines.append(f"| {model} | {metric} | {variant} | {seeds} | {mean:.4f} | {text} | {share} |")
     return lines
 
 
@@ -182,12 +182,12 @@ def gain(wide: pd.DataFrame, variant: str, draws: int) -> Gain:
     mine = wide[variant][seeds].to_numpy(np.float64).mean(1)
     difference = mine - raw[seeds].to_numpy(np.float64).mean(1)
     weights = drawn_again(wide.index.get_level_values("owner").to_numpy(), np.random.default_rng([SEED, 8]), draws)
-    drawn = np.array([np.average(difference, weights=count) for count in weights])
-    return len(seeds), float(mine.mean()), float(difference.mean()), drawn
+    resampled = np.array([np.average(difference, weights=count) for count in weights])
+    return len(seeds), float(mine.mean()), float(difference.mean()), resampled
 
 
 def share_of(
-    difference: float, drawn: npt.NDArray[np.float64], whole: float, whole_drawn: npt.NDArray[np.float64]
+    difference: float, resampled: npt.NDArray[np.float64], whole: float, whole_drawn: npt.NDArray[np.float64]
 ) -> str:
     """Of the oracle's gain; a share of what may be nothing would be noise over noise. No interval where a draw of that
     gain is not above 0."""
@@ -195,5 +195,5 @@ def share_of(
         return "undefined"
     if whole_drawn.min() <= 0:
         return f"{difference / whole:.0%}"
-    low, high = np.percentile(drawn / whole_drawn, [2.5, 97.5])
+    low, high = np.percentile(resampled / whole_drawn, [2.5, 97.5])
     return f"{difference / whole:.0%} [{low:.0%}, {high:.0%}]"

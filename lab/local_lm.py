@@ -58,20 +58,20 @@ def doubts(
     tables = []
     for low in range(0, len(windows), CHUNK):
         block = windows[low : low + CHUNK]
-        found = score(model, [find_question(titles) for titles in block], tokens=tokens)
-        rows = [(low + at, place, one) for at, row in enumerate(found) for place, one in enumerate(row)]
+        view_scores = score(model, [find_question(titles) for titles in block], tokens=tokens)
+        rows = [(low + at, place, one) for at, row in enumerate(view_scores) for place, one in enumerate(row)]
         table = pd.DataFrame({"window": [r[0] for r in rows], "place": [r[1] for r in rows]})
         for name, view in VIEWS.items():
             table[name] = [view(one) for _, _, one in rows]
         table["tokens"] = [len(one.logprobs) for _, _, one in rows]
         table["first_token"] = [one.tokens[0] for _, _, one in rows]
         if judge:
-            asked = [doubt_question(titles, at) for titles in block for at in range(len(titles))]
-            table["judge"] = [1 - yes_share(row) for row in score(model, asked, tokens=tokens)]
+            doubted = [doubt_question(titles, at) for titles in block for at in range(len(titles))]
+            table["judge"] = [1 - yes_share(row) for row in score(model, doubted, tokens=tokens)]
         if following:
             sets = [next_questions(titles) for titles in block]
-            rows_left = iter(score(model, [question for asked in sets for question in asked], tokens=tokens))
-            table["next"] = [doubt for asked in sets for doubt in next_doubts([next(rows_left) for _ in asked])]
+            rows_left = iter(score(model, [question for doubted in sets for question in doubted], tokens=tokens))
+            table["next"] = [doubt for doubted in sets for doubt in next_doubts([next(rows_left) for _ in doubted])]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
@@ -106,7 +106,7 @@ def bazaar(out: Path, seed: int, number: int) -> None:
     data = made.dataset
     part = data.user % 10
     train, valid = data.rows(part < 8), data.rows(part == 8)
-    chooses, unseen = ([user for user in range(data.n_users) if user % 10 == kept] for kept in (8, 9))
+    chooses, unseen = ([user for user in range(data.n_users) if user % 10 == selected] for selected in (8, 9))
     planted = noise_of(made, unseen)
     folder = out / ("bazaar" if number == 0 else f"bazaar-{number}")
     base, first, tuned = (folder / name for name in ("base", "first", "tuned"))
@@ -126,18 +126,18 @@ def bazaar(out: Path, seed: int, number: int) -> None:
             batch_size=32, micro_batch=32, warmup=50, valid_samples=1000, patience=8, **changes,
         )  # fmt: skip
         card = tune_on(config, train, valid, to, device="cpu", say=say).card
-    told = {"tuning_cpu_seconds": round(time.process_time() - began), "weights": card["weights"]}
-    told |= {"windows": len(unseen), "items": len(planted), "planted": int(planted.sum())}
+    figures = {"tuning_cpu_seconds": round(time.process_time() - began), "weights": card["weights"]}
+    figures |= {"windows": len(unseen), "items": len(planted), "planted": int(planted.sum())}
     affinity = np.concatenate(
         [-made.affinity(u, data.history(u)[:11], made.phase[data.indptr[u] : data.indptr[u + 1]][:11]) for u in unseen]
     )
-    told["true_affinity_auc"] = round(float(roc_auc_score(planted, affinity)), 4)
-    for name, kept in (("untuned", base), ("tuned_first", first), ("tuned", tuned)):
-        told[name] = measured(doubts(load_model(kept, device="cpu"), windows_of(data, unseen)), planted)
-    found = measured(doubts(load_model(tuned, device="cpu"), windows_of(data, chooses)), noise_of(made, chooses))
-    told["tuned_valid"] = found
-    told["chosen_on_valid"] = max(found, key=lambda view: found[view]["auc"])
-    report(folder / "measured.json", told)
+    figures["true_affinity_auc"] = round(float(roc_auc_score(planted, affinity)), 4)
+    for name, selected in (("untuned", base), ("tuned_first", first), ("tuned", tuned)):
+        figures[name] = measured(doubts(load_model(selected, device="cpu"), windows_of(data, unseen)), planted)
+    view_scores = measured(doubts(load_model(tuned, device="cpu"), windows_of(data, chooses)), noise_of(made, chooses))
+    figures["tuned_valid"] = view_scores
+    figures["chosen_on_valid"] = max(view_scores, key=lambda view: view_scores[view]["auc"])
+    report(folder / "measured.json", figures)
 
 
 def noise_of(made: World, users: Sequence[int], size: int = 11) -> np.ndarray[Any, Any]:
@@ -164,8 +164,8 @@ def toys(out: Path, folder: Path, seed: int) -> None:
     toys_base(base, train, seed)
     began = time.process_time()
     card = tune_on(file.tune_lm, train, valid, tuned, device="cpu", say=say).card
-    told = {"tuning_cpu_seconds": round(time.process_time() - began), "weights": card["weights"]}
-    report(out / "toys" / "tuned.json", told | {"best_epoch": card["best_epoch"], "epochs": len(card["epochs"])})
+    figures = {"tuning_cpu_seconds": round(time.process_time() - began), "weights": card["weights"]}
+    report(out / "toys" / "tuned.json", figures | {"best_epoch": card["best_epoch"], "epochs": len(card["epochs"])})
 
 
 def toys_base(base: Path, train: Dataset, seed: int, width: int = 64, layers: int = 2) -> Path:
@@ -191,41 +191,41 @@ def score_toys(out: Path, folder: Path, rows: int | None) -> None:
     The view of the better AUC on validation is the one to be reported.
     """
     model = load_model(out / "toys" / "tuned", device="cpu")
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for side, most in (("valid", min(rows or 1000, 1000)), ("test", rows)):
         data, truth = read_planted(folder / f"{side}.csv")
         users = list(range(data.n_users))[:most]
-        kept = data.user < len(users)
+        selected = data.user < len(users)
         began = time.process_time()
         table = doubts(model, windows_of(data, users))
         seconds = time.process_time() - began
-        at = data.interactions[kept]
+        at = data.interactions[selected]
         table.insert(0, "user_id", data.users["user_id"].to_numpy()[at["user"]])
         table.insert(2, "item_id", data.items["item_id"].to_numpy()[at["item"]])
         table.drop(columns="window").to_parquet(out / "toys" / f"scores-{side}.parquet", index=False)
-        planted = truth.planted[kept]
-        told[side] = {"windows": len(users), "items": len(table), "planted": int(planted.sum())}
-        told[side] |= {"cpu_seconds": round(seconds), **measured(table, planted)}
+        planted = truth.planted[selected]
+        figures[side] = {"windows": len(users), "items": len(table), "planted": int(planted.sum())}
+        figures[side] |= {"cpu_seconds": round(seconds), **measured(table, planted)}
         if side == "test":
-            told["shared_first_token"] = sharing(table, planted)
-    told["chosen_on_valid"] = max((*VIEWS, "judge"), key=lambda name: told["valid"][name]["auc"])
-    report(out / "toys" / "measured.json", told)
+            figures["shared_first_token"] = sharing(table, planted)
+    figures["chosen_on_valid"] = max((*VIEWS, "judge"), key=lambda name: figures["valid"][name]["auc"])
+    report(out / "toys" / "measured.json", figures)
 
 
 def sharing(table: pd.DataFrame, planted: np.ndarray[Any, Any]) -> dict[str, Any]:
     """First token against whole title on the items whose first token another item of their window has, too."""
     table = table.assign(planted=planted).reset_index(drop=True)
     twins = table[table.groupby(["window", "first_token"])["place"].transform("size") > 1]
-    told: dict[str, Any] = {"items": len(twins), "planted": int(twins["planted"].sum())}
-    if 0 < told["planted"] < len(twins):
-        told |= measured(twins, twins["planted"].to_numpy())
-        told["auc_less_first"] = {name: less_first(twins, name) for name in ("find_whole", "find_total")}
+    figures: dict[str, Any] = {"items": len(twins), "planted": int(twins["planted"].sum())}
+    if 0 < figures["planted"] < len(twins):
+        figures |= measured(twins, twins["planted"].to_numpy())
+        figures["auc_less_first"] = {name: less_first(twins, name) for name in ("find_whole", "find_total")}
     # Pairs of one window and first token of which one is planted: which of the two is doubted more?
     both = twins[twins["planted"]].merge(twins[~twins["planted"]], on=["window", "first_token"])
-    told["pairs"] = len(both)
+    figures["pairs"] = len(both)
     if len(both):
-        told["pairs_won"] = {name: won(both, name) for name in VIEWS}
-    return told
+        figures["pairs_won"] = {name: won(both, name) for name in VIEWS}
+    return figures
 
 
 def less_first(table: pd.DataFrame, view: str) -> list[float]:
@@ -241,8 +241,8 @@ def won(both: pd.DataFrame, view: str) -> list[float]:
     less = both[f"{view}_x"] - both[f"{view}_y"]
     wins = np.where(less.abs() < 1e-5, 0.5, less > 0)
     sums = pd.DataFrame({"window": both["window"], "wins": wins, "pairs": 1}).groupby("window").sum().to_numpy()
-    drawn = sums[np.random.default_rng([0, 9]).integers(len(sums), size=(1000, len(sums)))].sum(1)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    resampled = sums[np.random.default_rng([0, 9]).integers(len(sums), size=(1000, len(sums)))].sum(1)
+    low, high = np.quantile(resampled[:, 0] / resampled[:, 1], [0.025, 0.975])
     return [round(float(wins.mean()), 4), round(float(low), 4), round(float(high), 4)]
 
 
@@ -275,9 +275,9 @@ def catalogue(out: Path, data_folder: Path) -> None:
     print(json.dumps({"titles": len(titles), "share_a_first_token": sharing, "first_tokens": len(counts)}))
 
 
-def report(file: Path, told: dict[str, Any]) -> None:
-    file.write_text(json.dumps(told, indent=1) + "\n")
-    print(json.dumps(told, indent=1))
+def report(file: Path, figures: dict[str, Any]) -> None:
+    file.write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
 
 
 def say(line: str) -> None:

@@ -74,8 +74,8 @@ def tune(out: Path, folder: Path) -> None:
     train, valid = sides_of(file)
     began = time.process_time()
     card = tune_on(file.tune_lm, train, valid, out / "tuned", device="cpu", say=say).card
-    told = {"tuning_cpu_seconds_of_this_call": round(time.process_time() - began), "weights": card["weights"]}
-    report(out / "tuned.json", told | {"best_epoch": card["best_epoch"], "epochs": card["epochs"]})
+    figures_of = {"tuning_cpu_seconds_of_this_call": round(time.process_time() - began), "weights": card["weights"]}
+    report(out / "tuned.json", figures_of | {"best_epoch": card["best_epoch"], "epochs": card["epochs"]})
 
 
 def order(side: str, count: int, replies: Path) -> list[int]:
@@ -83,8 +83,8 @@ def order(side: str, count: int, replies: Path) -> list[int]:
     first: list[int] = []
     if side == "test":
         first = [json.loads(line)["row"] for line in replies.read_text("utf-8").splitlines()]
-    drawn = np.random.default_rng(0).permutation(count).tolist()
-    return [*first, *(row for row in drawn if row not in set(first))]
+    permuted = np.random.default_rng(0).permutation(count).tolist()
+    return [*first, *(row for row in permuted if row not in set(first))]
 
 
 def paired(model: LocalModel, data: Dataset, truth: Truth) -> list[int]:
@@ -103,13 +103,13 @@ def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untun
     parts.mkdir(parents=True, exist_ok=True)
     model = load_model(out / "base", None if untuned else out / "tuned", device="cpu", dtype="bfloat16")
     data, truth = read_planted(folder / ("test.csv" if side == "pairs" else f"{side}.csv"))
-    asked = (paired(model, data, truth) if side == "pairs" else order(side, data.n_users, replies))[:rows]
+    users_in_order = (paired(model, data, truth) if side == "pairs" else order(side, data.n_users, replies))[:rows]
     views = dict.fromkeys(("judge", "following"), side != "pairs")
-    kept = []
-    for low in range(0, len(asked), BLOCK):
-        users = asked[low : low + BLOCK]
+    part_files = []
+    for low in range(0, len(users_in_order), BLOCK):
+        users = users_in_order[low : low + BLOCK]
         part = parts / f"{low:05d}-{low + len(users):05d}.parquet"
-        kept.append(part)
+        part_files.append(part)
         if part.exists():
             continue
         began = time.process_time()
@@ -122,27 +122,27 @@ def score(out: Path, folder: Path, replies: Path, side: str, rows: int, *, untun
         table["cpu_seconds"] = (time.process_time() - began) / len(table)
         table.to_parquet(part.with_suffix(".partial"), index=False)
         part.with_suffix(".partial").replace(part)
-        say(f"{side}: {low + len(users)} of {len(asked)} windows")
-    table = pd.concat([pd.read_parquet(part) for part in kept], ignore_index=True)
+        say(f"{side}: {low + len(users)} of {len(users_in_order)} windows")
+    table = pd.concat([pd.read_parquet(part) for part in part_files], ignore_index=True)
     table.to_parquet(where / f"scores-{side}.parquet", index=False)
 
 
-def told(out: Path) -> dict[str, Any]:
+def figures_of(out: Path) -> dict[str, Any]:
     """AUC and AP of every view of each side that was scored; on test, first token against whole title."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for side in ("valid", "test", "pairs"):
         file = out / f"scores-{side}.parquet"
         if not file.exists():
             continue
         table = pd.read_parquet(file)
         planted = table["planted"].to_numpy()
-        found[side] = {"windows": int(table["window"].nunique()), "items": len(table), "planted": int(planted.sum())}
-        found[side] |= {"cpu_seconds": round(float(table["cpu_seconds"].sum())), **measured(table, planted)}
-        found[side]["shared_first_token"] = sharing(table, planted)
-    if "valid" in found:
-        views = [view for view in (*VIEWS, "judge", "next") if view in found["valid"]]
-        found["chosen_on_valid"] = max(views, key=lambda view: found["valid"][view]["auc"])
-    return found
+        figures[side] = {"windows": int(table["window"].nunique()), "items": len(table), "planted": int(planted.sum())}
+        figures[side] |= {"cpu_seconds": round(float(table["cpu_seconds"].sum())), **measured(table, planted)}
+        figures[side]["shared_first_token"] = sharing(table, planted)
+    if "valid" in figures:
+        views = [view for view in (*VIEWS, "judge", "next") if view in figures["valid"]]
+        figures["chosen_on_valid"] = max(views, key=lambda view: figures["valid"][view]["auc"])
+    return figures
 
 
 def main() -> None:
@@ -165,7 +165,7 @@ def main() -> None:
     elif given.what == "score":
         score(given.out, given.data, given.replies, given.side, given.rows, untuned=given.untuned)
     else:
-        print(json.dumps(told(given.out / "untuned" if given.untuned else given.out), indent=1))
+        print(json.dumps(figures_of(given.out / "untuned" if given.untuned else given.out), indent=1))
 
 
 if __name__ == "__main__":

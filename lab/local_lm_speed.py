@@ -17,8 +17,11 @@ def timings(model: LocalModel, questions: Sequence[ScoringRequest]) -> dict[str,
     """CPU seconds of each way, how many times longer than `score` it takes, its largest difference in a token."""
     score(model, questions[:2])
     ours, seconds = timed(lambda: score(model, questions))
-    told: dict[str, Any] = {"windows": len(questions), "continuations": sum(len(q.continuations) for q in questions)}
-    told |= {
+    measurements: dict[str, Any] = {
+        "windows": len(questions),
+        "continuations": sum(len(q.continuations) for q in questions),
+    }
+    measurements |= {
         "tokens_scored": sum(len(one.logprobs) for row in ours for one in row),
         "batched_seconds": round(seconds, 2),
     }
@@ -27,16 +30,16 @@ def timings(model: LocalModel, questions: Sequence[ScoringRequest]) -> dict[str,
         # A pass a token takes minutes: a tenth of the windows tells its time.
         some = questions[: max(1, len(questions) // 10)] if way is token_passes else questions
         theirs, seconds = timed(lambda way=way, some=some: [way(model, question) for question in some])
-        told[f"{name}_seconds"] = round(seconds * len(questions) / len(some), 2)
-        told[f"{name}_windows_measured"] = len(some)
-        told[f"{name}_times"] = round(told[f"{name}_seconds"] / told["batched_seconds"], 1)
-        told[f"{name}_max_difference"] = max(
+        measurements[f"{name}_seconds"] = round(seconds * len(questions) / len(some), 2)
+        measurements[f"{name}_windows_measured"] = len(some)
+        measurements[f"{name}_times"] = round(measurements[f"{name}_seconds"] / measurements["batched_seconds"], 1)
+        measurements[f"{name}_max_difference"] = max(
             abs(a - b)
             for row, other in zip(ours, theirs, strict=False)
             for one, values in zip(row, other, strict=True)
             for a, b in zip(one.logprobs, values, strict=True)
         )
-    return told
+    return measurements
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
@@ -48,23 +51,23 @@ def ids_of(model: LocalModel, question: ScoringRequest) -> list[tuple[list[int],
     """Each continuation's whole ids and how many of them are the beginning's."""
     text, special = opened(model, question.prompt)
     text += question.begun
-    told = model.tokenizer(
+    measurements = model.tokenizer(
         [text + continuation for continuation in question.continuations],
         add_special_tokens=special, return_offsets_mapping=True,
     )  # fmt: skip
-    rows = zip(told["input_ids"], told["offset_mapping"], strict=True)
+    rows = zip(measurements["input_ids"], measurements["offset_mapping"], strict=True)
     return [(ids, next(at for at, (_, end) in enumerate(ends) if end > len(text))) for ids, ends in rows]
 
 
 @torch.inference_mode()
 def whole_passes(model: LocalModel, question: ScoringRequest) -> list[list[float]]:
     """One pass over beginning and continuation for each continuation, no cache."""
-    found = []
+    logprob_rows = []
     for ids, start in ids_of(model, question):
         logits = model.network(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
         logprobs = torch.log_softmax(logits[start - 1 : -1], -1)
-        found.append(logprobs[torch.arange(len(ids) - start), torch.tensor(ids[start:])].tolist())
-    return found
+        logprob_rows.append(logprobs[torch.arange(len(ids) - start), torch.tensor(ids[start:])].tolist())
+    return logprob_rows
 
 
 @torch.inference_mode()
@@ -76,21 +79,21 @@ def batched_passes(model: LocalModel, question: ScoringRequest) -> list[list[flo
     for at, (row, _) in enumerate(rows):
         ids[at, : len(row)], mask[at, : len(row)] = torch.tensor(row), 1
     logits = model.network(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    found = []
+    logprob_rows = []
     for at, (row, start) in enumerate(rows):
         logprobs = torch.log_softmax(logits[at, start - 1 : len(row) - 1], -1)
-        found.append(logprobs[torch.arange(len(row) - start), torch.tensor(row[start:])].tolist())
-    return found
+        logprob_rows.append(logprobs[torch.arange(len(row) - start), torch.tensor(row[start:])].tolist())
+    return logprob_rows
 
 
 @torch.inference_mode()
 def token_passes(model: LocalModel, question: ScoringRequest) -> list[list[float]]:
     """One pass for each token of each continuation, no cache."""
-    found = []
+    logprob_rows = []
     for ids, start in ids_of(model, question):
         values = []
         for at in range(start, len(ids)):
             logits = model.network(input_ids=torch.tensor([ids[:at]]), use_cache=False).logits[0, -1]
             values.append(float(torch.log_softmax(logits, -1)[ids[at]]))
-        found.append(values)
-    return found
+        logprob_rows.append(values)
+    return logprob_rows

@@ -92,10 +92,14 @@ def tune(chosen: argparse.Namespace, began: float) -> None:
         mean = {}
         for weight in WEIGHTS:
             mine = [cell for cell in cells if cell.data == data and cell.weight == weight]
-            found = [json.loads((chosen.out / "cells" / f"{cell.stem}.json").read_text())["valid"] for cell in mine]
-            mean[weight] = sum(found) / len(found)
-            shown = ", ".join(f"{cell.model} {cell.row} {v:.4f}" for cell, v in zip(mine, found, strict=True))
-            print(f"{data}, lambda {weight:g}: mean {mean[weight]:.4f} ({shown})")
+            ndcg_values = [
+                json.loads((chosen.out / "cells" / f"{cell.stem}.json").read_text())["valid"] for cell in mine
+            ]
+            mean[weight] = sum(ndcg_values) / len(ndcg_values)
+            cells_text = ", ".join(
+                f"{cell.model} {cell.row} {v:.4f}" for cell, v in zip(mine, ndcg_values, strict=True)
+            )
+            print(f"{data}, lambda {weight:g}: mean {mean[weight]:.4f} ({cells_text})")
         best[data] = max(mean, key=mean.__getitem__)
     (chosen.out / "weights.json").write_text(json.dumps(best) + "\n")
     print(f"chosen: {best}")
@@ -129,9 +133,13 @@ def work(cells: list[Cell], chosen: argparse.Namespace, began: float) -> None:
     still = [cell for cell in waiting if not (chosen.out / "cells" / f"{cell.stem}.json").exists()]
     print(f"{len(waiting) - len(still)} trained, {len(still)} left.", flush=True)
     if chosen.part == "table" and len(waiting) > len(still):
-        told = {"seconds": time.perf_counter() - began, "trained": len(waiting) - len(still), "workers": chosen.workers}
+        progress_line = {
+            "seconds": time.perf_counter() - began,
+            "trained": len(waiting) - len(still),
+            "workers": chosen.workers,
+        }
         with (chosen.out / "runs.jsonl").open("a") as log:
-            log.write(json.dumps(told) + "\n")
+            log.write(json.dumps(progress_line) + "\n")
     if still and chosen.part == "tune":
         raise SystemExit("not all are trained yet; run the same again")
 

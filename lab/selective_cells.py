@@ -110,7 +110,7 @@ def split_of(name: str, folder: Path) -> Split:
     return leave_last_out(k_core(at_least(read_movielens(folder / name / f"{name}.zip"), 4), 5, 5))
 
 
-def asked(agent: PairScorer, train: Dataset, chat: Chat) -> PairScores:
+def score_pairs(agent: PairScorer, train: Dataset, chat: Chat) -> PairScores:
     """What a chat says of every task."""
     memory = ListMemory(tfidf_svd(list(item_texts(train).values()), size=8))
     with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +123,7 @@ def offline_scores(name: str, folder: Path, out: Path) -> PairScores:
     train, path = split_of(name, folder).train, out / f"{name}-offline.parquet"
     if not path.exists():
         agent = PairScorer(ScorePairs(coverage=CANDIDATES, draws=1))
-        write_scores(asked(agent, train, offline_chat(list(item_texts(train).values()))), train, path)
+        write_scores(score_pairs(agent, train, offline_chat(list(item_texts(train).values()))), train, path)
     return read_scores(path, train)
 
 
@@ -154,8 +154,8 @@ def train_cell(cell: Cell, folder: Path, out: Path, tuned: dict[str, Any] | None
     fitted = changes["gate"] == "held_out"
     guided.fit(split.train, chooses, FitContext(cell.seed, threads=1), truth if fitted else None)
     trained = time.process_time()
-    users = judged(guided, split, chooses)
-    told = {
+    users = user_values(guided, split, chooses)
+    facts = {
         "train_cpu": trained - began,
         "judge_cpu": time.process_time() - trained,
         "epoch_seconds": float(np.median([e.seconds for e in guided.log.epochs])),
@@ -170,10 +170,10 @@ def train_cell(cell: Cell, folder: Path, out: Path, tuned: dict[str, Any] | None
     }
     facts_file.parent.mkdir(parents=True, exist_ok=True)
     users.to_parquet(facts_file.with_suffix(".parquet"), index=False)
-    facts_file.write_text(json.dumps(told, indent=1) + "\n")
+    facts_file.write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def judged(guided: Guided, split: Split, chooses: Dataset) -> pd.DataFrame:
+def user_values(guided: Guided, split: Split, chooses: Dataset) -> pd.DataFrame:
     """One row a test user: NDCG@10 and AUC of the full ranking (seen items masked), logloss of the held-out item and
     `NEGATIVES` unseen ones by chances that are calibrated on the validation users who chose the epoch."""
     known = together(split.train, split.valid)
@@ -212,8 +212,8 @@ def calibrated(guided: Guided, split: Split, chooses: Dataset) -> tuple[float, f
     base = guided.base
     with torch.no_grad():
         codes, place = np.unique(users, return_inverse=True)
-        asked = (torch.as_tensor(codes), torch.as_tensor(place), torch.tensor(items))
-        x = base.pair_scorer(base.network.eval(), split.train)(*asked).numpy()
+        score_pairs = (torch.as_tensor(codes), torch.as_tensor(place), torch.tensor(items))
+        x = base.pair_scorer(base.network.eval(), split.train)(*score_pairs).numpy()
     fitted = LogisticRegression(C=1e6).fit(x[:, None], labels)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 

@@ -39,10 +39,10 @@ def overhead(shared: Path, out: Path, models: list[str], epochs: int) -> None:
         seconds = {gate: measured(name, gate, scores, train, truth, epochs) for gate in ("open", "held_out")}
         without = float(np.median([alone for alone, _, _ in seconds.values()]))
         share = {gate: (acts + begins) / alone for gate, (alone, acts, begins) in seconds.items()}
-        told = " | ".join(f"{without * (1 + more):.3f}" for more in share.values())
+        times = " | ".join(f"{without * (1 + more):.3f}" for more in share.values())
         begins = seconds["held_out"][2] / seconds["held_out"][0]
         percent = " | ".join(f"{more:+.0%}" for more in share.values())
-        print(f"| {name} | {without:.3f} | {told} | {percent} | {begins:+.0%} |", flush=True)
+        print(f"| {name} | {without:.3f} | {times} | {percent} | {begins:+.0%} |", flush=True)
 
 
 def measured(
@@ -54,8 +54,8 @@ def measured(
     with threads(1), torch.random.fork_rng():
         torch.manual_seed(0)
         network = guided.base.build(train).train()
-        main, told = guided.base.terms(network, train)[0], guidance.gate(train, epochs + 1)
-        [extra] = guidance.term(guided.base, network, told, train)
+        main, times = guided.base.terms(network, train)[0], guidance.gate(train, epochs + 1)
+        [extra] = guidance.term(guided.base, network, times, train)
         optimizer = torch.optim.Adam(network.parameters(), lr=guided.base.config.learning_rate, fused=True)
         alone, added, begins, made = [], [], [], 0.0
         for epoch in range(epochs + 1):

@@ -20,7 +20,7 @@ from recloop.recsys.evaluation import auc, evaluate, paired
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores, read_scores, write_scores
 from recloop.recsys.guidance.truth import apart
 from recloop.recsys.models import FitContext
-from selective_cells import asked, offline_scores, split_of
+from selective_cells import offline_scores, score_pairs, split_of
 
 COLD, HEAD = ColdConfig(value=0.3), HeadConfig(by="share", value=0.5)
 """Of the planted worlds: the 30 % shortest histories; the items that hold half of all interactions."""
@@ -63,7 +63,7 @@ def bazaar(out: Path, figures: Path, seeds: int, until: float) -> None:
         "right for cold users and tail items": Planted(truth, split.train, rare, ~popular),
         "wrong everywhere": Planted(truth, split.train, np.zeros_like(rare), np.zeros_like(popular)),
     }
-    drawn = {}
+    opening_points = {}
     for plant, planted in plants.items():
         scores = planted_scores(planted, out / f"bazaar-{plant.split()[0]}.parquet")
         right = planted.right(scores.user, scores.item)
@@ -80,8 +80,8 @@ def bazaar(out: Path, figures: Path, seeds: int, until: float) -> None:
                 opened.append(json.loads(file.with_suffix(".json").read_text()))
         if right.any():
             table, users, items = opened[0]["opens"]
-            drawn[plant] = (np.array(table, np.float64), users, items)
-        area, mean = (np.mean([told[fact] for told in opened]) for fact in ("auc", "mean"))
+            opening_points[plant] = (np.array(table, np.float64), users, items)
+        area, mean = (np.mean([facts[fact] for facts in opened]) for fact in ("auc", "mean"))
         print(f"\n### A planted LLM, {plant}\n")
         print(f"AUC of the gate against the planted reliability {area:.3f}; mean weight of the pairs {mean:.3f}.\n")
         print("| group | " + " | ".join(GATES) + " | held_out - closed | held_out - open |")
@@ -89,9 +89,9 @@ def bazaar(out: Path, figures: Path, seeds: int, until: float) -> None:
         for group in values["closed"][0].columns:
             table = {gate: np.stack([v[group].to_numpy() for v in values[gate]]) for gate in GATES}
             cells = [f"{np.nanmean(table[gate]):.4f}" for gate in GATES]
-            cells += [shown(table["held_out"], table[other]) for other in ("closed", "open")]
+            cells += [difference_text(table["held_out"], table[other]) for other in ("closed", "open")]
             print(f"| {group} | " + " | ".join(cells) + " |", flush=True)
-    print(draw_openings(drawn, figures / "selective-opens.png"))
+    print(draw_openings(opening_points, figures / "selective-opens.png"))
 
 
 def planted_scores(planted: Planted, file: Path) -> PairScores:
@@ -100,7 +100,7 @@ def planted_scores(planted: Planted, file: Path) -> PairScores:
     if not file.exists():
         coverage = Coverage(source="popularity", candidates=CANDIDATES, pool=train.n_items)
         agent = PairScorer(ScorePairs(coverage=coverage, list_size=CANDIDATES, draws=1))
-        write_scores(asked(agent, train, planted.chat()), train, file)
+        write_scores(score_pairs(agent, train, planted.chat()), train, file)
     return read_scores(file, train)
 
 
@@ -121,16 +121,16 @@ def planted_training(split: Split, scores: PairScores, right: np.ndarray, gate: 
         assert guided.gate is not None
         alpha = guided.gate.every().detach().numpy()
         table, users, items = openings(guided, split.train)
-        told = {
+        facts = {
             "auc": float(auc(right, alpha)) if right.any() else float("nan"),
             "mean": float(guided.gate_log()["mean"].iloc[-1]),
             "opens": [table.tolist(), users, items],
         }
-        file.with_suffix(".json").write_text(json.dumps(told))
+        file.with_suffix(".json").write_text(json.dumps(facts))
     pd.DataFrame({g: ranked.values("ndcg@10", g) for g in ranked.groups}).to_parquet(file)
 
 
-def shown(a: np.ndarray, b: np.ndarray) -> str:
+def difference_text(a: np.ndarray, b: np.ndarray) -> str:
     """Mean of a - b, (seeds, users), with its interval over users and seeds."""
     spread = paired(a, b, np.random.default_rng(0), resample_seeds=True)
     return f"{spread.mean:+.4f} [{spread.low:+.4f}, {spread.high:+.4f}]"

@@ -36,7 +36,7 @@ DRAWS = 10_000
 
 
 def report(shared: Path, out: Path, figures: Path, weights: dict[str, float]) -> None:
-    every = {name: cells for name, weight in weights.items() if (cells := kept(out, name, weight))}
+    every = {name: cells for name, weight in weights.items() if (cells := cells_of(out, name, weight))}
     tested: list[Difference] = []
     for name, cells in every.items():
         tested += differences(name, cells, masks(split_of(name, shared)))
@@ -47,18 +47,18 @@ def report(shared: Path, out: Path, figures: Path, weights: dict[str, float]) ->
     for name, cells in every.items():
         print(f"\n### {name}, lambda {weights[name]:g}\n\n{described(cells)}")
         mine = [(one, p) for one, p in zip(tested, starred, strict=True) if one.data == name]
-        shown(cells, mine, masks(split_of(name, shared)))
-        drawn = {
-            model: (np.array(told[0], np.float64), *told[1:])
+        print_cells(cells, mine, masks(split_of(name, shared)))
+        figure_lines = {
+            model: (np.array(llm_scores[0], np.float64), *llm_scores[1:])
             for (model, row, seed), (_, facts) in cells.items()
-            if row == "held_out" and seed == 0 and (told := facts["opens"])
+            if row == "held_out" and seed == 0 and (llm_scores := facts["opens"])
         }
-        if drawn:
-            print(f"\n{draw_openings(drawn, figures / f'selective-opens-{name}.png').name}")
+        if figure_lines:
+            print(f"\n{draw_openings(figure_lines, figures / f'selective-opens-{name}.png').name}")
     print(f"\n{len(tested) // len(COLUMNS)} differences a column; below .05 after Holm's correction over the column:")
     for column in COLUMNS:
-        found = sum(p < 0.05 for one, p in zip(tested, starred, strict=True) if one.column == column)
-        print(f"{TITLES[column]} {found}", end="; " if column != COLUMNS[-1] else ".\n")
+        collected = sum(p < 0.05 for one, p in zip(tested, starred, strict=True) if one.column == column)
+        print(f"{TITLES[column]} {collected}", end="; " if column != COLUMNS[-1] else ".\n")
     if (out / "runs.jsonl").exists():
         runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
         wall = sum(run["seconds"] for run in runs) / 60
@@ -67,30 +67,32 @@ def report(shared: Path, out: Path, figures: Path, weights: dict[str, float]) ->
 
 def reliabilities(shared: Path, out: Path, figures: Path) -> None:
     """`offline` against validation and test side of both data sets together, and the recorded LLM against its ten."""
-    drawn = {}
+    figure_lines = {}
     for name in DATA:
         split, scores = split_of(name, shared), offline_scores(name, shared, out)
         pairs = truth_pairs(scores, split.train, together(split.valid, split.test))
-        drawn[f"offline, {name}"] = lines_of(f"`offline`, {name}", reliability(pairs, scores, split.train))
-    told, train, held, _ = taken_and_others(shared)
-    pairs = truth_pairs(told, train, held)
-    drawn["recorded LLM, 80 users"] = lines_of("the recorded LLM, 80 users", reliability(pairs, told, train))
-    print(f"\n{draw_reliability(drawn, figures / 'selective-reliability.png').name}")
+        figure_lines[f"offline, {name}"] = lines_of(f"`offline`, {name}", reliability(pairs, scores, split.train))
+    llm_scores, train, held, _ = taken_and_others(shared)
+    pairs = truth_pairs(llm_scores, train, held)
+    figure_lines["recorded LLM, 80 users"] = lines_of(
+        "the recorded LLM, 80 users", reliability(pairs, llm_scores, train)
+    )
+    print(f"\n{draw_reliability(figure_lines, figures / 'selective-reliability.png').name}")
 
 
-def kept(out: Path, name: str, weight: float) -> dict[tuple[str, str, int], tuple[pd.DataFrame, dict]]:
+def cells_of(out: Path, name: str, weight: float) -> dict[tuple[str, str, int], tuple[pd.DataFrame, dict]]:
     """(model, row, seed) -> users and facts, of what is on disk."""
-    found = {}
+    collected = {}
     for model in MODELS:
         for row in ROWS:
             for file in sorted((out / "cells").glob(f"{name}-{model}-{row.replace(' ', '_')}-s*-w{weight:g}.json")):
                 seed = int(file.stem.split("-s")[-1].split("-w")[0])
                 if seed < SEEDS:
-                    found[model, row, seed] = (
+                    collected[model, row, seed] = (
                         pd.read_parquet(file.with_suffix(".parquet")),
                         json.loads(file.read_text()),
                     )
-    return found
+    return collected
 
 
 def described(cells: dict) -> str:
@@ -116,18 +118,18 @@ class Difference:
 
 def differences(data: str, cells: dict, groups: dict[str, np.ndarray]) -> list[Difference]:
     """Every row against `none`, and two rows against the control of the same settings; over users and seeds."""
-    found = []
+    collected = []
     for model in MODELS:
         for row, against in [*((row, "none") for row in ROWS if row != "none"), *CONTROLS.items()]:
             seeds = [s for s in range(SEEDS) if {(model, row, s), (model, against, s)} <= cells.keys()]
             for column in COLUMNS if seeds else ():
                 one, other = (values(cells, model, which, seeds, column, groups) for which in (row, against))
                 spread = paired(one, other, np.random.default_rng(0), DRAWS, resample_seeds=len(seeds) > 1)
-                found.append(Difference(data, model, row, against, column, spread))
-    return found
+                collected.append(Difference(data, model, row, against, column, spread))
+    return collected
 
 
-def shown(cells: dict, tested: list[tuple[Difference, float]], groups: dict[str, np.ndarray]) -> None:
+def print_cells(cells: dict, tested: list[tuple[Difference, float]], groups: dict[str, np.ndarray]) -> None:
     """A line a model and row: what `none` reaches, and the differences from it; then those from the controls.
 
     A star: below .05 after Holm's correction over the column's differences on all data sets (bootstrap p-values).
@@ -143,13 +145,13 @@ def shown(cells: dict, tested: list[tuple[Difference, float]], groups: dict[str,
         seeds = [s for m, row, s in cells if m == model and row == "none"]
         means = [np.nanmean(values(cells, model, "none", seeds, column, groups)) for column in COLUMNS]
         print(f"| {model} | none | - | " + " | ".join(f"{mean:.4f}" for mean in means) + " |")
-        for (of, row, against), told in lines.items():
+        for (of, row, against), llm_scores in lines.items():
             if of == model and against == "none":
-                print(f"| {model} | {row} | {_opened(cells, model, row)} | " + " | ".join(told) + " |")
+                print(f"| {model} | {row} | {_opened(cells, model, row)} | " + " | ".join(llm_scores) + " |")
     print(f"\n| model | row - control | {titles}\n|---|---|---|---|---|---|---|---|")
-    for (model, row, against), told in lines.items():
+    for (model, row, against), llm_scores in lines.items():
         if against != "none":
-            print(f"| {model} | {row} - {against} | " + " | ".join(told) + " |")
+            print(f"| {model} | {row} - {against} | " + " | ".join(llm_scores) + " |")
 
 
 def _opened(cells: dict, model: str, row: str) -> str:
@@ -165,7 +167,7 @@ def masks(split: Split) -> dict[str, np.ndarray]:
 
 def values(cells: dict, model: str, row: str, seeds: list[int], column: str, groups: dict) -> np.ndarray:
     """(seeds, users) of one column; NaN outside the group."""
-    found = []
+    collected = []
     for seed in seeds:
         users = cells[model, row, seed][0]
         name, _, group = column.partition(" ")
@@ -173,8 +175,8 @@ def values(cells: dict, model: str, row: str, seeds: list[int], column: str, gro
         if group:
             inside = groups[group][users["user" if group == "cold" else "item"].to_numpy()]
             own = np.where(inside, own, np.nan)
-        found.append(own)
-    return np.stack(found)
+        collected.append(own)
+    return np.stack(collected)
 
 
 def lines_of(name: str, lines: pd.DataFrame) -> pd.DataFrame:
@@ -183,6 +185,6 @@ def lines_of(name: str, lines: pd.DataFrame) -> pd.DataFrame:
     print("| by | decile | from | to | users | pairs | agreement |\n|---|--:|--:|--:|--:|--:|---|")
     for row in lines.itertuples():
         ends = "- | -" if row.by == "all" else f"{row.lowest:.0f} | {row.highest:.0f}"
-        shown = f"{row.agreement:.3f} [{row.low:.3f}, {row.high:.3f}]"
-        print(f"| {row.by} | {row.decile or '-'} | {ends} | {row.users} | {row.pairs} | {shown} |")
+        print_cells = f"{row.agreement:.3f} [{row.low:.3f}, {row.high:.3f}]"
+        print(f"| {row.by} | {row.decile or '-'} | {ends} | {row.users} | {row.pairs} | {print_cells} |")
     return lines

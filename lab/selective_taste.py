@@ -19,7 +19,7 @@ from recloop.recsys.data import Dataset, Split, leave_last_out, read_movielens
 from recloop.recsys.evaluation import evaluate, user_auc
 from recloop.recsys.guidance import Guided, GuidedConfig, PairScores, random_scores, shuffled_scores
 from recloop.recsys.models import FitContext
-from selective_parts import shown
+from selective_parts import difference_text
 
 HELD = 10
 """Last rows of each user that the recorded scores foretell."""
@@ -49,21 +49,27 @@ def taken_and_others(shared: Path) -> tuple[PairScores, Dataset, Dataset, Datase
     """The recorded scores, train, the last rows of those 80 users, and the last rows of all others."""
     data = read_movielens(shared / "ml-latest-small" / "ml-latest-small.zip")
     split = leave_last_out(data, valid=0, test=HELD)
-    told = recorded(shared.parent / "replies" / "ml_latest_small_taste.jsonl", data)
-    of_them = np.isin(split.test.user, told.user)
-    return told, split.train, split.test.rows(of_them), split.test.rows(~of_them)
+    llm_scores = recorded(shared.parent / "replies" / "ml_latest_small_taste.jsonl", data)
+    of_them = np.isin(split.test.user, llm_scores.user)
+    return llm_scores, split.train, split.test.rows(of_them), split.test.rows(~of_them)
 
 
 def taste(shared: Path, out: Path, weight: float, seeds: int, until: float) -> None:
     """The table of rows and models; each training's values are kept in `out`."""
-    told, train, held, chooses = taken_and_others(shared)
+    llm_scores, train, held, chooses = taken_and_others(shared)
     split = Split(train, train.rows(np.zeros(len(train), bool)), held)
     rng = np.random.default_rng(1)
-    scores = {"told": told, "random": random_scores(told, rng), "shuffled": shuffled_scores(told, rng)}
-    users = np.unique(told.user)
+    scores = {
+        "told": llm_scores,
+        "random": random_scores(llm_scores, rng),
+        "shuffled": shuffled_scores(llm_scores, rng),
+    }
+    users = np.unique(llm_scores.user)
     halves = np.random.default_rng(0).permutation(users)
-    right = pd.MultiIndex.from_arrays([told.user, told.item]).isin(pd.MultiIndex.from_arrays([held.user, held.item]))
-    alone = np.nanmean(user_auc(told.user, right, told.score, train.n_users))
+    right = pd.MultiIndex.from_arrays([llm_scores.user, llm_scores.item]).isin(
+        pd.MultiIndex.from_arrays([held.user, held.item])
+    )
+    alone = np.nanmean(user_auc(llm_scores.user, right, llm_scores.score, train.n_users))
     print(f"\nAUC within the 20 items, the LLM alone: {alone:.3f}. Lambda {weight:g}, {seeds} seeds.\n")
     print("| model | row | AUC within the 20 | row - none | NDCG@10, full ranking | row - none | row - shuffled |")
     print("|---|---|--:|---|--:|---|---|")
@@ -78,14 +84,16 @@ def taste(shared: Path, out: Path, weight: float, seeds: int, until: float) -> N
                     if time.perf_counter() > until:
                         raise SystemExit("out of time; run the same again")
                     config = GuidedConfig(model=name, settings=MODELS[name], gate=gate, weight=weight)  # type: ignore[arg-type]
-                    found = crossed(Guided(config, scores[which]), split, held, chooses, halves, right, seed)
+                    figures = crossed(Guided(config, scores[which]), split, held, chooses, halves, right, seed)
                     file.parent.mkdir(parents=True, exist_ok=True)
-                    np.save(file, np.stack(found))
+                    np.save(file, np.stack(figures))
                 runs.append(np.load(file))
             ndcg[row], area[row] = (np.stack([run[part] for run in runs]) for part in (0, 1))
         for row in ROWS:
-            first = "-" if row == "none" else shown(area[row], area["none"])
-            others = ["-" if row == other else shown(ndcg[row], ndcg[other]) for other in ("none", "shuffled")]
+            first = "-" if row == "none" else difference_text(area[row], area["none"])
+            others = [
+                "-" if row == other else difference_text(ndcg[row], ndcg[other]) for other in ("none", "shuffled")
+            ]
             cells = [f"{np.nanmean(area[row]):.3f}", first, f"{np.nanmean(ndcg[row]):.4f}", *others]
             print(f"| {name} | {row} | " + " | ".join(cells) + " |", flush=True)
 
@@ -95,7 +103,7 @@ def crossed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(users,) NDCG@10 and AUC within the 20, users ascending; each half by a gate that was fitted to the other."""
     assert guided.scores is not None
-    told = guided.scores
+    llm_scores = guided.scores
     fitted = guided.config.gate == "held_out"
     value, area = np.full((2, split.train.n_users), np.nan)
     sides = [halves[::2], halves[1::2]]
@@ -104,11 +112,11 @@ def crossed(
         guided.fit(split.train, chooses, FitContext(seed, threads=1), truth)
         users = np.sort(tested).astype(np.int32)
         value[users] = evaluate(guided, split, metrics=["ndcg@10"], users=users).values("ndcg@10")
-        of = np.isin(told.user, users)
-        x = guided.score(users, split.train)[np.searchsorted(users, told.user[of]), told.item[of]]
-        area[users] = user_auc(told.user[of], right[of], x, split.train.n_users)[users]
-    asked = np.unique(halves)
-    return value[asked], area[asked]
+        of = np.isin(llm_scores.user, users)
+        x = guided.score(users, split.train)[np.searchsorted(users, llm_scores.user[of]), llm_scores.item[of]]
+        area[users] = user_auc(llm_scores.user[of], right[of], x, split.train.n_users)[users]
+    owners = np.unique(halves)
+    return value[owners], area[owners]
 
 
 def recorded(path: Path, data: Dataset) -> PairScores:
