@@ -114,6 +114,8 @@ def _print_estimate(figures: dict[str, Any]) -> None:
     for step in figures["steps"]:
         if step["not_ok"]:
             print(f"{step['step']}: {step['not_ok']} of {step['sampled']} sampled task(s) had no usable reply")
+        if step["extrapolated"]:
+            print(f"{step['step']}: on the data as earlier steps change them with the replies of provider offline")
         if step["lower_bound"]:
             print(f"{step['step']}: a lower bound, for it reads what earlier steps have not made yet")
 

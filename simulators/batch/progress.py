@@ -6,11 +6,12 @@ import json
 import logging
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,13 @@ class Standing:
     cost: float | None
     seconds: float
     ended: bool = False
-    """Whether this is the last word on this run."""
+    """Whether this is the last report of this run."""
+    task_calls: int = 0
+    """Calls of the tasks that this invocation has finished."""
+    begun: int = 0
+    """Tasks that this invocation has begun, finished ones included."""
+    pace: float = 0.0
+    """Calls a second of late (`CallPace`)."""
 
     @property
     def calls_per_second(self) -> float:
@@ -41,13 +48,42 @@ class Standing:
 
     @property
     def eta(self) -> float | None:
-        """Seconds to the end at this invocation's pace; None before its first task or without a total."""
-        fresh = self.done - self.resumed
-        return (self.total - self.done) * self.seconds / fresh if self.total is not None and fresh else None
+        """Seconds to the end: calls still expected over the pace of late. None before the first finished task of this
+        invocation or without a total.
+
+        A task is expected to make as many calls as those finished. Short tasks end first, so that it is at least the
+        mean over all that were begun. Calls of tasks under way are done already, not to do.
+        """
+        finished = self.done - self.resumed
+        if self.total is None or not finished:
+            return None
+        left = self.total - self.done
+        if not self.pace or not self.task_calls:
+            return left * self.seconds / finished
+        calls_a_task = max(self.task_calls / finished, self.calls / max(self.begun, finished))
+        expected = left * calls_a_task - (self.calls - self.task_calls)
+        return max(expected, left * min(1.0, calls_a_task)) / self.pace
+
+
+class CallPace:
+    """Calls a second over the last `WINDOW` seconds: a resume's first replies come from the cache, all at once."""
+
+    WINDOW = 30.0
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque([(0.0, 0)])
+
+    def update(self, seconds: float, calls: int) -> float:
+        """The pace, `seconds` after the start and after `calls` calls in all."""
+        self._samples.append((seconds, calls))
+        while len(self._samples) > 2 and self._samples[1][0] <= seconds - self.WINDOW:
+            self._samples.popleft()
+        earlier, earlier_calls = self._samples[0]
+        return (calls - earlier_calls) / (seconds - earlier) if seconds > earlier else 0.0
 
 
 class Watcher(Protocol):
-    """Who is told how far a run is."""
+    """Receives how far a run is."""
 
     def show(self, standing: Standing) -> None:
         """Called about once a second, and at the end."""
@@ -74,7 +110,7 @@ class Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[spent]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=Console(file=stream),
         )
         self._row: TaskID | None = None
@@ -82,12 +118,13 @@ class Bar:
 
     def show(self, standing: Standing) -> None:
         if self._row is None:
-            self._row = self._progress.add_task(standing.agent, total=standing.total, spent="")
+            self._row = self._progress.add_task(standing.agent, total=standing.total, spent="", left="")
         self._progress.update(
             self._row,
             completed=standing.done,
             total=standing.total,
             spent=f"{_spent(standing)}{_troubles(standing)}",
+            left="" if standing.eta is None or standing.ended else f"{duration(standing.eta)} left",
         )
         if standing.ended:
             self._row = None  # the next run gets a row of its own

@@ -67,24 +67,31 @@ def read_records(folder: Path | str) -> Records:
     return frame.loc[:, list(RECORD_FIELDS)]
 
 
-def commonest_error(folder: Path | str, *, shard: Shard = WHOLE) -> tuple[str, int]:
-    """The error that most of the failed and invalid records have, and how many have it; ("", 0) without any.
+def commonest_error(*folders: Path | str, shard: Shard = WHOLE) -> tuple[str, int]:
+    """The error that most of the failed and invalid records in these run folders have, and how many have it.
 
+    ("", 0) where there are none.
     Errors that differ in numbers only are one; the first of them is given.
     """
+    texts = [text for folder in folders for text in _errors(Path(folder), shard)]
+    forms = [re.sub(r"\d+", "0", text[:300]) for text in texts]
+    if not forms:
+        return "", 0
+    [(form, count)] = Counter(forms).most_common(1)
+    return next(text[:300] for text, own in zip(texts, forms, strict=True) if own == form), count
+
+
+def _errors(folder: Path, shard: Shard) -> list[str]:
+    """The error of each task whose last record is unusable."""
     errors: dict[str, str] = {}
-    for table in scan(Path(folder), ["key", "status", "error"]):
+    for table in scan(folder, ["key", "status", "error"]):
         usable = pc.equal(table["status"], "ok")
         for key in errors.keys() & set(table["key"].filter(usable).to_pylist()) if errors else ():
             del errors[key]
         rows = table.filter(pc.invert(usable))
         keys, texts = rows["key"].to_pylist(), rows["error"].to_pylist()
         errors.update((key, text) for key, text in zip(keys, texts, strict=True) if belongs(key, shard))
-    forms = [re.sub(r"\d+", "0", text[:300]) for text in errors.values()]
-    if not forms:
-        return "", 0
-    [(form, count)] = Counter(forms).most_common(1)
-    return next(text[:300] for text, own in zip(errors.values(), forms, strict=True) if own == form), count
+    return list(errors.values())
 
 
 @dataclass(frozen=True, slots=True)

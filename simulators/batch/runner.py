@@ -29,9 +29,9 @@ from .gc_freeze import few_pauses
 from .lock import locked, writing
 from .manifest import Identity, close_manifest, open_manifest
 from .parts import PartWriter, drop_unfinished
-from .progress import Silent, Standing, Watcher
+from .progress import CallPace, Silent, Standing, Watcher
 from .records import WHOLE, Shard, belongs, commonest_error, finished_keys, totals
-from .summary import Asked, Summary
+from .summary import InvocationUsage, Summary
 from .task import Graph, Halt, run_task
 
 ToolsFor = Callable[[Task], Tools]
@@ -161,7 +161,7 @@ class _Run:
     shard: Shard
     total: int | None
     span: Span
-    asked: Asked = field(default_factory=Asked)
+    asked: InvocationUsage = field(default_factory=InvocationUsage)
     resumed: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
@@ -169,6 +169,10 @@ class _Run:
     crash: Exception | None = None
     memories: dict[int, Memory] = field(default_factory=dict)
     """Those that finished tasks may have written to since the last flush."""
+    task_calls: int = 0
+    """Calls of finished tasks."""
+    begun: int = 0
+    pace: CallPace = field(default_factory=CallPace)
     began: float = field(default_factory=time.monotonic)
 
     async def work(self, data: Dataset, concurrency: int, limit: int | None) -> None:
@@ -204,10 +208,12 @@ class _Run:
                     continue
                 doing = f"task {task.key!r}"
                 tools = self.tools_for(task)
+                self.begun += 1
                 with self.span(task.key):
                     record = await run_task(self.agent.name, task, graph, tools, self.asked)
                 self.memories[id(tools.memory)] = tools.memory
                 self.statuses[record.status] += 1
+                self.task_calls += record.calls
                 self.errors[record.error] += record.status != "ok"
                 self._stop_in_vain()
                 if self.writer.add(record, position):
@@ -266,6 +272,7 @@ class _Run:
         return time.monotonic() - self.began
 
     def standing(self, *, ended: bool = False) -> Standing:
+        seconds = self.seconds
         return Standing(
             agent=self.agent.name,
             done=self.resumed + self.statuses.total(),
@@ -277,6 +284,9 @@ class _Run:
             cached=self.asked.cached,
             tokens=self.asked.tokens,
             cost=self.asked.cost,
-            seconds=self.seconds,
+            seconds=seconds,
             ended=ended,
+            task_calls=self.task_calls,
+            begun=self.begun,
+            pace=self.pace.update(seconds, self.asked.calls),
         )

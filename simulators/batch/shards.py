@@ -22,7 +22,7 @@ from .ray_cluster import run_on_ray
 from .records import commonest_error, totals
 from .runner import record_end, say_torn
 from .shard_job import Report, Shared, load, run_shard
-from .summary import Asked, Summary
+from .summary import InvocationUsage, Summary
 
 Backend = Literal["serial", "processes", "ray"]
 
@@ -84,7 +84,7 @@ def _serial(shared: Shared, max_workers: int, report: Report) -> list[Summary]:
 
 def _together(folder: Path, done: Sequence[Summary], torn: Sequence[str]) -> Summary:
     paid = [summary.paid_cost for summary in done]
-    asked = Asked(
+    asked = InvocationUsage(
         calls=sum(summary.cached + summary.paid for summary in done),
         cached=sum(summary.cached for summary in done),
         cost=None if None in paid else sum(cost for cost in paid if cost is not None),
@@ -116,7 +116,18 @@ class _Standings:
         total: dict[str, Any] = {**found[0], "ended": ended}
         for field_ in fields(Standing):
             values = [standing[field_.name] for standing in found]
-            if field_.name in ("done", "resumed", "invalid", "failed", "calls", "cached", "tokens"):
+            if field_.name in (
+                "done",
+                "resumed",
+                "invalid",
+                "failed",
+                "calls",
+                "cached",
+                "tokens",
+                "task_calls",
+                "begun",
+                "pace",
+            ):
                 total[field_.name] = sum(values)
             elif field_.name == "cost":
                 total["cost"] = None if None in values else sum(values)

@@ -16,7 +16,7 @@ SUMMARY = "summary.json"
 
 
 @dataclass(slots=True)
-class Asked:
+class InvocationUsage:
     """What one invocation has asked of the model, answers from the cache told apart."""
 
     calls: int = 0
@@ -80,7 +80,7 @@ class Summary:
     def of(
         cls,
         records: Totals,
-        asked: Asked,
+        asked: InvocationUsage,
         *,
         resumed: int,
         seconds: float,

@@ -15,7 +15,7 @@ from ...agents.agent import Record, Status, Tally, Task, Tools
 from ...agents.chat.types import Chat, Reply, Request
 from ...errors import BudgetExceeded, ConfigError, LLMError, ModelUnavailable, ReplyInvalid
 from ...redaction import redact
-from .summary import Asked
+from .summary import InvocationUsage
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Halt(Exception):
     """No task can be done from here on: the budget is spent, or the server refuses every call."""
 
 
-async def run_task(agent: str, task: Task, graph: Graph, tools: Tools, asked: Asked) -> Record:
+async def run_task(agent: str, task: Task, graph: Graph, tools: Tools, asked: InvocationUsage) -> Record:
     """Run the graph on one task, with a fresh tally.
 
     An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. Raises Halt where the run
@@ -77,7 +77,7 @@ class _Counted:
     """A Chat that counts the replies of this invocation."""
 
     chat: Chat
-    asked: Asked
+    asked: InvocationUsage
 
     async def __call__(self, request: Request) -> Reply:
         try:

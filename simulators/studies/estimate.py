@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from ...agents.agent import Agent, Record, Task, Tools
 from ...agents.catalogue import item_texts
@@ -29,15 +31,17 @@ from ...notebook import Facts
 from ...recsys.data import Dataset
 from ...recsys.data.sources import load_split
 from ..batch.event_loop import run_async
-from ..batch.records import finished_keys
-from ..batch.summary import Asked
+from ..batch.records import finished_keys, read_records
+from ..batch.summary import InvocationUsage
 from ..batch.task import Halt, run_task
 from .agent_runner import open_runner
 from .step_identity import folder_of
-from .steps import AgentContext, make_agent
+from .steps import AGENTS, AgentContext, make_agent
 from .study import AnyStudy, Study, study_of
 
 SAMPLE = 5
+MOST_WALKED = 20_000
+"""Tasks of an earlier step that `offline` answers at most, a minute or so of computing."""
 BYTES_A_TOKEN = 4
 """Of English text; what `dry` counts by."""
 CALLS_A_SECOND = 300
@@ -52,8 +56,13 @@ def estimate(
 
     `tasks` of each step are drawn at random by the study's seed. A figure is `{mean, low, high}`: 95 % by Student's t
     over the sampled tasks. `usd` is null where nothing is charged (`offline`, `replay`) and where the model's price is
-    not known; `seconds` is null where nothing was asked. A later step is sampled on the data as it is before the
-    earlier ones have changed it: its figures are a lower bound (`lower_bound` true) where these add rows.
+    not known; `seconds` is null where nothing was asked.
+
+    A later step is sampled on the data as the earlier ones change it with the replies of the provider `offline`, which
+    cost nothing: its number of tasks is the true one as far as the model adds and drops rows for as many users. Where
+    that cannot be computed (a step of one's own, likelihoods, more than `MOST_WALKED` tasks), it is sampled on the data
+    as they are now, and its figures are a lower bound (`lower_bound` true) where earlier steps add rows.
+
     Raises ConfigError where `budget.usd` is set and the price is not known, and RunError where the budget is spent, the
     server refuses every call, or no sampled task of a step has a usable reply.
     """
@@ -78,26 +87,81 @@ def estimate(
 async def _steps(study: Study, train: Dataset, tasks: int, dry: bool, price: Price | None) -> list[dict[str, Any]]:
     if not study.steps:
         raise ConfigError(f"study {study.name} has no steps: it asks nothing of a model")
-    places = range(len(study.steps))
+    texts = list(item_texts(train).values())
+    around = AgentContext(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts)
+    inputs = await _inputs(study, train, around, offline_chat(texts))
     if dry:
-        texts = list(item_texts(train).values())
-        around = AgentContext(embedder(study.embedder, texts), study.llm.sampling, study.seed, study.prompts)
         offline = _Timed(offline_chat(texts), counting=True)
-        return [await _step(study, place, train, around, offline, tasks, price) for place in places]
+        return [await _step(study, place, one, around, offline, tasks, price) for place, one in enumerate(inputs)]
     async with open_runner(study, train) as opened:
-        timed = [_Timed(opened.chat) for _ in places]
-        return [await _step(study, place, train, opened.around, timed[place], tasks, price) for place in places]
+        return [
+            await _step(study, place, one, opened.around, _Timed(opened.chat), tasks, price)
+            for place, one in enumerate(inputs)
+        ]
+
+
+@dataclass(frozen=True)
+class _StepInput:
+    """What a step reads, and by what the earlier steps have changed it.
+
+    records: by their own records, all of which exist; offline: one at least by replies of `offline`; unchanged: the
+    changes of one at least are not in it.
+    """
+
+    data: Dataset
+    changes: Literal["records", "offline", "unchanged"] = "records"
+
+
+async def _inputs(study: Study, train: Dataset, around: AgentContext, offline: Chat) -> list[_StepInput]:
+    """The data that each step reads: as finished steps have changed them, and `offline` would by the others."""
+    inputs = [_StepInput(train)]
+    for place, step in enumerate(study.steps[:-1]):
+        [(name, settings)] = step.items()
+        given = inputs[-1]
+        folder = folder_of(study, name, settings, given.data, study.folder / "agents" / str(place))
+        if given.changes == "records" and (keys := finished_keys(folder)):
+            agent = make_agent(name, settings, around)
+            if all(task.key in keys for task in agent.tasks(given.data)):
+                inputs.append(_StepInput(agent.fold(given.data, read_records(folder))))
+                continue
+        folded = None
+        if given.changes != "unchanged":
+            folded = await _folded(name, settings, given.data, around, offline)
+        inputs.append(_StepInput(given.data, "unchanged") if folded is None else _StepInput(folded, "offline"))
+    return inputs
+
+
+async def _folded(
+    name: str, settings: Mapping[str, Any], data: Dataset, around: AgentContext, offline: Chat
+) -> Dataset | None:
+    """`data` with a step's changes by the replies of `offline`; None where they cannot be computed."""
+    if name not in AGENTS or settings.get("mode") == "likelihood":
+        return None
+    agent = make_agent(name, settings, around)
+    every = list(islice(agent.tasks(data), MOST_WALKED + 1))
+    if len(every) > MOST_WALKED:
+        return None
+    memory, graph = ListMemory(around.embed), agent.graph()
+    try:
+        records = [
+            await run_task(agent.name, task, graph, Tools(offline, memory.anew()), InvocationUsage()) for task in every
+        ]
+    except Halt:
+        return None
+    frame = pd.DataFrame([asdict(record) for record in records], columns=[one.name for one in fields(Record)])
+    return agent.fold(data, frame) if (frame["status"] == "ok").any() else data
 
 
 async def _step(
-    study: Study, place: int, train: Dataset, around: AgentContext, timed: _Timed, tasks: int, price: Price | None
+    study: Study, place: int, given: _StepInput, around: AgentContext, timed: _Timed, tasks: int, price: Price | None
 ) -> dict[str, Any]:
+    train = given.data
     [(name, settings)] = study.steps[place].items()
     agent = make_agent(name, settings, around)
     finished = finished_keys(folder_of(study, name, settings, train, study.folder / "agents" / str(place)))
     every = list(agent.tasks(train))
     chosen = np.random.default_rng([study.seed, place]).permutation(len(every))[:tasks]
-    sampled = await _asked(agent, [every[at] for at in sorted(chosen)], timed, ListMemory(around.embed))
+    sampled = await _records(agent, [every[at] for at in sorted(chosen)], timed, ListMemory(around.embed))
     left = len(every) - sum(task.key in finished for task in every)
     unusable = [record for record in sampled if record.status != "ok"]
     if sampled and len(unusable) == len(sampled):
@@ -106,8 +170,8 @@ async def _step(
             f"the first: {unusable[0].error[:300]}"
         )
     figures = [_figures(record, price) for record in sampled]
-    told: dict[str, Any] = {name: _interval([each[name] for each in figures], left) for name in SUMMED}
-    told["seconds"] = None if timed.counting else _seconds(told["calls"], timed, study.llm)
+    figures_left: dict[str, Any] = {name: _interval([each[name] for each in figures], left) for name in SUMMED}
+    figures_left["seconds"] = None if timed.counting else _seconds(figures_left["calls"], timed, study.llm)
     return {
         "step": f"{place}-{name}",
         "tasks": len(every),
@@ -115,16 +179,17 @@ async def _step(
         "sampled": len(sampled),
         "not_ok": len(unusable),
         "failed": sum(record.status == "failed" for record in sampled),
-        "lower_bound": place > 0,
-        "left": told,
+        "lower_bound": given.changes == "unchanged",
+        "extrapolated": given.changes == "offline",
+        "left": figures_left,
     }
 
 
-async def _asked(agent: Agent, tasks: Sequence[Task], chat: Chat, memory: ListMemory) -> list[Record]:
+async def _records(agent: Agent, tasks: Sequence[Task], chat: Chat, memory: ListMemory) -> list[Record]:
     graph = agent.graph()
     try:
         return await asyncio.gather(
-            *(run_task(agent.name, task, graph, Tools(chat, memory), Asked()) for task in tasks)
+            *(run_task(agent.name, task, graph, Tools(chat, memory), InvocationUsage()) for task in tasks)
         )
     except Halt as halt:
         raise RunError(f"no estimate: {halt}") from halt
@@ -143,8 +208,8 @@ class _Timed:
         self.seconds.append(reply.seconds / reply.turns)
         if self.counting:
             # The bound that budgets are reserved by takes two bytes a token.
-            asked = prompt_token_bound(request) // BYTES_A_TOKEN
-            reply = replace(reply, usage=Usage(asked, len(reply.text.encode()) // BYTES_A_TOKEN), cost=None)
+            prompt_tokens = prompt_token_bound(request) // BYTES_A_TOKEN
+            reply = replace(reply, usage=Usage(prompt_tokens, len(reply.text.encode()) // BYTES_A_TOKEN), cost=None)
         return reply
 
 

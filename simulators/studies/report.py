@@ -193,7 +193,7 @@ def markdown(verdict: Verdict, settings: str) -> str:
         lines += ["## Balance of edit and controls", "", *balance_lines(verdict.balance), ""]
     lines += ["## Data and model", "", f"Model asked: {verdict.llm}", ""]
     lines += [f"- {key}: {value}" for key, value in verdict.facts.items()]
-    lines += ["", "## Asked of the model", "", *_summary_lines(verdict.summaries), ""]
+    lines += ["", "## InvocationUsage of the model", "", *_summary_lines(verdict.summaries), ""]
     for step, report in verdict.reports.items():
         lines += [f"## Report of {step}", "", *facts_of(report), ""]
     if verdict.truth:

@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from recloop.simulators.batch.progress import Bar, Lines, Standing, watcher
+from recloop.simulators.batch.progress import Bar, CallPace, Lines, Standing, watcher
 
 
 class Terminal(io.StringIO):
@@ -22,6 +22,36 @@ def test_the_end_is_foretold_from_this_runs_own_pace():
     assert standing(20).eta is None
     assert standing(60, total=None).eta is None
     assert standing(60).calls_per_second == 15.0
+
+
+def test_the_time_left_is_right_from_the_first_finished_task_on_where_tasks_make_many_calls():
+    # 32 tasks at a time, 4 to 16 calls of one second each: 6,400 tasks are 2,000 seconds of work.
+    lengths = [4 + (7 * place) % 13 for place in range(6400)]
+    tasks, under_way, pace = iter(lengths), [], CallPace()
+    end = sum(lengths) / 32
+    begun = finished = task_calls = calls = second = 0
+    while second < 1800:
+        while len(under_way) < 32:
+            under_way.append([next(tasks)] * 2)
+            begun += 1
+        second += 1
+        calls += 32
+        under_way = [[whole, left - 1] for whole, left in under_way]
+        ends = [whole for whole, left in under_way if not left]
+        finished, task_calls = finished + len(ends), task_calls + sum(ends)
+        under_way = [task for task in under_way if task[1]]
+        now = Standing("toy", finished, 6400, 0, 0, 0, calls, 0, 0, 0.0, float(second), task_calls=task_calls,
+                       begun=begun, pace=pace.update(second, calls))  # fmt: skip
+        if finished:
+            assert now.eta == pytest.approx(end - second, rel=0.65 if second < 16 else 0.12), second
+
+
+def test_replies_from_the_cache_at_a_resume_do_not_make_the_time_left_short_for_long():
+    pace = CallPace()
+    pace.update(0.5, 5000)  # all from the cache
+    for second in range(1, 60):
+        late = pace.update(float(second), 5000 + 10 * second)
+    assert late == pytest.approx(10.0)
 
 
 def test_without_a_terminal_there_is_one_line_a_second_and_a_last_one():

@@ -95,6 +95,8 @@ def test_some_unusable_replies_are_a_warning_with_the_commonest_error(
     assert warning.startswith("0-denoise: ")
     assert "4 invalid, 0 failed of" in warning
     assert "commonest, 4 times: schema: no JSON" in warning
+    [summary] = done.summaries.values()
+    assert (summary.errors, summary.error[:15]) == (4, "schema: no JSON")
 
 
 @pytest.mark.parametrize("block", ["block_mb=64", "block_mb=0.002"])
