@@ -23,7 +23,7 @@ from ...recsys.data import Dataset
 from ...recsys.data.sources import load_split
 from ...redaction import redact
 from ..batch.event_loop import run_async
-from ..batch.summary import Asked
+from ..batch.summary import InvocationUsage
 from ..batch.task import Halt, run_task
 from ..studies.agent_runner import AgentRunner, open_runner
 from ..studies.steps import make_agent
@@ -63,7 +63,7 @@ def try_study(
 
 
 async def _try(study: Study, train: Dataset, tasks: int, step: int | None, user: str | None) -> dict[str, Any]:
-    total, steps, stopped, matches = Asked(), [], "", 0
+    total, steps, stopped, matches = InvocationUsage(), [], "", 0
     data, last = train, len(study.steps) - 1 if step is None else step
     async with open_runner(study, train) as opened:
         for place in range(last + 1):
@@ -101,7 +101,7 @@ def _is_of(task: Task, user: str) -> bool:
 
 
 async def _run(
-    agent: Agent, tasks: Sequence[Task], opened: AgentRunner, total: Asked
+    agent: Agent, tasks: Sequence[Task], opened: AgentRunner, total: InvocationUsage
 ) -> tuple[list[tuple[Record, list[dict[str, Any]]]], str]:
     """The record and the requests of every task that ended, and why the others did not."""
     graph = agent.graph()
