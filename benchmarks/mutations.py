@@ -208,7 +208,7 @@ SEAMS = (
     ),
     Mistake(
         "a step's wordings left out of its identity",
-        "simulators/studies/agent_runner.py",
+        "simulators/studies/step_identity.py",
         '"prompts": wordings_of(name, study.prompts),',
         '"prompts": [],',
         (
@@ -313,7 +313,7 @@ SEAMS = (
     Mistake(
         "facts_only not trained where agents wrote vectors",
         "simulators/studies/variants.py",
-        "missing = bool(controls) and",
+        "missing = bool({*controls} - {ORACLE}) and",
         "missing = False and",
         ("tests/simulators/studies/test_variants.py",),
     ),
@@ -356,7 +356,7 @@ SEAMS = (
     ),
     Mistake(
         "an agent's likelihood opened without the study's account",
-        "simulators/studies/agent_runner.py",
+        "simulators/studies/step_tools.py",
         "build_likelihood, llm, cache=replies, meter=meter, limits=limits",
         "build_likelihood, llm.model_copy(update={'budget': type(llm.budget)()}), cache=replies",
         ("tests/simulators/studies/test_study_seams.py::test_likelihoods_of_a_study_count_against_its_budget",),

@@ -339,7 +339,8 @@ def test_the_five_newest_places_stand_alone_and_older_ones_share_a_bin() -> None
 
 def content_free(raw: Dataset, rule: str) -> Dataset:
     """`raw` edited by a rule that reads no text: `popular` adds each user's 5 most popular unseen items, `oldest` drops
-    60 % of the oldest third of every history, `recent` halves the weight of each user's 5 newest rows."""
+    60 % of the oldest third of every history, `recent` halves the weight of each user's 5 newest rows, `head` that of
+    the rows of the most popular tenth of the items."""
     frame = raw.interactions
     if rule == "popular":
         ranked = np.argsort(-raw.item_counts, kind="stable")
@@ -351,6 +352,9 @@ def content_free(raw: Dataset, rule: str) -> Dataset:
         added = pd.DataFrame(new, columns=["user", "item", "timestamp"]).assign(value=1.0, weight=1.0)
         added = added.astype({"user": np.int32, "item": np.int32, "value": np.float32, "weight": np.float32})
         return raw.with_(interactions=pd.concat([frame, added], ignore_index=True))
+    if rule == "head":
+        popular = raw.item_counts >= np.quantile(raw.item_counts, 0.9)
+        return raw.with_(interactions=frame.assign(weight=np.where(popular[raw.item], 0.5, 1).astype(np.float32)))
     if rule == "recent":
         return raw.with_(interactions=frame.assign(weight=np.where(places(raw) < 5, 0.5, 1).astype(np.float32)))
     old = places(raw) >= 2 * raw.user_counts[raw.user] / 3
@@ -409,7 +413,7 @@ def test_five_popular_items_a_user_are_balanced_within_five_per_cent_on_movielen
         assert table.loc["popularity_edit", column] == pytest.approx(table.loc["refined", column], rel=0.05), column
 
 
-@pytest.mark.parametrize("rule", ["popular", "oldest", "recent"])
+@pytest.mark.parametrize("rule", ["popular", "oldest", "recent", "head"])
 def test_edit_and_control_are_balanced_in_popularity_place_and_activity(rule: str) -> None:
     raw = bazaar(seed=0, users=300, items=300)
     refined = content_free(raw, rule)

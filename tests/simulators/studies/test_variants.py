@@ -5,7 +5,7 @@ import pandas as pd
 from recloop.recsys.controls import random_edit
 from recloop.recsys.data import Dataset
 from recloop.recsys.data.bazaar import bazaar
-from recloop.simulators.studies.variants import size_of, variants
+from recloop.simulators.studies.variants import size_of, variants, with_facts
 
 RAW = bazaar(seed=2, users=20, items=60, longest=20)
 CONTROLS = ("random_edit", "popularity_edit")
@@ -70,3 +70,13 @@ def test_only_kinds_of_edits_that_occur_are_counted() -> None:
     assert size_of(RAW, RAW) == {}
     stated = pd.DataFrame({"user": [0], "preferred": [1], "other": [2], "weight": [0.5], "agent": "a", "record": "r"})
     assert size_of(RAW, refined(3).with_(pairs=stated)) == {"reweighted": 3, "pairs": 1}
+
+
+def test_the_catalogues_own_vectors_join_the_controls_where_agents_wrote_vectors() -> None:
+    written = RAW.with_(item_vectors=np.ones((RAW.n_items, 2), np.float32))
+    assert with_facts(("random_edit",), RAW, written) == ("random_edit", "facts_only")
+    assert with_facts(("facts_only", "random_edit"), RAW, written) == ("facts_only", "random_edit")
+    assert with_facts(("random_edit",), RAW, refined()) == ("random_edit",), "no vectors, nothing to compare"
+    assert with_facts(("random_edit",), written, written) == ("random_edit",), "raw has them as well"
+    assert with_facts((), RAW, written) == ()
+    assert with_facts(("random_edit",), RAW, None) == ()
