@@ -437,7 +437,7 @@ def tested(copy: Path, tests: tuple[str, ...]) -> tuple[list[str], str]:
     quiet = ["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", "--hypothesis-profile", "ci"]
     command = [sys.executable, "-m", "pytest", *quiet, *tests]
     environment = {**os.environ, "PYTHONPATH": str(copy.parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=3600)
     failed = re.findall(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)
     return failed, done.stdout.strip().rpartition("\n")[2]
 
