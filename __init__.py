@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; tests/test_front_door.p
     from .simulators.inspection.cache import cache_import as cache_import
     from .simulators.inspection.cache import cache_prune as cache_prune
     from .simulators.inspection.cache import cache_stats as cache_stats
+    from .simulators.inspection.comparison import compare as compare
     from .simulators.inspection.datasets import data_convert as data_convert
     from .simulators.inspection.datasets import data_info as data_info
     from .simulators.inspection.listing import list_metrics as list_metrics
@@ -64,6 +65,7 @@ VERBS = {
     "undo": "simulators.refining.undo",
     "fidelity": "simulators.fidelity.suite",
     "estimate": "simulators.studies.estimate",
+    "compare": "simulators.inspection.comparison",
     "i2i": "simulators.i2i.report",
     "ablate": "simulators.studies.ablation",
     "tune": "recsys.tuning.tune",

@@ -27,6 +27,7 @@ from typer.exceptions import TyperException
 from .. import __version__
 from ..errors import RecloopError
 from . import cache as cli_cache
+from . import compare as cli_compare
 from . import data as cli_data
 from . import listing as cli_listing
 from . import models as cli_models
@@ -50,7 +51,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verbs in (cli_start, cli_study, cli_trial, cli_side_studies, cli_refine, cli_tune, cli_models):
+for verbs in (cli_start, cli_study, cli_trial, cli_side_studies, cli_compare, cli_refine, cli_tune, cli_models):
     app.add_typer(verbs.app)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_runs.app, name="runs")

@@ -81,7 +81,8 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Grid:
     """values: tidy per-user values of all cells (model, variant, seed, user, group, metric, value); `model` holds the
-    labels. cells: one row a cell: model, variant, seed, coverage and the like, seconds, epochs, protocol."""
+    labels. cells: one row a cell: model, variant, seed, coverage and the like, seconds, epochs, protocol, and the
+    name of its `file` of values."""
 
     values: pd.DataFrame
     cells: pd.DataFrame
@@ -173,7 +174,8 @@ def train_all(
         progress.trained(place, *results[place])
     ordered = [results[place] for place in range(len(cells))]
     return Grid(
-        pd.concat([values for values, _ in ordered], ignore_index=True), pd.DataFrame([facts for _, facts in ordered])
+        pd.concat([values for values, _ in ordered], ignore_index=True),
+        pd.DataFrame([facts for _, facts in ordered]).assign(file=[training.values.name for training in trainings]),
     )
 
 

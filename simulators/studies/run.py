@@ -13,6 +13,7 @@ from ...agents.agent import Reporting
 from ...agents.catalogue import item_texts
 from ...agents.memory.embeddings import embedder
 from ...atomic import disk_errors, make_folder, write_text
+from ...identity import code_digest, settings_of
 from ...recsys.data import Dataset, Split
 from ...recsys.data.dataset import Floats
 from ...recsys.data.sources import load_split
@@ -25,9 +26,9 @@ from ..batch.records import read_records
 from ..batch.summary import Summary
 from ..batch.usage import usage
 from .agent_runner import open_runner
-from .grid import TrainingProtocol, cells_of, models_of, train_all
+from .grid import COMPARISON, Grid, TrainingProtocol, cells_of, models_of, train_all
 from .report import Verdict, defined, html, markdown
-from .run_folder import PAGE, REPORT, STUDY, TABLE
+from .run_folder import CELLS, PAGE, REPORT, STUDY, TABLE
 from .study import AnyStudy, Study, study_of
 from .variants import FACTS, ORACLE, balance_of, removal_accuracy, size_of, variants, with_facts, writes_vectors
 
@@ -125,10 +126,30 @@ def _answer(
         seeds=study.evaluate.seeds,
         truth={} if noise is None or refined is None else removal_accuracy(split.train, refined, noise),
     )
+    write_text(folder / CELLS, json.dumps(_comparable(study, split, grid, limit), indent=2) + "\n")
     table.to_csv(folder / TABLE, index=False, float_format="%.6f")
     write_text(folder / REPORT, markdown(verdict, study_text(study)))
     write_text(folder / PAGE, html(verdict, study_text(study)))
     return verdict
+
+
+def _comparable(study: Study, split: Split, grid: Grid, limit: int | None) -> dict[str, Any]:
+    """What another run must have in common for `compare`, and the files of values of this run's trainings.
+
+    The folder of values may also hold those of earlier settings, so files are never collected by their names.
+    """
+    cells = grid.cells[["model", "variant", "seed", "hyperparameters", "file"]].to_dict("records")
+    return {
+        "data": {
+            "train": split.train.fingerprint,
+            "validation": split.valid.fingerprint,
+            "test": split.test.fingerprint,
+        },
+        "evaluate": settings_of(study.evaluate, without=COMPARISON),
+        "code": code_digest("recsys"),
+        "limit": limit,
+        "cells": cells,
+    }
 
 
 def study_text(study: Study) -> str:

@@ -2,4 +2,5 @@
 
 STUDY, REPORT, TABLE = "study.yaml", "report.md", "table.csv"
 PAGE = "report.html"
+CELLS = "cells.json"
 FIDELITY_PAGE = "fidelity/fidelity.md"
