@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from ..recsys.data import Dataset
 
 DESCRIPTION_WORDS = 40
+NO_TEXTS = (
+    "no item has a title, categories or a description, and this step judges by them; name the table of items in "
+    "data.items, or leave the step out"
+)
+"""Clause for where a step that reads texts has none."""
+
+
+def has_text(data: Dataset) -> npt.NDArray[np.bool_]:
+    """(n_items,) whether a letter or digit stands in the item's title, categories or description.
+
+    Nothing is judged, asked or proposed about the other items: all that could be shown of them is their id.
+    """
+    found = np.zeros(data.n_items, bool)
+    for name in ("title", "categories", "description"):
+        if name in data.items:
+            column = data.items[name].fillna("").astype(str)
+            found |= column.str.contains(r"[^\W_]", regex=True).to_numpy(bool)
+    return found
 
 
 def item_texts(data: Dataset, *, hide_titles: bool = False) -> dict[int, str]:

@@ -17,9 +17,9 @@ from ..errors import DataError
 from ..recsys.data import Dataset
 from .agent import Records
 
-PAYLOAD_FORM = 2
+PAYLOAD_FORM = 3
 """Form of the payloads of this package's agents; a step's identity holds it, so that older records are not resumed.
-2: with `catalogue`."""
+2: with `catalogue`. 3: no row about an item without text."""
 
 
 def catalogue_digest(data: Dataset) -> str:

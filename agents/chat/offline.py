@@ -19,7 +19,7 @@ from .offline_setwise import assess, describe, ranked, revise_items, revise_prof
 from .text_similarity import Rarity, cosine, graded
 from .types import Chat, Reply, Request, Usage
 
-MODEL = "offline-tfidf-2"
+MODEL = "offline-tfidf-3"
 PIECE = re.compile(r"\w+|[^\w\s]")
 
 # --- answers: one a kind of task --------------------------------------------------------------------------------------

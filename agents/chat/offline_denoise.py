@@ -1,4 +1,7 @@
-"""`offline`'s answers for the denoiser: doubt is one minus the graded similarity of words to the other items."""
+"""`offline`'s answers for the denoiser: doubt is one minus the graded similarity of words to the other items.
+
+An item without a word is not doubted, and says nothing about the others.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ TELLING = 4
 
 
 def review(rarity: Rarity, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Each item's doubt: one minus the grade of its mean likeness to the others."""
+    """Each item's doubt: one minus the grade of its mean likeness to the others that have words."""
     terms = {handle: rarity.terms(text) for handle, text in facts["options"].items()}
     doubts = []
     for handle, own in terms.items():
-        likes = [cosine(own, other) for name, other in terms.items() if name != handle]
+        likes = [cosine(own, other) for name, other in terms.items() if name != handle and other] if own else []
         mean = sum(likes) / len(likes) if likes else 1.0
-        why = f"mean likeness of words to the others {mean:.2f}" if likes else "nothing stands beside it"
+        why = f"mean likeness of words to the others {mean:.2f}" if likes else "no words to compare"
         doubts.append({"item": handle, "reason": why, "doubt": round(1 - graded(mean), 4) if likes else 0.0})
     return {"reason": "words shared with the others", "doubts": doubts}
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-WORD = re.compile(r"[^\W_]+")
+_SIGN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana and Han, written without spaces: each sign is a word
+WORD = re.compile(rf"[{_SIGN}]|[^\W_{_SIGN}]+")
 STOP = frozenset(
     "a an and are as at be but by for from has have he her his i in is it its like likes more not of on or out over "
     "rather she so than that the their them then they this those to too was were what who whom will with you your "

@@ -16,7 +16,7 @@ from ...recsys.data import Dataset
 from ...recsys.denoising.hard_samples import Candidates, Losses, candidates, losses_by_epoch
 from ..agent import LazyState, Records, Task, Tools, longest_history
 from ..blockwise import BlockTasks, WholeLog
-from ..catalogue import item_texts
+from ..catalogue import NO_TEXTS, has_text, item_texts
 from ..chat.likelihood import Likelihood
 from ..chat.types import Sampling
 from ..fusion import Bools, is_generated, plain
@@ -52,9 +52,11 @@ class Denoiser:
     name: ClassVar[str] = NAME
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
-        """One task a user with enough items, in order of user code; in hard_samples one with a row in doubt."""
+        """One task a user with enough items that have a text, in order of user code; in hard_samples one with a row in
+        doubt.
+        """
         shared = _Shared(self, data)
-        real = np.bincount(data.user[~shared.generated], minlength=data.n_users)
+        real = np.bincount(data.user[~shared.generated & shared.worded[data.item]], minlength=data.n_users)
         eligible = np.flatnonzero(real >= self.config.least)
         if self.only is not None:
             chosen = users_with_ids(data, eligible, self.only)
@@ -66,7 +68,7 @@ class Denoiser:
         suspects = self._suspects(data) if self.config.mode == "hard_samples" else None
         for user in chosen:
             rows = np.arange(data.indptr[user], data.indptr[user + 1])
-            if suspects is not None and not suspects.candidate[rows].any():
+            if suspects is not None and not (suspects.candidate[rows] & shared.worded[data.item[rows]]).any():
                 continue
             yield Task(
                 f"user:{plain(ids.iat[user])}", LazyState(partial(self._state, data, int(user), shared, suspects))
@@ -84,6 +86,8 @@ class Denoiser:
         return report(records)
 
     def no_tasks_reason(self, data: Dataset) -> str:
+        if not has_text(data).any():
+            return NO_TEXTS
         if int(data.user_counts.max(initial=0)) < self.config.least:
             return f"no user has {self.config.least} items (denoise.least); {longest_history(data)}"
         return "none of the users asked about has a row in doubt"
@@ -131,17 +135,17 @@ class Denoiser:
         rows = np.arange(data.indptr[user], data.indptr[user + 1])
         rows = rows[~shared.generated[rows]]
         items = data.item[rows].astype(np.int64)
-        evidence = shared.evidence
+        evidence, worded = shared.evidence, shared.worded[items]
+        places = np.flatnonzero(worded)
         windows = [
-            part.tolist()
-            for part in np.array_split(np.arange(len(items)), -(-len(items) // config.window))
-            if len(part)
+            part.tolist() for part in np.array_split(places, max(1, -(-len(places) // config.window))) if len(part)
         ]
         near = evidence.near(ident, items)
         if self.embed is not None:
             vectors = self.embed([shared.texts[int(item)] for item in items])
             alike = np.asarray(vectors @ vectors.T, np.float64)
             np.fill_diagonal(alike, 0)
+            alike[~worded], alike[:, ~worded] = 0, 0
             near = np.maximum(near, alike)
         votes: list[float | None] = [None] * len(items)
         offers: dict[int, list[int]] = {}
@@ -151,7 +155,8 @@ class Denoiser:
             if config.action == "replace":
                 for place in window:
                     context = items[[at for at in window if at != place]]
-                    offers[place] = evidence.candidates(ident, context, items.tolist(), config.candidates)
+                    candidates = evidence.candidates(ident, context, items.tolist(), config.candidates)
+                    offers[place] = [item for item in candidates if shared.worded[item]]
         items_of_task = {*items.tolist(), *(item for offered in offers.values() for item in offered)}
         state = DenoiserState(
             user=ident,
@@ -165,7 +170,7 @@ class Denoiser:
             offers=offers,
         )
         if suspects is not None:
-            state["suspects"] = np.flatnonzero(suspects.candidate[rows]).tolist()
+            state["suspects"] = np.flatnonzero(suspects.candidate[rows] & worded).tolist()
             state["often"] = np.flatnonzero(suspects.flagged[rows] >= config.hard.flagged_epochs).tolist()
         return state
 
@@ -179,6 +184,11 @@ class _Shared:
     @cached_property
     def generated(self) -> Bools:
         return is_generated(self._data)
+
+    @cached_property
+    def worded(self) -> Bools:
+        """(n_items,) whether the item has a text."""
+        return has_text(self._data)
 
     @cached_property
     def catalogue(self) -> str:

@@ -52,7 +52,7 @@ class DenoiserState(TypedDict, total=False):
     weights: list[float]
     """Weight of each row before the edit."""
     windows: list[list[int]]
-    """Places, each in one window."""
+    """Places, each in one window; those of items without text in none."""
     facts: dict[int, str]
     votes: list[float | None]
     near: list[list[float]]
@@ -94,8 +94,8 @@ async def review(setup: DenoiserSetup, state: DenoiserState, runtime: Runtime[To
 
 async def describe(setup: DenoiserSetup, state: DenoiserState, runtime: Runtime[Tools]) -> DenoiserState:
     """hard_samples: the profile, from what is not in doubt, or from everything where all is."""
-    trusted = [place for place in range(len(state["items"])) if place not in state["suspects"]]
-    places = trusted or list(range(len(state["items"])))
+    worded = sorted(place for window in state["windows"] for place in window)
+    places = [place for place in worded if place not in state["suspects"]] or worded
     history = [state["facts"][state["items"][place]] for place in places]
     return {"profile": await describe_interests(setup, history, runtime.context)}
 

@@ -18,7 +18,7 @@ from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
 from ..agent import LazyState, Records, Task, Tools, longest_history
 from ..blockwise import BlockTasks, WholeLog, sum_figures
-from ..catalogue import item_texts
+from ..catalogue import NO_TEXTS, has_text, item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, is_generated, plain
 from ..generator.evidence import stable_seed
@@ -59,7 +59,8 @@ class Discriminator:
         """Calibration first, then one task a user with rows to judge, in order of user code."""
         texts = _Texts(data)
         generated = is_generated(data)
-        real = np.bincount(data.user[~generated], minlength=data.n_users)
+        worded = texts.worded[data.item]
+        real = np.bincount(data.user[~generated & worded], minlength=data.n_users)
         ids = data.users["user_id"]
         counts = self._counts(data)
         if self.part != "judge":
@@ -69,7 +70,7 @@ class Discriminator:
                 yield Task(f"calibrate:{plain(ids.iat[user])}", LazyState(make))
         if self.part == "calibrate":
             return
-        made = np.bincount(data.user[generated], minlength=data.n_users)
+        made = np.bincount(data.user[generated & worded], minlength=data.n_users)
         wanted = np.zeros(data.n_users, bool)
         if "real" in self.config.judge:
             wanted[self._users(data, np.flatnonzero(real >= 2))] = True
@@ -96,6 +97,8 @@ class Discriminator:
         return report(data, records, self._calibration(records), self.config, head)
 
     def no_tasks_reason(self, data: Dataset) -> str:
+        if not has_text(data).any():
+            return NO_TEXTS
         return f"no user has 2 real rows, or a generated row beside a real one; {longest_history(data)}"
 
     def sample_tasks(self, log: WholeLog) -> Discriminator:
@@ -141,7 +144,7 @@ class Discriminator:
     ) -> DiscriminatorState:
         """A user's rows in sets; the real rows of each set come from all parts of the history."""
         ident = plain(data.users["user_id"].iat[user])
-        span = np.arange(data.indptr[user], data.indptr[user + 1])
+        span = texts.rows_with_text(user)
         own, made = span[~generated[span]], span[generated[span]]
         selected = own[-self.config.real :] if self.config.real else own
         rows = [_row(data, at, "real") for at in selected] if real and len(own) >= 2 else []
@@ -162,11 +165,11 @@ class Discriminator:
         """Real rows that are held out of the history shown, and items that the user never had."""
         ident = plain(data.users["user_id"].iat[user])
         rng = np.random.default_rng(stable_seed(f"{self.seed}:calibrate:{ident}"))
-        span = np.arange(data.indptr[user], data.indptr[user + 1])
+        span = texts.rows_with_text(user)
         own = span[~generated[span]]
         size = self.config.calibration_rows
         held = np.sort(rng.choice(own, size, replace=False))
-        open_ = np.flatnonzero(counts > 0)
+        open_ = np.flatnonzero((counts > 0) & texts.worded)
         open_ = open_[~np.isin(open_, data.item[span])]
         odds = counts[open_] / counts[open_].sum() if self.config.negatives == "popularity" and len(open_) else None
         others = rng.choice(open_, min(size, len(open_)), replace=False, p=odds)
@@ -202,6 +205,16 @@ class _Texts:
     def __init__(self, data: Dataset) -> None:
         self._data = data
         self._made: dict[int, str] | None = None
+
+    @cached_property
+    def worded(self) -> Bools:
+        """(n_items,) whether the item has a text; rows of the others are not judged, and no row by them."""
+        return has_text(self._data)
+
+    def rows_with_text(self, user: int) -> npt.NDArray[np.int64]:
+        """The user's rows whose items have a text."""
+        rows = np.arange(self._data.indptr[user], self._data.indptr[user + 1])
+        return rows[self.worded[self._data.item[rows]]]
 
     @cached_property
     def catalogue(self) -> str:

@@ -17,7 +17,7 @@ from ...recsys.data.dataset import Longs
 from ...recsys.data.groups import head_of
 from ..agent import LazyState, Records, Task, Tools, longest_history
 from ..blockwise import BlockTasks, WholeLog
-from ..catalogue import item_texts
+from ..catalogue import NO_TEXTS, has_text, item_texts
 from ..chat.types import Sampling
 from ..fusion import fused, plain, real_rows
 from ..grounding import Grounder
@@ -60,10 +60,12 @@ class Generator:
                     f"item:{ids[item]}", LazyState(partial(self._item_state, data, item, known, audience, catalogue))
                 )
             return
-        titles = _once(lambda: self._titles(data, known()[0]))
+        titles, worded = _once(lambda: self._titles(data, known()[0])), _once(lambda: has_text(data))
         for user in self._users(data):
             ident = plain(data.users["user_id"].iat[user])
-            yield Task(f"user:{ident}", LazyState(partial(self._user_state, data, user, known, titles, catalogue)))
+            yield Task(
+                f"user:{ident}", LazyState(partial(self._user_state, data, user, known, titles, catalogue, worded))
+            )
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine
@@ -83,6 +85,8 @@ class Generator:
         return report(data, records, self._tail(data))
 
     def no_tasks_reason(self, data: Dataset) -> str:
+        if not has_text(data).any():
+            return NO_TEXTS
         if self.config.mode == "cold_item":
             return "no item of the long tail has a train interaction (generate.unseen lets others be targets)"
         return (
@@ -139,23 +143,26 @@ class Generator:
     def _targets(self, data: Dataset) -> list[int]:
         counts = self._counts(data)
         open_ = self._tail(data) if self.config.unseen else self._tail(data) & (counts > 0)
-        items = np.flatnonzero(open_)
+        items = np.flatnonzero(open_ & has_text(data))
         return [int(item) for item in items[np.argsort(counts[items], kind="stable")][: self.config.items]]
 
     def _users(self, data: Dataset) -> list[int]:
-        able = (real_rows(data).user_counts >= self.config.min_history) & self._has_candidates(data)
+        real, worded = real_rows(data), has_text(data)
+        lengths = np.bincount(real.user[worded[real.item]], minlength=data.n_users)
+        able = (lengths >= self.config.min_history) & self._has_candidates(data, worded)
         eligible = np.flatnonzero(able)
         if self.only is not None:
             return users_with_ids(data, eligible, self.only)
         return sample_users(data, eligible, self.config.users, self.seed)
 
-    def _has_candidates(self, data: Dataset) -> npt.NDArray[np.bool_]:
-        """(n_users,) whether there is an item, for pairs two, that the user has not had."""
+    def _has_candidates(self, data: Dataset, worded: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """(n_users,) whether there is an item with a text, for pairs two, that the user has not had."""
         least = 2 if self.config.mode == "pairs" else 1
-        known = data.n_items if self.config.unseen else int((self._counts(data) > 0).sum())
+        known = int((worded if self.config.unseen else worded & (self._counts(data) > 0)).sum())
         if known - int(data.user_counts.max(initial=0)) >= least:
             return np.ones(data.n_users, bool)
-        held = np.unique(data.user.astype(np.int64) * data.n_items + data.item) // max(data.n_items, 1)
+        rows = worded[data.item]
+        held = np.unique(data.user[rows].astype(np.int64) * data.n_items + data.item[rows]) // max(data.n_items, 1)
         return np.asarray(known - np.bincount(held, minlength=data.n_users) >= least)
 
     def _titles(self, data: Dataset, evidence: ItemEvidence) -> Grounder:
@@ -170,10 +177,11 @@ class Generator:
         known: Callable[[], tuple[ItemEvidence, dict[int, str]]],
         titles: Callable[[], Grounder],
         catalogue: Callable[[], str],
+        worded: Callable[[], npt.NDArray[np.bool_]],
     ) -> GeneratorState:
         (evidence, texts), config = known(), self.config
         ident = plain(data.users["user_id"].iat[user])
-        recent = recent_of(data, user, config.history)
+        recent = recent_of(data, user, config.history, worded())
         seen = np.unique(data.history(user))
         state: GeneratorState = {
             "user": ident,

@@ -10,9 +10,10 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import Floats
+from ..catalogue import has_text
 from ..fusion import plain
 from .config import Generate
-from .evidence import ItemEvidence, recent_of
+from .evidence import Bools, ItemEvidence, recent_of
 from .machine import AudienceMember
 
 
@@ -28,11 +29,14 @@ class Audience:
     tastes: Floats
     holds: csc_matrix
     ties: Floats
+    worded: Bools
+    """(n_items,) whether the item has a text."""
 
     @classmethod
     def of(cls, data: Dataset, evidence: ItemEvidence, config: Generate) -> Audience:
         """The users of `data` with `min_history` interactions or more."""
-        lists = [recent_of(data, user, config.history) for user in range(data.n_users)]
+        worded = has_text(data)
+        lists = [recent_of(data, user, config.history, worded) for user in range(data.n_users)]
         lists = [items if len(items) >= config.min_history else items[:0] for items in lists]
         sizes = np.array([len(items) for items in lists])
         indptr = np.concatenate([[0], np.cumsum(sizes)])
@@ -43,7 +47,7 @@ class Audience:
         tastes /= np.maximum(np.linalg.norm(tastes, axis=1, keepdims=True), 1e-12)
         holds = csc_matrix((np.ones(len(data), bool), (data.user, data.item)), shape=shape)
         ties = pd.util.hash_array(data.users["user_id"].astype(str).to_numpy(object)).astype(np.float32)
-        return cls(data, evidence, config, recents, tastes, holds, ties)
+        return cls(data, evidence, config, recents, tastes, holds, ties, worded)
 
     def likeliest(self, item: int, count: int) -> list[AudienceMember]:
         """The `count` users whom the item fits best, best first; of equals by a hash of their id."""
@@ -56,7 +60,8 @@ class Audience:
         ids = self.data.users["user_id"]
         return [
             AudienceMember(
-                user=plain(ids.iat[user]), recent=recent_of(self.data, int(user), self.config.user_history).tolist()
+                user=plain(ids.iat[user]),
+                recent=recent_of(self.data, int(user), self.config.user_history, self.worded).tolist(),
             )
             for user in best
             if fit[user] >= 0

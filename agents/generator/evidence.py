@@ -18,6 +18,7 @@ from ...recsys.data import Dataset
 from ...recsys.data.dataset import Floats, Longs
 from ...recsys.data.groups import HeadConfig, head_of
 from ...recsys.models.itemknn import ItemKNN, ItemKNNConfig
+from ..catalogue import has_text
 from ..fusion import GENERATED
 from ..memory.memory import Embedder
 
@@ -30,8 +31,8 @@ Bools = npt.NDArray[np.bool_]
 @dataclass(frozen=True, eq=False)
 class ItemEvidence:
     """counts: (n_items,) interactions. tail: (n_items,) true where evidence lacks. known: (n_items,) true for items
-    that may be shown or proposed. vectors: (n_items, d) of the texts, unit rows. alike: (n_items, n_items) cosine of
-    items by the users they share, at most NEIGHBOURS a row, no item with itself."""
+    with a text that may be shown or proposed. vectors: (n_items, d) of the texts, unit rows, 0 without text.
+    alike: (n_items, n_items) cosine of items by the users they share, at most NEIGHBOURS a row, none with itself."""
 
     counts: Longs
     tail: Bools
@@ -82,18 +83,23 @@ def evidence_of(
     alike.eliminate_zeros()
     alike.sort_indices()
     tail = ~head_of(counts, head)
-    known = np.ones(len(counts), bool) if unseen else counts > 0
+    worded = has_text(data)
+    known = worded if unseen else worded & (counts > 0)
     vectors = np.ascontiguousarray(embed([texts[item] for item in range(data.n_items)]), np.float32)
+    vectors[~worded] = 0
     return ItemEvidence(counts, tail, known, vectors, alike)
 
 
-def recent_of(data: Dataset, user: int, length: int) -> npt.NDArray[np.int32]:
-    """The last `length` items of a user, oldest first, agents' own additions left out."""
+def recent_of(data: Dataset, user: int, length: int, worded: Bools) -> npt.NDArray[np.int32]:
+    """The last `length` items of a user that have a text, oldest first, agents' own additions left out.
+
+    worded: (n_items,) `has_text`.
+    """
     rows = slice(data.indptr[user], data.indptr[user + 1])
     items = data.item[rows]
     if "origin" in data.interactions:
         items = items[data.interactions["origin"].to_numpy()[rows] != GENERATED]
-    return items[-length:]
+    return items[worded[items]][-length:]
 
 
 def stable_seed(ident: object) -> int:

@@ -23,16 +23,25 @@ from .vector_cache import VectorCache
 
 _SIGN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana and Han, written without spaces: each sign is a word
 _WORD = re.compile(rf"[{_SIGN}]|[^\W{_SIGN}][^\W{_SIGN}]+")
+_SHORT_WORD = re.compile(r"[^\W_]")
 _WEIGHTS, _WORDS = "tfidf_svd.safetensors", "tfidf_svd.json"
 _SMALLEST = 1e-6  # below it, a length is rounding noise and its direction means nothing
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words of two characters or more, accents taken off; kana and Han signs singly."""
+    """Lower-case words of two characters or more, accents taken off; kana and Han signs singly.
+
+    A text without such a word is its words of one character: "1", "V".
+    """
+    text = _folded(text)
+    return _WORD.findall(text) or _SHORT_WORD.findall(text)
+
+
+def _folded(text: str) -> str:
     text = text.lower()
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return _WORD.findall(text)
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 class TfidfSVD:
@@ -99,7 +108,10 @@ def fitted(texts: Sequence[str], size: int = 128, seed: int = 0, *, most_words: 
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     ordered = sorted(texts)
-    digest = sha256(json.dumps([ordered, size, seed, most_words]).encode()).hexdigest()[:12]
+    about = [ordered, size, seed, most_words]
+    if any(not _WORD.search(text) and _SHORT_WORD.search(text) for text in map(_folded, ordered)):
+        about.append("words of one character")  # an earlier release had none: its vectors have another name
+    digest = sha256(json.dumps(about).encode()).hexdigest()[:12]
     if not any(words(text) for text in ordered):
         raise DataError(
             f"none of the {len(ordered)} texts has a word to fit TF-IDF on: give the items titles or descriptions, "
@@ -107,9 +119,12 @@ def fitted(texts: Sequence[str], size: int = 128, seed: int = 0, *, most_words: 
         )
     vectorizer = TfidfVectorizer(analyzer=words, sublinear_tf=True, max_features=most_words, dtype=np.float32)
     table = vectorizer.fit_transform(ordered)
-    svd = TruncatedSVD(n_components=min(size, *table.shape), random_state=seed).fit(table)
-    significant = svd.singular_values_ > _SMALLEST * svd.singular_values_[0]
-    projection = svd.components_[significant].T.astype(np.float32)
+    if table.shape[1] == 1:  # of one word the SVD is the word itself, which sklearn refuses to compute
+        projection = np.ones((1, 1), np.float32)
+    else:
+        svd = TruncatedSVD(n_components=min(size, *table.shape), random_state=seed).fit(table)
+        significant = svd.singular_values_ > _SMALLEST * svd.singular_values_[0]
+        projection = svd.components_[significant].T.astype(np.float32)
     # A singular vector and its negative are equally right: the largest entry decides, so that refitting agrees.
     largest = projection[np.abs(projection).argmax(axis=0), np.arange(projection.shape[1])]
     projection = np.ascontiguousarray(projection * np.sign(largest))

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from langgraph.graph.state import CompiledStateGraph
 
 from ...recsys.data import Dataset
 from ..agent import LazyState, Records, Task, Tools
-from ..catalogue import item_texts
+from ..catalogue import NO_TEXTS, has_text, item_texts
 from ..chat.types import Sampling
 from ..fusion import plain
 from ..payloads import catalogue_digest
@@ -36,10 +37,11 @@ class PairScorer:
 
     def tasks(self, data: Dataset) -> Iterator[Task]:
         """One task per covered user, in order of user code."""
-        texts, catalogue = item_texts(data), catalogue_digest(data)
+        texts, catalogue, worded = item_texts(data), catalogue_digest(data), has_text(data)
         ids = data.users["user_id"].tolist()
         for user, items in covered(data, self.config.coverage, self.seed).items():
-            yield Task(f"user:{ids[user]}", LazyState(partial(self._state, data, user, items, texts, catalogue)))
+            state = partial(self._state, data, user, items, texts, catalogue, worded)
+            yield Task(f"user:{ids[user]}", LazyState(state))
 
     def graph(self) -> CompiledStateGraph[Any, Tools, Any, Any]:
         return self._machine
@@ -53,6 +55,8 @@ class PairScorer:
         return report(records)
 
     def no_tasks_reason(self, data: Dataset) -> str:
+        if not has_text(data).any():
+            return NO_TEXTS
         return "no covered user has 2 items to score that are not in the history"
 
     @cached_property
@@ -60,9 +64,15 @@ class PairScorer:
         return machine(PairScorerSetup(self.config, self.sampling, self.wording, self.seed))
 
     def _state(
-        self, data: Dataset, user: int, items: list[int], texts: Mapping[int, str], catalogue: str
+        self,
+        data: Dataset,
+        user: int,
+        items: list[int],
+        texts: Mapping[int, str],
+        catalogue: str,
+        worded: npt.NDArray[np.bool_],
     ) -> PairScorerState:
-        history = [int(item) for item in data.history(user)][-self.config.history :]
+        history = [int(item) for item in data.history(user) if worded[item]][-self.config.history :]
         shuffled = np.random.default_rng([self.seed, 4, user]).permutation(items)
         count = -(-len(items) // self.config.list_size)
         lists = [[int(item) for item in part] for part in np.array_split(shuffled, count)]

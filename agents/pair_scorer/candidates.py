@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ...recsys.data import Dataset
 from ...recsys.data.groups import cold
 from ...recsys.models.itemknn import ItemKNN
+from ..catalogue import has_text
 from .config import Coverage
 
 Longs = npt.NDArray[np.int64]
@@ -20,13 +21,16 @@ BLOCK = 512
 def covered(data: Dataset, coverage: Coverage, seed: int) -> dict[int, list[int]]:
     """User code -> distinct item codes to score, without items of the user's history; users ascending.
 
+    Items without text are not scored, and users without an item that has one are not covered.
+
     data: the train side. Random numbers are from rng [seed, stream, user or item], so that a user's list does not
     depend on the others.
     """
     popular = np.argsort(-data.item_counts, kind="stable")
-    popular = popular[data.item_counts[popular] > 0]
+    worded = has_text(data)
+    popular = popular[(data.item_counts[popular] > 0) & worded[popular]]
     users = _users(data, coverage, seed)
-    lists = _base(data, coverage, users, popular, seed)
+    lists = _base(data, coverage, users, popular, seed, worded)
     if coverage.diverse:
         groups = _kinds(data, popular)
         for user in np.flatnonzero(cold(data, coverage.cold) & (data.user_counts > 0)).tolist():
@@ -40,7 +44,8 @@ def covered(data: Dataset, coverage: Coverage, seed: int) -> dict[int, list[int]
             for user in rng.permutation(known)[: coverage.tail_users].tolist():
                 if item not in data.history(user) and item not in lists.get(user, []):
                     lists.setdefault(user, []).append(item)
-    return {user: lists[user] for user in sorted(lists) if len(lists[user]) > 1}
+    known_by = np.bincount(data.user[worded[data.item]], minlength=data.n_users)
+    return {user: lists[user] for user in sorted(lists) if len(lists[user]) > 1 and known_by[user]}
 
 
 def _users(data: Dataset, coverage: Coverage, seed: int) -> list[int]:
@@ -50,7 +55,14 @@ def _users(data: Dataset, coverage: Coverage, seed: int) -> list[int]:
     return [int(user) for user in able]
 
 
-def _base(data: Dataset, coverage: Coverage, users: Sequence[int], popular: Longs, seed: int) -> dict[int, list[int]]:
+def _base(
+    data: Dataset,
+    coverage: Coverage,
+    users: Sequence[int],
+    popular: Longs,
+    seed: int,
+    worded: npt.NDArray[np.bool_],
+) -> dict[int, list[int]]:
     nearest = _retrieved(data, users, coverage.candidates) if coverage.source != "popularity" else {}
     pool = popular[: coverage.pool]
     lists = {}
@@ -59,7 +71,8 @@ def _base(data: Dataset, coverage: Coverage, users: Sequence[int], popular: Long
         popular_items = rng.permutation(pool[~np.isin(pool, data.history(user))]).tolist()
         wanted = {"popularity": 0, "retriever": coverage.candidates, "mixed": coverage.candidates // 2}[coverage.source]
         # A user whose history has few neighbours gets the rest from the pool.
-        candidates = list(dict.fromkeys([*nearest.get(user, [])[:wanted], *popular_items]))
+        near = [item for item in nearest.get(user, []) if worded[item]]
+        candidates = list(dict.fromkeys([*near[:wanted], *popular_items]))
         lists[user] = candidates[: coverage.candidates]
     return lists
 

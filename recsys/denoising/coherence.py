@@ -16,6 +16,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from ..data.dataset import Dataset, Longs
 from .owners import Bools, Doubts, holdings, owners
 
+_SIGN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana and Han, written without spaces
+_WORD = re.compile(rf"[{_SIGN}]|[^\W{_SIGN}]+")
 Near = Callable[[Longs, Longs], Doubts]
 REACH = 10
 """Number of positions before and after an item that are its context: all of a window of 11."""
@@ -53,13 +55,13 @@ def text_doubt(data: Dataset, texts: Sequence[str], reach: int = REACH) -> Doubt
     """One minus the mean cosine of the TF-IDF vectors of an item's text and those of its context. texts: (n_items,).
 
     A row whose item has no words gets the mean doubt of the rows with words and is left out of other rows' contexts.
-    All doubts are 0.5 if no item has words.
+    Kana and Han signs are words each. If no word occurs in two texts, pairs and triples of letters are compared instead.
+    All doubts are 0.5 if no item has words, or if no two texts have anything in common.
     """
-    pattern = r"(?u)\b\w+\b"
-    worded = np.array([re.search(pattern, text) is not None for text in texts], bool)
-    if not worded.any():
+    worded = np.array([_WORD.search(text) is not None for text in texts], bool)
+    vectors = _shared_terms(texts) if worded.any() else None
+    if vectors is None:
         return np.full(len(data), 0.5)
-    vectors = TfidfVectorizer(sublinear_tf=True, token_pattern=pattern).fit_transform(texts).tocsr()
     alike = (vectors @ vectors.T).tocsr()
     likeness = mean_over_context(data, lambda a, b: _entries(alike, data.item[a], data.item[b]), reach)
     both = mean_over_context(data, lambda a, b: (worded[data.item[a]] & worded[data.item[b]]).astype(np.float64), reach)
@@ -99,6 +101,15 @@ def pairs_around(data: Dataset, reach: int = REACH) -> Iterator[tuple[Longs, Lon
     for k in range(1, min(reach, int(data.user_counts.max(initial=0)) - 1) + 1):
         first = np.flatnonzero(data.user[:-k] == data.user[k:]).astype(np.int64)
         yield first, first + k
+
+
+def _shared_terms(texts: Sequence[str]) -> csr_matrix | None:
+    """TF-IDF rows (n_items, terms) of words, else of character n-grams; None where no term stands in two texts."""
+    for form in ({"token_pattern": _WORD.pattern}, {"analyzer": "char_wb", "ngram_range": (2, 3)}):
+        vectors = TfidfVectorizer(sublinear_tf=True, **form).fit_transform(texts).tocsr()
+        if (vectors > 0).sum(0).max() > 1:
+            return vectors
+    return None
 
 
 def _entries(matrix: csr_matrix, rows: np.ndarray, columns: np.ndarray) -> Doubts:

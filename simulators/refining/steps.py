@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...agents.agent import Agent, Records, Reporting
+from ...agents.agent import Agent, ExplainsNoTasks, Records, Reporting, longest_history
 from ...agents.blockwise import BlockTasks, Blockwise, WholeLog
 from ...agents.payloads import PAYLOAD_FORM
 from ...errors import ConfigError
@@ -96,7 +96,7 @@ class Refining:
         reports = self.states.reports(state)
         self.version = digest([report.pop(RECORDS) for report in reports])
         self.reports[title] = work.total(reports)
-        self._warn(title, summary, asking)
+        self._warn(title, agent, summary, asking)
         self.steps.append(FinishedStep(agent.name, state, folder, work.reasons))
 
     async def _block_tasks(self, agent: Agent, step: Step, asking: StepRecords) -> BlockTasks:
@@ -145,12 +145,13 @@ class Refining:
         if any(report[RECORDS].get("failed") for report in self.states.reports(state)):
             shutil.rmtree(self.states.folder / state)
 
-    def _warn(self, title: str, summary: Summary, asking: StepRecords) -> None:
+    def _warn(self, title: str, agent: Agent, summary: Summary, asking: StepRecords) -> None:
         if not (summary.tasks or summary.stopped):
-            longest = int(self.log.sample.user_counts.max(initial=0))
-            self.warnings.append(
-                f"{title}: 0 tasks: no user or item has what this step needs (the longest history has {longest} rows)"
-            )
+            data = self.log.sample
+            why = f"no user or item has what this step needs; {longest_history(data)}"
+            if isinstance(agent, ExplainsNoTasks):
+                why = agent.no_tasks_reason(data)
+            self.warnings.append(f"{title}: 0 tasks, nothing changed: {why}")
         elif summary.invalid + summary.failed:
             self.warnings.append(f"{title}: {asking.complaint(summary)}")
 

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from ...agents.agent import Reporting
-from ...agents.catalogue import item_texts
+from ...agents.catalogue import has_text, item_texts
 from ...agents.memory.embeddings import embedder
 from ...atomic import disk_errors, make_folder, write_text
 from ...identity import code_digest, settings_of
@@ -84,6 +84,8 @@ def _answer(
 ) -> Verdict:
     folder = study.folder
     reports: dict[str, dict[str, Any]] = {}
+    if study.steps and FACTS in study.evaluate.controls and not has_text(split.train).any():
+        watch.say(f"WARNING {FACTS}: left out: no item has a title, categories or a description to make vectors of")
     refined, summaries, stopped = run_async(
         _ask(study, split.train, watch, reports, retry_failed=retry_failed, retry_invalid=retry_invalid, limit=limit)
     )
@@ -191,8 +193,10 @@ async def _ask(
 
 
 def _facts_vectors(study: Study, controls: Sequence[str], train: Dataset, refined: Dataset | None) -> Floats | None:
-    """(n_items, d) vectors of the catalogue's own texts, where `facts_only` is trained."""
+    """(n_items, d) vectors of the catalogue's own texts, where `facts_only` is trained and there are texts."""
     if FACTS not in controls or refined is None or not writes_vectors(train, refined):
+        return None
+    if not has_text(train).any():
         return None
     texts = list(item_texts(train).values())
     return embedder(study.embedder, texts)(texts)
