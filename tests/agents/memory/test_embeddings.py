@@ -136,10 +136,16 @@ def test_a_torn_embedder_is_refused(tmp_path: Path, torn: str) -> None:
         TfidfSVD.load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("texts", [[], ["", "!"], ["a", "b"]])
+@pytest.mark.parametrize("texts", [[], ["", "!"], ["-", "_"]])
 def test_texts_without_a_word_cannot_be_fitted_on(texts: list[str]) -> None:
     with pytest.raises(DataError, match="titles or descriptions"):
         tfidf_svd(texts)
+
+
+@pytest.mark.parametrize("texts", [["Song"] * 4, ["1", "2"], ["1"]])
+def test_one_word_or_words_of_one_character_are_fitted_on(texts: list[str]) -> None:
+    vectors = tfidf_svd(texts)(texts)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
 def test_words_are_lower_case_without_accents_and_signs_without_spaces_stand_singly() -> None:

@@ -13,8 +13,10 @@ ROWS = [(f"u{u}", f"i{(3 * u + k) % 12}", 5, 1_600_000_000 + 10 * k) for u in ra
 
 
 def refined(path: Path, *settings: str) -> bytes:
-    out = path.with_name(f"clean.{path.name}")
-    refine(path, out, steps=["generate"], settings=["steps.0.generate.users=1", "provenance=false", *settings])
+    out, items = path.with_name(f"clean.{path.name}"), path.with_name("items.csv")
+    items.write_text("item_id,title\n" + "".join(f"i{item},wooden toy {item}\n" for item in range(12)))
+    asked = ["steps.0.generate.users=1", "provenance=false", f"data.items={items}", *settings]
+    refine(path, out, steps=["generate"], settings=asked)
     return out.read_bytes()
 
 

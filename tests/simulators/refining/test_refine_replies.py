@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from recloop.agents.catalogue import NO_TEXTS
 from recloop.agents.chat.types import Chat, Reply, Request
 from recloop.cli.app import app, guarded
 from recloop.errors import ModelUnavailable, ReplyInvalid
@@ -128,11 +130,38 @@ def test_a_step_that_finds_nobody_to_ask_about_says_so(tmp_path: Path) -> None:
     pd.DataFrame({"user_id": [f"u{n}" for n in range(9)], "item_id": [f"i{n % 3}" for n in range(9)]}).to_csv(
         path, index=False
     )
-    done = refine(path, tmp_path / "out.csv", settings=["steps=[denoise]"])
+    items = tmp_path / "items.csv"
+    items.write_text("item_id,title\ni0,red kite\ni1,blue kite\ni2,green kite\n")
+    done = refine(path, tmp_path / "out.csv", settings=["steps=[denoise]", f"data.items={items}"])
     assert done.complete
-    assert done.warnings == (
-        "0-denoise: 0 tasks: no user or item has what this step needs (the longest history has 1 rows)",
-    )
+    [warning] = done.warnings
+    assert warning.startswith("0-denoise: 0 tasks, nothing changed: no user has ")
+    assert warning.endswith("the longest history has 1 row(s)")
+
+
+@pytest.mark.parametrize("step", ["denoise", "generate", "discriminate"])
+def test_a_log_without_texts_is_not_judged_by_words(tmp_path: Path, step: str) -> None:
+    random.seed(0)
+    rows = [(f"u{u}", f"i{i}", t) for u in range(40) for t, i in enumerate(random.sample(range(30), 10))]
+    pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).to_csv(tmp_path / "log.csv", index=False)
+    done = refine(tmp_path / "log.csv", tmp_path / "out.csv", settings=[f"steps=[{step}]", "provenance=false"])
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "log.csv").read_bytes()
+    assert done.warnings == (f"0-{step}: 0 tasks, nothing changed: {NO_TEXTS}",)
+
+
+def test_items_without_a_title_are_never_judged_by_words(tmp_path: Path) -> None:
+    random.seed(0)
+    rows = [(f"u{u}", f"i{i}", t) for u in range(40) for t, i in enumerate(random.sample(range(30), 10))]
+    pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).to_csv(tmp_path / "log.csv", index=False)
+    titles = [f"red kite {n}" if n < 20 else "" for n in range(29)] + ["grey cement bucket"]
+    items = tmp_path / "items.csv"
+    pd.DataFrame({"item_id": [f"i{n}" for n in range(30)], "title": titles}).to_csv(items, index=False)
+    done = refine(tmp_path / "log.csv", tmp_path / "out.csv", settings=["steps=[denoise]", f"data.items={items}"])
+    left = pd.read_csv(tmp_path / "out.csv")["item_id"].value_counts()
+    was = pd.read_csv(tmp_path / "log.csv")["item_id"].value_counts()
+    assert all(left[f"i{n}"] == was[f"i{n}"] for n in range(20, 29))
+    assert done.reports["0-denoise"]["judged"] == sum(was[f"i{n}"] for n in [*range(20), 29])
+    assert left["i29"] < was["i29"]
 
 
 def test_another_wording_is_asked_anew(tmp_path: Path) -> None:
