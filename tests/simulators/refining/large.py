@@ -47,6 +47,12 @@ def write(path: Path, rows: int) -> None:
             frame.to_csv(file, header=False, index=False)
 
 
+def write_items(path: Path) -> None:
+    """A title of every item: steps that judge by texts find something to judge."""
+    titles = [f"wooden toy number {item} of kind{item % 40}" for item in range(ITEMS)]
+    pd.DataFrame({"item_id": [f"item-{item}" for item in range(ITEMS)], "title": titles}).to_csv(path, index=False)
+
+
 def refined(log: Path, out: Path, limit: int, settings: list[str]) -> dict[str, float | str]:
     """Refines `log` into `out` under the limit, in the parts that the settings say, and then tries it in one part."""
     from recloop.errors import RecloopError

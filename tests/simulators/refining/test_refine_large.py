@@ -22,8 +22,10 @@ BOTH = (
 
 def compared(folder: Path, rows: int, limit: int, block_mb: float, steps: str) -> None:
     """limit: megabytes beyond what the modules take."""
-    log, parts, settings = folder / "log.csv", folder / "parts.csv", [steps, "sample_rows=5000"]
+    log, parts, items = folder / "log.csv", folder / "parts.csv", folder / "items.csv"
     large.write(log, rows)
+    large.write_items(items)
+    settings = [steps, "sample_rows=5000", f"data.items={items}"]
     words = [large.__file__, "refine", log, parts, limit, *settings, f"block_mb={block_mb}"]
     # Other allocators reserve address space by the gigabyte, and meet the limit with nothing in it.
     lean = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
