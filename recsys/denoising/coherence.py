@@ -55,7 +55,7 @@ def text_doubt(data: Dataset, texts: Sequence[str], reach: int = REACH) -> Doubt
     """One minus the mean cosine of the TF-IDF vectors of an item's text and those of its context. texts: (n_items,).
 
     A row whose item has no words gets the mean doubt of the rows with words and is left out of other rows' contexts.
-    Kana and Han signs are words each. If no word occurs in two texts, pairs and triples of letters are compared instead.
+    Kana and Han signs are words each. If no word occurs in two texts, character n-grams are compared instead.
     All doubts are 0.5 if no item has words, or if no two texts have anything in common.
     """
     worded = np.array([_WORD.search(text) is not None for text in texts], bool)
