@@ -91,8 +91,15 @@ class Replies:
         """Keep `reply`; returns when it is committed. A reply that is there already stays: the first one is the one."""
         committed = asyncio.get_running_loop().create_future()
         if self._writer is None:
-            self._writer = threading.Thread(target=self._write, name="replies", daemon=True)
-            self._writer.start()
+            writer = threading.Thread(target=self._write, name="replies", daemon=True)
+            try:
+                writer.start()
+            except RuntimeError as error:
+                raise RunError(
+                    f"the reply cache {self.path} cannot be written: {error}; free memory, or raise the limits of "
+                    "memory and processes, and start the run again"
+                ) from error
+            self._writer = writer  # only now: where no thread starts, later calls must not wait for one
         self._queue.put(((key, parts, reply, time.time()), committed))
         await committed
 
@@ -186,7 +193,8 @@ class Replies:
         self._reader.close()
 
     def _write(self) -> None:
-        connection = _opened(self.path)
+        """The writer thread: it lives until `close`, whatever fails, since each `put` waits for its answer."""
+        connection: sqlite3.Connection | None = None
         ended = False
         while not ended:
             gathered = [self._queue.get()]
@@ -194,14 +202,18 @@ class Replies:
                 gathered.append(self._queue.get())
             ended = None in gathered
             waiting = [entry for entry in gathered if entry is not None]
-            failure: RunError | None = None
+            failure: Exception | None = None
             try:
+                connection = connection or _opened(self.path)
                 with connection:
                     connection.executemany(_INSERT, [_row(*entry) for entry, _ in waiting])
-            except (sqlite3.Error, ValueError) as error:
+            except MemoryError as error:
+                failure = error
+            except Exception as error:
                 failure = RunError(f"the reply cache {self.path} cannot be written: {error}")
             _tell([committed for _, committed in waiting], failure)
-        connection.close()
+        if connection is not None:
+            connection.close()
 
 
 def _condition(older_than: float | None, model: str | None) -> tuple[str, list[Any]]:
@@ -241,7 +253,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _tell(futures: list[asyncio.Future[None]], failure: RunError | None) -> None:
+def _tell(futures: list[asyncio.Future[None]], failure: Exception | None) -> None:
     """Wake those who wait for a commit, in the event loop they live in."""
 
     def resolve(mine: list[asyncio.Future[None]]) -> None:

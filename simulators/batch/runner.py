@@ -262,7 +262,9 @@ class _Run:
 
     def _crashed(self, doing: str, error: Exception) -> None:
         if self.crash is None:
-            kind = RunError if isinstance(error, RecloopError) else RuntimeError
+            kind: type[Exception] = RunError if isinstance(error, RecloopError) else RuntimeError
+            if isinstance(error, MemoryError):
+                kind = MemoryError  # callers know what takes less memory
             self.crash = kind(redact(f"{doing} stopped the run: {type(error).__name__}: {error}"))
             self.crash.__cause__ = error
             self.stopped = self.stopped or str(self.crash)

@@ -256,3 +256,35 @@ async def test_a_whole_chain_asks_a_repaired_question_once(tmp_path: Path, quest
             assert [(r.text, r.turns, r.repairs, r.usage) for r in again] == [
                 (asked[n].text, asked[n].turns, asked[n].repairs, asked[n].usage) for n in valid
             ]
+
+
+async def test_a_cache_whose_writer_cannot_start_refuses_every_reply_and_keeps_nobody_waiting(
+    replies, question, monkeypatch
+) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    chat = keeping(replies, scripted_chat(lambda _: GOOD))
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", refused)
+        for number in range(2):
+            with pytest.raises(RunError, match="cannot be written: can't start new thread"):
+                await asyncio.wait_for(chat(question(number)), 5)
+    await asyncio.wait_for(chat(question(0)), 60)
+    assert replies.stats().entries == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError("full"), RuntimeError("of no known kind")])
+@pytest.mark.parametrize("broken", ["_row", "_opened"])
+async def test_a_writer_survives_what_it_cannot_write(replies, question, monkeypatch, broken, error) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    chat = keeping(replies, scripted_chat(lambda _: GOOD))
+    with monkeypatch.context() as patch:
+        patch.setattr(f"recloop.agents.chat.replies.{broken}", failing)
+        for number in range(2):
+            with pytest.raises(MemoryError if isinstance(error, MemoryError) else RunError, match=str(error)):
+                await asyncio.wait_for(chat(question(number)), 5)
+    await asyncio.wait_for(chat(question(0)), 60)
+    assert replies.stats().entries == 1

@@ -3,8 +3,8 @@
 python large.py write PATH ROWS            python large.py refine LOG OUT LIMIT_MB [KEY=VALUE ...]
 
 LIMIT_MB is the address space the process may take beyond what it has when a refine of 400 rows is behind it, so that
-modules do not count. Prints JSON: seconds, peak_mb (resident, beyond the same mark), rows, and what became of the same
-log in one part.
+modules do not count; 0 sets no limit. Prints JSON: seconds, peak_mb and one_part_mb (resident, beyond the same mark:
+of the refine in parts, and after the same log in one part), rows, and what became of it in one part.
 
 Set ARROW_DEFAULT_MEMORY_POOL=system and MALLOC_ARENA_MAX=1: allocators that reserve address space by the gigabyte meet
 the limit with nothing in them.
@@ -12,6 +12,7 @@ the limit with nothing in them.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import resource
 import sys
@@ -22,6 +23,8 @@ import numpy as np
 import pandas as pd
 
 ITEMS = 2_000
+PATIENCE = 240
+"""Seconds after which a refine is stuck: it prints the stacks of its threads and ends."""
 EACH = 20
 """Interactions of a user."""
 
@@ -61,16 +64,17 @@ def refined(log: Path, out: Path, limit: int, settings: list[str]) -> dict[str, 
     small = out.with_name(f"small-{out.name}")
     write(small, 400)
     refine(small, out.with_name(f"warm-{out.name}"), settings=settings)
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + limit * 2**20,) * 2)
+    if limit:
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + limit * 2**20,) * 2)
     before, began = _peak(), time.monotonic()
     rows = refine(log, out, settings=settings).rows["written"]
-    told = {"seconds": round(time.monotonic() - began, 1), "peak_mb": round(_peak() - before), "rows": rows}
+    outcome = {"seconds": round(time.monotonic() - began, 1), "peak_mb": round(_peak() - before), "rows": rows}
     try:
         refine(log, out.with_name(f"one-{out.name}"), settings=[*settings, "block_mb=10000"])
     except RecloopError as refused:
-        return {**told, "in_one_part": str(refused)}
-    return {**told, "in_one_part": "done"}
+        return {**outcome, "in_one_part": str(refused)}
+    return {**outcome, "one_part_mb": round(_peak() - before), "in_one_part": "done"}
 
 
 def _peak() -> float:
@@ -82,6 +86,7 @@ def main() -> None:
     if verb == "write":
         write(Path(path), int(rest[0]))
         return
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
     print(json.dumps(refined(Path(path), Path(rest[0]), int(rest[1]), rest[2:])))
 
 

@@ -1,4 +1,4 @@
-"""`refine` of a log that memory does not hold: in one part it breaks the limit, in many it stays below, same bytes."""
+"""The memory of `refine`: many parts take a fraction of what one part takes, and give the same bytes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from recloop.errors import RunError
 from recloop.simulators.refining.refine import refine
 
 from tests.simulators.refining import large
@@ -20,8 +22,8 @@ BOTH = (
 )
 
 
-def compared(folder: Path, rows: int, limit: int, block_mb: float, steps: str) -> None:
-    """limit: megabytes beyond what the modules take."""
+def compared(folder: Path, rows: int, limit: int, block_mb: float, steps: str) -> dict[str, Any]:
+    """What the refine in parts and in one part took, under `limit` megabytes beyond the modules' (0: under none)."""
     log, parts, items = folder / "log.csv", folder / "parts.csv", folder / "items.csv"
     large.write(log, rows)
     large.write_items(items)
@@ -33,18 +35,32 @@ def compared(folder: Path, rows: int, limit: int, block_mb: float, steps: str) -
         [sys.executable, *map(str, words)], capture_output=True, text=True, env={**os.environ, **lean}
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["peak_mb"] < limit
-    assert "choose a smaller block_mb" in told["in_one_part"]
-    assert told["rows"] > rows
-    assert refine(log, folder / "whole.csv", settings=[*settings, "block_mb=10000"]).rows["written"] == told["rows"]
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    assert outcome["rows"] > rows
+    assert refine(log, folder / "whole.csv", settings=[*settings, "block_mb=10000"]).rows["written"] == outcome["rows"]
     assert parts.read_bytes() == (folder / "whole.csv").read_bytes()
+    return outcome
 
 
-def test_a_log_that_memory_does_not_hold_is_refined_in_parts(tmp_path: Path) -> None:
-    compared(tmp_path, rows=160_000, limit=80, block_mb=1, steps=GENERATED)
+def test_a_log_in_parts_takes_a_fraction_of_the_memory_that_it_takes_in_one(tmp_path: Path) -> None:
+    outcome = compared(tmp_path, rows=160_000, limit=0, block_mb=1, steps=GENERATED)
+    assert outcome["peak_mb"] < 80 < outcome["one_part_mb"]
+
+
+def test_memory_that_does_not_suffice_ends_a_refine_with_the_remedy(tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("malloc of size 8 failed")
+
+    monkeypatch.setattr("recloop.agents.chat.replies._row", full)
+    large.write(tmp_path / "log.csv", 400)
+    large.write_items(tmp_path / "items.csv")
+    settings = [GENERATED, f"data.items={tmp_path / 'items.csv'}"]
+    with pytest.raises(RunError, match=r"does not fit in memory .*malloc of size 8.* choose a smaller block_mb"):
+        refine(tmp_path / "log.csv", tmp_path / "out.csv", settings=settings)
 
 
 @pytest.mark.slow
-def test_three_million_rows_are_refined_in_parts(tmp_path: Path) -> None:
-    compared(tmp_path, rows=3_000_000, limit=300, block_mb=8, steps=BOTH)
+def test_three_million_rows_are_refined_in_parts_where_memory_does_not_hold_them(tmp_path: Path) -> None:
+    outcome = compared(tmp_path, rows=3_000_000, limit=300, block_mb=8, steps=BOTH)
+    assert outcome["peak_mb"] < 300
+    assert "choose a smaller block_mb" in outcome["in_one_part"]
