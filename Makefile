@@ -21,6 +21,7 @@ test-all: $(DEVELOPS)
 lint: $(DEVELOPS) .typing/recloop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/names.py
 	$(BIN)/mypy
 	PYTHONPATH=.typing $(BIN)/lint-imports --no-logo
 

@@ -44,8 +44,8 @@ def sum_figures(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if all(isinstance(value, Mapping) for value in values):
             total[name] = sum_figures(values)
         elif name == "rate":
-            judged, accepted = (sum(report[key] for report in reports) for key in ("judged", "accepted"))
-            total[name] = accepted / judged if judged else float("nan")
+            n_judged, accepted = (sum(report[key] for report in reports) for key in ("judged", "accepted"))
+            total[name] = accepted / n_judged if n_judged else float("nan")
         else:
             total[name] = sum(values)
     return total

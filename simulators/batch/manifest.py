@@ -57,11 +57,11 @@ def open_manifest(folder: Path, identity: Identity, *, anew: bool = False) -> di
     moved to folder/before/<number> and a new one begins.
     """
     wanted = identity.as_json()
-    found = read_manifest(folder)
-    if found is not None:
-        difference = _difference(found["identity"], wanted)
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        difference = _difference(manifest["identity"], wanted)
         if difference is None:
-            return found
+            return manifest
         if not anew:
             raise RunError(
                 f"{folder} holds another run: {difference}. Choose another folder, restore what changed, or start "
@@ -109,15 +109,15 @@ def _put(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_text(folder / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
-def _difference(found: Any, wanted: Any, name: str = "") -> str | None:
+def _difference(stored: Any, wanted: Any, name: str = "") -> str | None:
     """The first differing field, `config.set_size was 4, now 5`; None where there is none."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in sorted(found.keys() | wanted.keys()):
-            inner = _difference(found.get(key, "not set"), wanted.get(key, "not set"), f"{name}.{key}".lstrip("."))
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for key in sorted(stored.keys() | wanted.keys()):
+            inner = _difference(stored.get(key, "not set"), wanted.get(key, "not set"), f"{name}.{key}".lstrip("."))
             if inner is not None:
                 return inner
         return None
-    return None if found == wanted else f"{name} was {_short(found)}, is now {_short(wanted)}"
+    return None if stored == wanted else f"{name} was {_short(stored)}, is now {_short(wanted)}"
 
 
 def _short(value: Any) -> str:

@@ -73,8 +73,12 @@ def _worker(shared: Shared, index: int, parent: int) -> None:
     # Whatever it is, the parent has to say it: a traceback among several workers' output is lost.
     except Exception as error:
         expected = isinstance(error, RecloopError)
-        told = {"expected": expected, "message": str(error), "traceback": "" if expected else traceback.format_exc()}
-        write_text(outcome, json.dumps(told))
+        outcome_facts = {
+            "expected": expected,
+            "message": str(error),
+            "traceback": "" if expected else traceback.format_exc(),
+        }
+        write_text(outcome, json.dumps(outcome_facts))
         sys.exit(REFUSED)
     write_text(outcome, json.dumps(summary.as_json()))
 
@@ -91,10 +95,10 @@ def _outcome(folder: Path, index: int) -> Path:
 
 
 def _raise(index: int, outcome: Path) -> None:
-    told = json.loads(outcome.read_text(encoding="utf-8"))
-    if told["expected"]:
-        raise RunError(f"shard {index}: {told['message']}")
-    raise RuntimeError(f"shard {index}: {told['message']}\n{told['traceback']}")
+    outcome_facts = json.loads(outcome.read_text(encoding="utf-8"))
+    if outcome_facts["expected"]:
+        raise RunError(f"shard {index}: {outcome_facts['message']}")
+    raise RuntimeError(f"shard {index}: {outcome_facts['message']}\n{outcome_facts['traceback']}")
 
 
 def _stop(workers: list[SpawnProcess]) -> None:

@@ -30,14 +30,14 @@ def run_on_ray(shared: Shared, max_workers: int, report: Report) -> list[Summary
         ray.init(include_dashboard=False, log_to_driver=False)
     try:
         work = ray.remote(run_shard).options(num_cpus=1, max_retries=RETRIES)
-        told = ray.put(shared)  # once for all shards: it may hold the data
+        shared_reference = ray.put(shared)  # once for all shards: it may hold the data
         waiting = list(range(shared.shards))
         working: dict[Any, int] = {}
         done: dict[int, Summary] = {}
         while waiting or working:
             while waiting and len(working) < max_workers:
                 index = waiting.pop(0)
-                working[work.remote(told, index)] = index
+                working[work.remote(shared_reference, index)] = index
             ready, _ = ray.wait(list(working), timeout=0.5)
             report()
             for reference in ready:

@@ -143,8 +143,8 @@ def totals(folder: Path | str, *, shard: Shard = WHOLE) -> Totals:
 
 
 def _mine(keys: pa.ChunkedArray, shard: Shard) -> list[str]:
-    found: list[str] = keys.to_pylist()
-    return found if shard == WHOLE else [key for key in found if belongs(key, shard)]
+    finished: list[str] = keys.to_pylist()
+    return finished if shard == WHOLE else [key for key in finished if belongs(key, shard)]
 
 
 def _latest(folder: Path | str, columns: Sequence[str]) -> pa.Table:

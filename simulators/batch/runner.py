@@ -111,7 +111,7 @@ async def run_tasks(
             sums = totals(folder, shard=share)
             summary = Summary.of(
                 sums,
-                run.asked,
+                run.invocation,
                 resumed=run.resumed,
                 seconds=run.seconds,
                 torn=torn,
@@ -161,7 +161,7 @@ class _Run:
     shard: Shard
     total: int | None
     span: Span
-    asked: InvocationUsage = field(default_factory=InvocationUsage)
+    invocation: InvocationUsage = field(default_factory=InvocationUsage)
     resumed: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
@@ -210,7 +210,7 @@ class _Run:
                 tools = self.tools_for(task)
                 self.begun += 1
                 with self.span(task.key):
-                    record = await run_task(self.agent.name, task, graph, tools, self.asked)
+                    record = await run_task(self.agent.name, task, graph, tools, self.invocation)
                 self.memories[id(tools.memory)] = tools.memory
                 self.statuses[record.status] += 1
                 self.task_calls += record.calls
@@ -282,13 +282,13 @@ class _Run:
             resumed=self.resumed,
             invalid=self.statuses["invalid"],
             failed=self.statuses["failed"],
-            calls=self.asked.calls,
-            cached=self.asked.cached,
-            tokens=self.asked.tokens,
-            cost=self.asked.cost,
+            calls=self.invocation.calls,
+            cached=self.invocation.cached,
+            tokens=self.invocation.tokens,
+            cost=self.invocation.cost,
             seconds=seconds,
             ended=ended,
             task_calls=self.task_calls,
             begun=self.begun,
-            pace=self.pace.update(seconds, self.asked.calls),
+            pace=self.pace.update(seconds, self.invocation.calls),
         )

@@ -95,14 +95,14 @@ def load(factory: str) -> Callable[[dict[str, Any]], Job]:
     """The function that `"package.module:function"` names. Raises ConfigError where there is none."""
     module, _, name = factory.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"factory {factory!r} cannot be imported ({error}); name it `package.module:function`"
         ) from error
-    if not callable(found):
+    if not callable(function):
         raise ConfigError(f"factory {factory!r} is no function")
-    return found
+    return function
 
 
 @dataclass(slots=True)

@@ -84,7 +84,7 @@ def _serial(shared: Shared, max_workers: int, report: Report) -> list[Summary]:
 
 def _together(folder: Path, done: Sequence[Summary], torn: Sequence[str]) -> Summary:
     paid = [summary.paid_cost for summary in done]
-    asked = InvocationUsage(
+    invocation = InvocationUsage(
         calls=sum(summary.cached + summary.paid for summary in done),
         cached=sum(summary.cached for summary in done),
         cost=None if None in paid else sum(cost for cost in paid if cost is not None),
@@ -92,7 +92,7 @@ def _together(folder: Path, done: Sequence[Summary], torn: Sequence[str]) -> Sum
     sums = totals(folder)
     return Summary.of(
         sums,
-        asked,
+        invocation,
         resumed=sum(summary.resumed for summary in done),
         seconds=max(summary.seconds for summary in done),
         torn=torn,
@@ -110,12 +110,12 @@ class _Standings:
             old.unlink()
 
     def report(self, *, ended: bool = False) -> None:
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self._folder.glob("*.json"))]
-        if not found:
+        standings = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self._folder.glob("*.json"))]
+        if not standings:
             return
-        total: dict[str, Any] = {**found[0], "ended": ended}
+        total: dict[str, Any] = {**standings[0], "ended": ended}
         for field_ in fields(Standing):
-            values = [standing[field_.name] for standing in found]
+            values = [standing[field_.name] for standing in standings]
             if field_.name in (
                 "done",
                 "resumed",

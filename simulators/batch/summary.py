@@ -80,7 +80,7 @@ class Summary:
     def of(
         cls,
         records: Totals,
-        asked: InvocationUsage,
+        invocation: InvocationUsage,
         *,
         resumed: int,
         seconds: float,
@@ -91,9 +91,9 @@ class Summary:
         return cls(
             **asdict(records),
             resumed=resumed,
-            cached=asked.cached,
-            paid=asked.calls - asked.cached,
-            paid_cost=asked.cost,
+            cached=invocation.cached,
+            paid=invocation.calls - invocation.cached,
+            paid_cost=invocation.cost,
             seconds=seconds,
             torn=tuple(torn),
             stopped=stopped,

@@ -26,7 +26,7 @@ class Halt(Exception):
     """No task can be done from here on: the budget is spent, or the server refuses every call."""
 
 
-async def run_task(agent: str, task: Task, graph: Graph, tools: Tools, asked: InvocationUsage) -> Record:
+async def run_task(agent: str, task: Task, graph: Graph, tools: Tools, invocation: InvocationUsage) -> Record:
     """Run the graph on one task, with a fresh tally.
 
     An unusable reply makes an `invalid` record, a model that cannot be had a `failed` one. Raises Halt where the run
@@ -37,7 +37,7 @@ async def run_task(agent: str, task: Task, graph: Graph, tools: Tools, asked: In
     payload = error = ""
     try:
         final = await graph.ainvoke(
-            dict(task.state), context=replace(tools, chat=_Counted(tools.chat, asked), tally=tally)
+            dict(task.state), context=replace(tools, chat=_Counted(tools.chat, invocation), tally=tally)
         )
         payload = _json(final)
     except ReplyInvalid as invalid:
@@ -77,16 +77,16 @@ class _Counted:
     """A Chat that counts the replies of this invocation."""
 
     chat: Chat
-    asked: InvocationUsage
+    invocation: InvocationUsage
 
     async def __call__(self, request: Request) -> Reply:
         try:
             reply = await self.chat(request)
         except ReplyInvalid as invalid:
             if invalid.reply is not None:
-                self.asked.count(invalid.reply)
+                self.invocation.count(invalid.reply)
             raise
-        self.asked.count(reply)
+        self.invocation.count(reply)
         return reply
 
 

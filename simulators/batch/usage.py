@@ -54,11 +54,11 @@ def open_share(folder: Path, budget: Budget, shard: int) -> Meter:
 
 def usage(folder: Path) -> dict[str, Spent]:
     """What was paid in all accounts of a study's folder, by agent; empty where nothing was."""
-    found: dict[str, Spent] = {}
+    spending: dict[str, Spent] = {}
     for path in [folder / USAGE, *_shard_files(folder)]:
         for agent, spent in read_account(path).items() if path.exists() else ():
-            found.setdefault(agent, Spent()).add(spent)
-    return found
+            spending.setdefault(agent, Spent()).add(spent)
+    return spending
 
 
 def sum_of(accounts: Mapping[str, Spent]) -> Spent:

@@ -167,7 +167,7 @@ def train_all(
             missing.append(place)
         else:
             results[place] = stored
-            progress.found(place)
+            progress.stored(place)
     trained = _parallel if min(jobs, len(missing)) > 1 else _serial
     for place in trained(cells, trainings, missing, protocol, jobs):
         results[place] = _read(trainings[place])
@@ -324,13 +324,13 @@ class _TrainingProgress:
     def __post_init__(self) -> None:
         self.left = set(range(len(self.labels)))
 
-    def found(self, place: int) -> None:
+    def stored(self, place: int) -> None:
         """A cell whose values were on disk."""
         self.done += 1
         self.left.discard(place)
 
     def trained(self, place: int, values: pd.DataFrame, facts: Mapping[str, Any]) -> None:
-        self.found(place)
+        self.stored(place)
         took = float(facts["fit_seconds"]) + float(facts["evaluate_seconds"])
         self.seconds.setdefault(self.labels[place], []).append(took)
         metric = values["metric"].iloc[0]

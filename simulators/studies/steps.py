@@ -110,12 +110,12 @@ def step_of(name: str) -> Step:
             f"no agent {name!r}; the nearest is {near[0]!r}. One of your own is named package.module:step"
         )
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        step = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"agent {name!r} cannot be imported: {error}") from error
-    if not isinstance(found, Step):
-        raise ConfigError(f"agent {name!r} is a {type(found).__name__}, not a recloop.simulators.studies.steps.Step")
-    return found
+    if not isinstance(step, Step):
+        raise ConfigError(f"agent {name!r} is a {type(step).__name__}, not a recloop.simulators.studies.steps.Step")
+    return step
 
 
 def check_step(name: str, settings: Mapping[str, Any], where: str) -> BaseModel:
