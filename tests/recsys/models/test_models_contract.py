@@ -58,6 +58,18 @@ class TestSASRecWithGBCE(RecommenderContract):
         return model("sasrec", **small, loss="gbce", negatives=4, calibration=0.0, patience=30, **hyperparameters)
 
 
+class TestRobustSASRec(RecommenderContract):
+    def make(self, **hyperparameters):
+        small = SMALL | {"batch_size": 16, "max_length": 8, "blocks": 1, "dropout": 0.1}
+        return model("robust_sasrec", **small, **hyperparameters)
+
+
+class TestRobustGRU4Rec(RecommenderContract):
+    def make(self, **hyperparameters):
+        small = SMALL | {"batch_size": 16, "max_length": 8, "hidden_size": 8, "dropout": 0.1}
+        return model("robust_gru4rec", **small, **hyperparameters)
+
+
 class TestEASE(RecommenderContract):
     def make(self, **hyperparameters):
         return model("ease", l2=5.0, **hyperparameters)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from recloop.agents.pair_scorer.config import Coverage
 
-LAB = Path(__file__).resolve().parents[3] / "lab"
+LAB = Path(__file__).resolve().parents[2] / "lab"
 NAME = "ml-latest-small"
 
 
@@ -27,7 +27,7 @@ def bench(monkeypatch, shared_data):
 def trained(bench, out, models, rows, tuned=None):
     for model, row in itertools.product(models, rows):
         bench.cells.train_cell(bench.cells.Cell(NAME, model, row, 0, 0.3), bench.data, out, tuned)
-    return bench.report.kept(out, NAME, 0.3)
+    return bench.report.cells_of(out, NAME, 0.3)
 
 
 def reported(bench, out, capsys):
