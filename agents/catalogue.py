@@ -20,12 +20,12 @@ def has_text(data: Dataset) -> npt.NDArray[np.bool_]:
 
     Nothing is judged, asked or proposed about the other items: all that could be shown of them is their id.
     """
-    found = np.zeros(data.n_items, bool)
+    present = np.zeros(data.n_items, bool)
     for name in ("title", "categories", "description"):
         if name in data.items:
             column = data.items[name].fillna("").astype(str)
-            found |= column.str.contains(r"[^\W_]", regex=True).to_numpy(bool)
-    return found
+            present |= column.str.contains(r"[^\W_]", regex=True).to_numpy(bool)
+    return present
 
 
 def item_texts(data: Dataset, *, hide_titles: bool = False) -> dict[int, str]:
