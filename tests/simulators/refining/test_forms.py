@@ -12,9 +12,9 @@ from recloop.simulators.refining.refine import refine
 ROWS = [(f"u{u}", f"i{(3 * u + k) % 12}", 5, 1_600_000_000 + 10 * k) for u in range(6) for k in range(7)]
 
 
-def refined(path: Path, *settings: str) -> bytes:
+def refined(path: Path, *settings: str, prefix: str = "i") -> bytes:
     out, items = path.with_name(f"clean.{path.name}"), path.with_name("items.csv")
-    items.write_text("item_id,title\n" + "".join(f"i{item},wooden toy {item}\n" for item in range(12)))
+    items.write_text("item_id,title\n" + "".join(f"{prefix}{item},wooden toy {item}\n" for item in range(12)))
     asked = ["steps.0.generate.users=1", "provenance=false", f"data.items={items}", *settings]
     refine(path, out, steps=["generate"], settings=asked)
     return out.read_bytes()
@@ -41,7 +41,7 @@ def test_line_ends_and_a_byte_order_mark_stay(tmp_path: Path, end: str, mark: by
 def test_a_log_without_header_stays_one(tmp_path: Path) -> None:
     text = "1 1\n" + "".join(f"{u[1:]} {i[1:]}\n" for u, i, *_ in ROWS)
     (tmp_path / "log.txt").write_text(text)
-    clean = refined(tmp_path / "log.txt", "data.columns={user_id: 0, item_id: 1}")
+    clean = refined(tmp_path / "log.txt", "data.columns={user_id: 0, item_id: 1}", prefix="")
     assert without_new(text.encode(), clean, b"\n")[: len(text.split("\n"))]
     assert clean.startswith(b"1 1\n")
 
