@@ -6,11 +6,12 @@ every place. It stands outside `retried` and `repaired`: what it counts are call
 
 from __future__ import annotations
 
-import asyncio
+import math
 import re
-from collections import Counter, deque
+from collections import Counter
 
 from ...errors import LLMError, ModelUnavailable, ReplayMiss, ReplyInvalid
+from .places import Places
 from .refusals import TOO_LONG
 from .types import Chat, Reply, Request
 
@@ -30,10 +31,10 @@ _ADVICE = (
 def stopping_early(chat: Chat) -> Chat:
     """`chat`, which raises a hopeless ModelUnavailable once so many calls in a row have failed in the same way."""
     streak = FailureStreak()
-    trial = Trial()
+    places = Places(lambda: math.inf if streak.served else TRIAL)
 
     async def guarded(request: Request) -> Reply:
-        await trial.enter()
+        await places.enter()
         try:
             streak.check()
             try:
@@ -42,10 +43,9 @@ def stopping_early(chat: Chat) -> Chat:
                 streak.failed(error)
                 raise
             streak.succeeded()
-            trial.end()
             return reply
         finally:
-            trial.leave()
+            places.leave()
 
     return guarded
 
@@ -57,6 +57,8 @@ class FailureStreak:
         self._errors: dict[str, list[str]] = {}
         self._factor = 1
         self._verdict: str | None = None
+        self.served = False
+        """Whether any usable reply has come."""
 
     def check(self) -> None:
         """Raises the hopeless error where the run has been given up."""
@@ -67,6 +69,7 @@ class FailureStreak:
         """A usable reply came."""
         self._errors.clear()
         self._factor = _AFTER_A_SUCCESS
+        self.served = True
 
     def failed(self, error: LLMError) -> None:
         """A call was given up. Raises the hopeless error where it is one too many of its kind."""
@@ -83,42 +86,6 @@ class FailureStreak:
             self._verdict = _summary(kind, errors)
         if self._verdict is not None:
             raise ModelUnavailable(self._verdict, hopeless=True) from error
-
-
-class Trial:
-    """Room for `TRIAL` requests at once until the trial ends, then for all."""
-
-    def __init__(self) -> None:
-        self._over = False
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def enter(self) -> None:
-        """Wait for a place."""
-        if self._over or self._taken < TRIAL:
-            self._taken += 1
-            return
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self.leave()
-            raise
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self._taken -= 1
-        while self._waiting and (self._over or self._taken < TRIAL):
-            place = self._waiting.popleft()
-            if not place.done():
-                self._taken += 1
-                place.set_result(None)
-
-    def end(self) -> None:
-        """Let everybody in."""
-        self._over = True
 
 
 def _kind(error: LLMError) -> str:

@@ -5,14 +5,13 @@ It stands inside `retried`, so that it sees every refusal and a request that wai
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 
 from ...errors import ModelUnavailable, ReplyInvalid
 from .circuit import Circuit
 from .concurrency import Concurrency
+from .places import Places
 from .rates import RateWindow, Reserved
 from .token_bounds import estimated_prompt_tokens
 from .types import Chat, Reply, Request
@@ -43,7 +42,7 @@ class Limits:
         self.pace = pace or Concurrency(concurrency, slow_after=timeout / 2 if timeout else None)
         # With one in flight, three failures in a row are an outage; with many, ten, as each hundredth fails by itself.
         self.circuit = circuit or Circuit(failures=min(10, 2 + concurrency), patience=patience, clock=clock)
-        self.places = Places(self.pace)
+        self.places = Places(lambda: int(self.pace.limit))
         self.requests = RateWindow(rpm) if rpm else None
         self.tokens = RateWindow(tpm) if tpm else None
         self.timeout = timeout
@@ -102,36 +101,3 @@ def limited(chat: Chat, limits: Limits) -> Chat:
             limits.places.leave()
 
     return bounded
-
-
-class Places:
-    """Room for `pace.limit` requests at once, first come first served."""
-
-    def __init__(self, pace: Concurrency) -> None:
-        self._pace = pace
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def enter(self) -> None:
-        """Wait for a place."""
-        if self._taken < int(self._pace.limit) and not self._waiting:
-            self._taken += 1
-            return
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            await place
-        except asyncio.CancelledError:
-            # Cancelled in the very moment it was given a place: the next one must have it.
-            if place.done() and not place.cancelled():
-                self.leave()
-            raise
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self._taken -= 1
-        while self._waiting and self._taken < int(self._pace.limit):
-            place = self._waiting.popleft()
-            if not place.done():
-                self._taken += 1
-                place.set_result(None)
