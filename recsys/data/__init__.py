@@ -11,7 +11,8 @@ from .movielens import read_movielens
 from .sources import SOURCES, SPLITS, DataConfig, load, load_split, split
 from .splits import given, global_time, leave_last_out, per_user_ratio
 from .summary import describe
-from .tables import Events, TableForm, read_table
+from .table_form import Events, TableForm
+from .tables import read_table
 from .windows import read_windows
 from .writers import read_written, write
 

@@ -15,7 +15,9 @@ from ...errors import DataError
 from .assemble import Twice, assemble
 from .columns import INTERACTION_NAMES, Columns, located, require
 from .dataset import PROVENANCE_COLUMNS, Dataset
-from .tables import Events, TableForm, cleaned, described_frame
+from .descriptions import described_frame
+from .table_cleaning import cleaned
+from .table_form import Events, TableForm
 from .times import check_setting
 
 FRAME = "frame"

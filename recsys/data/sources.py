@@ -21,7 +21,8 @@ from .filters import at_least, drop_duplicates, k_core, time_window
 from .frames import FRAME, held_frame, hold_frame, is_frame, read_frame
 from .movielens import read_movielens
 from .splits import given, global_time, leave_last_out, per_user_ratio
-from .tables import Events, read_table
+from .table_form import Events
+from .tables import read_table
 from .windows import read_windows
 from .writers import read_written
 

@@ -28,7 +28,7 @@ from .dataset import PROVENANCE_COLUMNS
 from .delimited import Format, header, opened, single_separator
 from .files import File, one, refuse
 from .json_lines import is_json_lines, record
-from .tables import TableForm, is_parquet, sequence_lines, text_form
+from .table_form import TableForm, is_parquet, sequence_lines, text_form
 from .times import PER_SECOND, check_moments, check_setting, from_texts, unit_of
 
 Kind = Literal["delimited", "parquet", "atomic", "sequences", "lines"]

@@ -12,9 +12,10 @@ from ...recsys.data import Dataset
 from ...recsys.data.assemble import assemble
 from ...recsys.data.atomic import described as described_atomic
 from ...recsys.data.delimited import Format
+from ...recsys.data.descriptions import described
 from ...recsys.data.files import one
 from ...recsys.data.streams import LogFile, logged
-from ...recsys.data.tables import TableForm, described
+from ...recsys.data.table_form import TableForm
 from .blocks import Blocks
 from .config import LogConfig
 
