@@ -24,9 +24,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from recloop.recsys.data.amazon import read_amazon
 from recloop.recsys.data.atomic import read_atomic
+from recloop.recsys.data.data_config import READS, SPLITS, DataConfig
 from recloop.recsys.data.frames import read_frame
 from recloop.recsys.data.movielens import read_movielens
-from recloop.recsys.data.sources import READS, SPLITS, DataConfig, bazaar_source
+from recloop.recsys.data.sources import bazaar_source
 from recloop.recsys.data.tables import read_table
 from recloop.recsys.data.windows import read_windows
 from recloop.recsys.data.writers import read_written

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..settings import checked, read_yaml, with_settings
-from .data.sources import DataConfig, beside
+from .data.data_config import DataConfig, beside
 from .models.train_config import TrainConfig
 
 

@@ -19,7 +19,7 @@ from recloop.agents.chat.meter import Budget
 from recloop.agents.memory.embeddings import EmbedderConfig
 from recloop.errors import ConfigError
 from recloop.identity import code_digest, contents_digest, digest, is_transport, settings_of
-from recloop.recsys.data.sources import DataConfig
+from recloop.recsys.data.data_config import DataConfig
 from recloop.recsys.models.table import MODELS, model_class
 from recloop.recsys.models.train_config import TrainConfig
 from recloop.simulators.refining.config import RefineConfig

@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from ...errors import ConfigError
+from ...recsys.data.data_config import DataConfig, beside
 from ...recsys.data.dataset import Dataset
-from ...recsys.data.sources import DataConfig, beside, load_split
+from ...recsys.data.sources import load_split
 from ...recsys.data.windows import read_windows, side_of
 from ...settings import checked, read_yaml, with_settings
 from .config import TuneLM

@@ -2,13 +2,14 @@
 
 from .amazon import read_amazon
 from .atomic import read_atomic
+from .data_config import SPLITS, DataConfig
 from .dataset import Dataset, Split, together
 from .filters import at_least, drop_duplicates, k_core, time_window
 from .frames import read_frame
 from .groups import ColdConfig, HeadConfig, cold, head
 from .logs import write_log
 from .movielens import read_movielens
-from .sources import SOURCES, SPLITS, DataConfig, load, load_split, split
+from .sources import SOURCES, load, load_split, split
 from .splits import given, global_time, leave_last_out, per_user_ratio
 from .summary import describe
 from .table_form import Events, TableForm

@@ -129,7 +129,7 @@ def _sequences(file: File, form: TableForm) -> pd.DataFrame:
 
 
 def _log_places(file: File, names: Sequence[str], columns: Columns, form: TableForm) -> dict[str, str]:
-    """Our name -> the file's, of a log whose rows may hold lists; with the column of events where the form names one."""
+    """Our name -> the file's, of a log whose rows may hold lists; with the column of events where the form has one."""
     places = located(file, names, _listed_items(columns, names), *_LOG_COLUMNS, known=INTERACTION_NAMES)
     if form.time == "order":
         places.pop("timestamp", None)

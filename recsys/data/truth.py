@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from ...errors import ConfigError
 from .bazaar import world
+from .data_config import DataConfig
 from .dataset import Dataset
-from .sources import DataConfig
 
 SOURCES_WITH_TRUTH = ("bazaar",)
 """Sources whose planted noise can be made again from the settings."""

@@ -27,7 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from ...errors import ConfigError, RecloopError
 from ...settings import load_yaml
-from ..data.sources import DataConfig, load_split
+from ..data.data_config import DataConfig
+from ..data.sources import load_split
 from ..evaluation.ranking import evaluate
 from ..models.capabilities import log_of
 from ..models.recommender import FitContext

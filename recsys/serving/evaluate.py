@@ -13,8 +13,8 @@ import pandas as pd
 
 from ...atomic import check_output, write_output
 from ...errors import ConfigError
+from ..data.data_config import DataConfig
 from ..data.dataset import Split
-from ..data.sources import DataConfig
 from ..evaluation import Evaluation, compare, group_masks, interval, score_rankings
 from ..evaluation import evaluate as rank
 from ..evaluation.groups import GROUPS

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from ...errors import ConfigError, DataError
 from ...settings import checked, with_settings
+from ..data.data_config import DataConfig
 from ..data.dataset import Dataset, Split
-from ..data.sources import DataConfig, load, load_split
+from ..data.sources import load, load_split
 from ..evaluation.heldout import known_at
 from ..sections import data_section
 from .folder import Trained, aligned

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
-from ..data.sources import PATHS, DataConfig, load_split
+from ..data.data_config import PATHS, DataConfig
+from ..data.sources import load_split
 from ..evaluation import evaluate
 from ..models.capabilities import log_of
 from ..models.recommender import FitContext

@@ -20,7 +20,7 @@ from pydantic import (
 
 from ...errors import ConfigError
 from ...settings import checked, read_yaml, with_settings
-from ..data.sources import DataConfig, beside
+from ..data.data_config import DataConfig, beside
 from ..evaluation import parse
 from ..models.table import model, model_class
 from ..models.train_config import TrainConfig

@@ -14,8 +14,8 @@ import pandas as pd
 import yaml
 
 from ...atomic import check_output, write_text, write_whole
+from ..data.data_config import PATHS
 from ..data.dataset import Dataset
-from ..data.sources import PATHS
 from .config import Tuning
 from .storage import TRIAL_FACTS
 from .trial import ranked_users, trial_settings

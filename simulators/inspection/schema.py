@@ -16,7 +16,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from ...agents.tuning.tune_lm import TuneLMFile
 from ...errors import ConfigError
-from ...recsys.data.sources import SOURCES, SPLITS
+from ...recsys.data.data_config import SPLITS
+from ...recsys.data.sources import SOURCES
 from ...recsys.models import MODELS, model_class
 from ...recsys.tuning import Tuning
 from ..refining.config import RefineConfig

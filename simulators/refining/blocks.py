@@ -24,7 +24,8 @@ from pyarrow import parquet
 
 from ...atomic import write_text
 from ...errors import DataError
-from ...recsys.data.streams import LogFile, chunks
+from ...recsys.data.log_file import LogFile
+from ...recsys.data.streams import chunks
 
 INDEX, ITEMS = "blocks.json", "items.parquet"
 UNPACKED = 6

@@ -14,7 +14,8 @@ from ...recsys.data.atomic import described as described_atomic
 from ...recsys.data.delimited import Format
 from ...recsys.data.descriptions import described
 from ...recsys.data.files import one
-from ...recsys.data.streams import LogFile, logged
+from ...recsys.data.log_detection import logged
+from ...recsys.data.log_file import LogFile
 from ...recsys.data.table_form import TableForm
 from .blocks import Blocks
 from .config import LogConfig

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from ...recsys.data.streams import LogFile
+from ...recsys.data.log_file import LogFile
 from .rows import ADDED
 
 GROUP_ROWS = 100_000

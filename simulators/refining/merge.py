@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from ...recsys.data.streams import LogFile
+from ...recsys.data.log_file import LogFile
 from .log_writer import LogWriter
 from .rows import AT, SEQ
 

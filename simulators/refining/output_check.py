@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...atomic import check_parents
 from ...errors import ConfigError, RunError
-from ...recsys.data.streams import LogFile
+from ...recsys.data.log_file import LogFile
 from .source_copy import UNDO, UndoNote, read_source, read_undo, sha256
 
 MARKS = ("refine.json", "refine.lock", UNDO)

@@ -14,7 +14,8 @@ from ...agents.user_sample import hash_order
 from ...errors import DataError
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PROVENANCE_COLUMNS, Longs
-from ...recsys.data.streams import LogFile, seconds
+from ...recsys.data.log_file import LogFile
+from ...recsys.data.streams import seconds
 from .blocks import Blocks, hashed, item_codes
 
 _SEED = "recloop-sample--"

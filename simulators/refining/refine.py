@@ -19,7 +19,7 @@ from ...errors import RunError
 from ...identity import digest, settings_of
 from ...notebook import html_of_facts
 from ...recsys.data import DataConfig
-from ...recsys.data.streams import LogFile
+from ...recsys.data.log_file import LogFile
 from ..batch.event_loop import run_async
 from ..batch.lock import locked
 from ..batch.progress import Silent, Watcher

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from ...agents.fusion import GENERATED, REMOVED, REPLACED
 from ...recsys.data import Dataset
 from ...recsys.data.dataset import PROVENANCE_COLUMNS
-from ...recsys.data.streams import RAW, LogFile
+from ...recsys.data.log_file import LogFile
+from ...recsys.data.streams import RAW
 from .blocks import Blocks
 
 ADDED = ("weight", *PROVENANCE_COLUMNS)

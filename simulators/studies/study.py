@@ -14,8 +14,8 @@ from ...agents.memory.embeddings import EmbedderConfig
 from ...errors import ConfigError
 from ...identity import Transport
 from ...prompts import check_folder
+from ...recsys.data.data_config import DataConfig, beside
 from ...recsys.data.groups import ColdConfig, HeadConfig
-from ...recsys.data.sources import DataConfig, beside
 from ...recsys.evaluation import parse
 from ...recsys.models.train_config import TrainConfig
 from ...settings import checked, own_keys_dropped, read_yaml, with_settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from recloop.recsys.data import Dataset, Split
 from recloop.recsys.data.bazaar import bazaar
-from recloop.recsys.data.sources import DataConfig
+from recloop.recsys.data.data_config import DataConfig
 from recloop.recsys.data.splits import leave_last_out
 
 CANARY = "zzyzxcanary"

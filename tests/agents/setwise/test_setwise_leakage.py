@@ -17,7 +17,8 @@ from recloop.agents.chat.types import Chat, Reply, Request
 from recloop.agents.memory import tfidf_svd
 from recloop.agents.setwise import Setwise, SetwiseAgent
 from recloop.recsys.data import Dataset, Split
-from recloop.recsys.data.sources import DataConfig, load
+from recloop.recsys.data.data_config import DataConfig
+from recloop.recsys.data.sources import load
 from recloop.recsys.data.splits import leave_last_out
 from recloop.simulators.studies.run import run
 from recloop.simulators.studies.study import Study

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from recloop.errors import ConfigError
 from recloop.recsys.data.bazaar import world
-from recloop.recsys.data.sources import DataConfig, load_split
+from recloop.recsys.data.data_config import DataConfig
+from recloop.recsys.data.sources import load_split
 from recloop.recsys.data.truth import check_truth, planted_noise
 
 

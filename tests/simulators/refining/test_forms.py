@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from recloop.errors import DataError
-from recloop.recsys.data.streams import chunks, logged
+from recloop.recsys.data.log_detection import logged
+from recloop.recsys.data.streams import chunks
 from recloop.simulators.refining.refine import refine
 
 ROWS = [(f"u{u}", f"i{(3 * u + k) % 12}", 5, 1_600_000_000 + 10 * k) for u in range(6) for k in range(7)]

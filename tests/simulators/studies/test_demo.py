@@ -11,7 +11,8 @@ import pytest
 import recloop as package
 from recloop.errors import ConfigError
 from recloop.recsys.data import Dataset
-from recloop.recsys.data.sources import DataConfig, load_split
+from recloop.recsys.data.data_config import DataConfig
+from recloop.recsys.data.sources import load_split
 from recloop.recsys.data.truth import planted_noise
 from recloop.recsys.evaluation import compare
 from recloop.simulators.batch.records import read_records
