@@ -26,6 +26,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from ...errors import ConfigError
+from .loopback_bodies import anthropic_message, chat_completion, renamed, schema_of, tokens_in
 from .schema_samples import fitting, sentence
 
 FAULTS = (
@@ -45,6 +46,7 @@ FAULTS = (
     "unknown_handle",
 )
 """Up to `missing_usage` the transport's, from `truncated` on the model's."""
+
 
 _JSON = "application/json"
 
@@ -202,8 +204,8 @@ class Loopback:
         # The text itself is the question's alone, so that a repeated request gets the same answer.
         text, finish = self._text(body, random.Random(int.from_bytes(digest[8:16])), fault)
         if http.path.endswith("/messages"):
-            return web.json_response(_anthropic_message(body, text, finish))
-        completion = _completion(body, text, finish)
+            return web.json_response(anthropic_message(body, text, finish))
+        completion = chat_completion(body, text, finish)
         if fault == "empty_choices":
             completion["choices"] = []
         if fault == "missing_usage":
@@ -226,7 +228,7 @@ class Loopback:
         return ""
 
     def _text(self, body: dict[str, Any], rng: random.Random, fault: str) -> tuple[str, str]:
-        schema = _schema(body)
+        schema = schema_of(body)
         value = fitting(schema, rng) if schema else None
         text = json.dumps(value) if schema else sentence(rng)
         most = body.get("max_tokens") or body.get("max_completion_tokens") or 10**9
@@ -235,78 +237,10 @@ class Loopback:
         if fault == "wrong_schema":
             return json.dumps({"answer": 42}), "stop"
         if fault == "unknown_handle" and schema:
-            return json.dumps(_renamed(value)), "stop"
+            return json.dumps(renamed(value)), "stop"
         if fault == "truncated":
             return text[: len(text) // 2], "length"
-        return (text, "stop") if _tokens(text) <= most else (text[: 4 * most], "length")
-
-
-def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
-    form = body.get("response_format") or {}
-    texts = [message["content"] for message in body["messages"] if isinstance(message["content"], str)]
-    if form.get("type") == "json_schema":
-        schema: dict[str, Any] = form["json_schema"]["schema"]
-        return schema
-    # In words: the schema is the last line of a message.
-    last = next((text for text in reversed(texts) if "JSON schema:\n" in text), "")
-    if "JSON schema:\n" not in last:
-        return None
-    schema, _ = json.JSONDecoder().raw_decode(last.rpartition("JSON schema:\n")[2])
-    return schema
-
-
-def _anthropic_message(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
-    return {
-        "id": "loopback",
-        "type": "message",
-        "role": "assistant",
-        "model": body["model"],
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": "end_turn" if finish == "stop" else "max_tokens",
-        "usage": {"input_tokens": _tokens(json.dumps(body["messages"])), "output_tokens": _tokens(text)},
-    }
-
-
-def _completion(body: dict[str, Any], text: str, finish: str) -> dict[str, Any]:
-    prompt = sum(_tokens(message["content"]) for message in body["messages"])
-    choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
-    if body.get("logprobs"):
-        pieces = [text[at : at + 4] for at in range(0, len(text), 4)]
-        choice["logprobs"] = {"content": [{"token": piece, "logprob": -0.1 * len(piece)} for piece in pieces]}
-        if body.get("top_logprobs"):
-            for token in choice["logprobs"]["content"]:
-                token["top_logprobs"] = _alternatives(token["token"], token["logprob"])
-    return {
-        "id": "loopback",
-        "object": "chat.completion",
-        "created": 0,
-        "model": body["model"],
-        "choices": [choice],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": _tokens(text), "total_tokens": prompt + _tokens(text)},
-    }
-
-
-def _alternatives(piece: str, logprob: float) -> list[dict[str, Any]]:
-    """The piece itself and, in place of the first letters of a yes or a no, those of the other, with what is left."""
-    alternatives = [{"token": piece, "logprob": logprob}]
-    word = piece.strip(' ":,{}[]')
-    for answer, other in (("yes", "no"), ("no", "yes")):
-        if word and answer.startswith(word):
-            left = math.log(max(1e-9, 1 - math.exp(logprob)))
-            alternatives.append({"token": piece.replace(word, other[: len(word)]), "logprob": left})
-    return alternatives
-
-
-def _renamed(value: Any) -> Any:
-    """The value with its first list entry's item turned into a handle that was never shown."""
-    for part in value.values() if isinstance(value, dict) else ():
-        if isinstance(part, list) and part and isinstance(part[0], dict) and "item" in part[0]:
-            part[0]["item"] = "ZZZ"
-    return value
-
-
-def _tokens(text: str) -> int:
-    return max(1, len(text) // 4)
+        return (text, "stop") if tokens_in(text) <= most else (text[: 4 * most], "length")
 
 
 def _error(status: int, message: str, retry_after: float | None = None) -> web.Response:
