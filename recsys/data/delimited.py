@@ -161,7 +161,7 @@ def find_fault(
 
 
 def _fast(file: File, types: Mapping[str, pa.DataType], form: Format, names: list[str]) -> pa.Table:
-    with opened(file, form) as stream:
+    with arrow_input(file, form) as stream:
         return arrow_csv.read_csv(
             stream,
             read_options=arrow_csv.ReadOptions(
@@ -283,6 +283,19 @@ def opened(file: File, form: Format) -> IO[bytes]:
     if len(form.separator) == 1:
         return raw
     return io.BufferedReader(_OneCharacter(raw, form.separator.encode()), 1 << 20)
+
+
+def arrow_input(file: File, form: Format) -> IO[bytes] | pa.NativeFile:
+    """The same for Arrow's readers: a stream of its own, where the file is plain or under gzip.
+
+    Arrow reads ahead in a thread. Where that thread calls Python and a fault ends the command meanwhile, the process is
+    aborted at its end (exit 134) instead of leaving with the message's status.
+    """
+    stream = opened(file, form)
+    if len(form.separator) > 1 or file.member is not None:
+        return stream
+    stream.close()
+    return pa.input_stream(str(file.path), compression="gzip" if file.path.suffix == ".gz" else None)
 
 
 class _OneCharacter(io.RawIOBase):

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from ...errors import DataError
 from .dataset import PROVENANCE_COLUMNS
-from .delimited import Format, opened, single_separator
+from .delimited import Format, arrow_input, single_separator
 from .files import File, refuse
 from .table_form import TableForm, sequence_lines
 
@@ -59,7 +59,7 @@ def raw_tables(log: LogFile) -> Iterator[pa.Table]:
         yield from _sequence_tables(log)
         return
     try:
-        with opened(log.file, log.form) as stream:
+        with arrow_input(log.file, log.form) as stream:
             reader = arrow_csv.open_csv(
                 stream,
                 read_options=arrow_csv.ReadOptions(

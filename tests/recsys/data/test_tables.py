@@ -1,14 +1,18 @@
 """Tables with a column map, and every way a time can be written."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recloop.errors import ConfigError, DataError
 from recloop.recsys.data import read_table
+from recloop.recsys.data.delimited import Format, arrow_input
+from recloop.recsys.data.files import File
 from recloop.recsys.data.times import from_numbers, unit_of
 
 MAP = {"user_id": "who", "item_id": "what", "value": "stars", "timestamp": "when"}
@@ -193,3 +197,12 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(DataError, match="is empty"):
         read_table(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz"])
+def test_arrow_reads_files_without_calling_python_from_its_threads(tmp_path: Path, name: str) -> None:
+    text = b"user_id,item_id\nu,i\n"
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    with arrow_input(File(tmp_path / name), Format(",")) as stream:
+        assert not isinstance(stream, pa.PythonFile)
+        assert stream.read() == text
