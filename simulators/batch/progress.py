@@ -49,7 +49,7 @@ class Standing:
     @property
     def eta(self) -> float | None:
         """Seconds to the end: calls still expected over the pace of late. None before the first finished task of this
-        invocation or without a total.
+        invocation, without a total, and while the tasks under way have made all calls that those finished foretell.
 
         A task is expected to make as many calls as those finished. Short tasks end first, so that it is at least the
         mean over all that were begun. Calls of tasks under way are done already, not to do.
@@ -62,6 +62,8 @@ class Standing:
             return left * self.seconds / finished
         calls_a_task = max(self.task_calls / finished, self.calls / max(self.begun, finished))
         expected = left * calls_a_task - (self.calls - self.task_calls)
+        if expected <= 0 and left > finished:
+            return None
         return max(expected, left * min(1.0, calls_a_task)) / self.pace
 
 

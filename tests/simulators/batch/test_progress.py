@@ -46,6 +46,13 @@ def test_the_time_left_is_right_from_the_first_finished_task_on_where_tasks_make
             assert now.eta == pytest.approx(end - second, rel=0.65 if second < 16 else 0.12), second
 
 
+def test_a_time_left_that_the_tasks_under_way_have_outrun_is_unknown_and_not_zero():
+    # 80 tasks side by side; the two short ones have ended, the others have made more calls than those foretell.
+    now = standing(2, total=80, resumed=0, calls=2400, task_calls=50, begun=80, pace=900.0)
+    assert now.eta is None
+    assert standing(79, total=80, resumed=0, calls=6000, task_calls=5900, begun=80, pace=900.0).eta is not None
+
+
 def test_replies_from_the_cache_at_a_resume_do_not_make_the_time_left_short_for_long():
     pace = CallPace()
     pace.update(0.5, 5000)  # all from the cache
