@@ -28,12 +28,12 @@ from .shard_worker import FACTORY
 from .step_identity import folder_of, identity_of
 from .step_tools import (
     CACHE,
+    agent_context,
     chat_of,
     gather_caches,
+    max_tasks,
     memory_of,
     span_of,
-    surroundings,
-    tasks_at_once,
     tools_of,
 )
 from .steps import AgentContext, make_agent
@@ -85,7 +85,7 @@ class AgentRunner:
                 tools_of(self.chat, memory),
                 folder,
                 seed=self.study.seed,
-                concurrency=tasks_at_once(self.study.llm),
+                concurrency=max_tasks(self.study.llm),
                 retry_failed=self.retry_failed,
                 retry_invalid=self.retry_invalid,
                 limit=self.limit,
@@ -145,7 +145,7 @@ async def open_runner(
     gather_caches(study)
     with Replies(study.out / CACHE) as replies:
         limits = limits_of(study.llm)
-        around = surroundings(study, study.llm, replies, meter, texts, limits)
+        around = agent_context(study, study.llm, replies, meter, texts, limits)
         chat = chat_of(study, study.llm, replies, meter, texts, limits)
         try:
             observer = watch if watch is not None else Silent()

@@ -10,7 +10,7 @@ from ...agents.chat.replies import Replies
 from ..batch.shard_job import SHARD, Job
 from ..batch.usage import open_share
 from .step_identity import identity_of
-from .step_tools import cache_of, chat_of, memory_of, span_of, surroundings, tasks_at_once, tools_of
+from .step_tools import agent_context, cache_of, chat_of, max_tasks, memory_of, span_of, tools_of
 from .steps import make_agent
 from .study import Study
 
@@ -33,7 +33,7 @@ def job(config: Mapping[str, Any]) -> Job:
         }
     )
     limits = limits_of(llm)
-    around = surroundings(study, llm, replies, meter, config["texts"], limits)
+    around = agent_context(study, llm, replies, meter, config["texts"], limits)
     agent = make_agent(config["name"], config["settings"], around)
     memory = memory_of(study, around.embed, config["folder"], config[SHARD])
 
@@ -47,7 +47,7 @@ def job(config: Mapping[str, Any]) -> Job:
         config["data"],
         tools_of(chat_of(study, llm, replies, meter, config["texts"], limits), memory),
         study.seed,
-        concurrency=tasks_at_once(llm),
+        concurrency=max_tasks(llm),
         total=config["total"],
         limit=config["limit"],
         span=span_of(study, agent),

@@ -26,7 +26,7 @@ from .study import Study
 CACHE = "replies.sqlite"
 
 
-def surroundings(
+def agent_context(
     study: Study, llm: LLMConfig, replies: Replies, meter: Meter, texts: list[str], limits: Limits
 ) -> AgentContext:
     """What every agent of the study is given; texts of all items. The agent that needs likelihoods opens the model, by
@@ -77,7 +77,7 @@ def span_of(study: Study, agent: Agent) -> Span:
     return task_spans(tracer(), agent.name) if study.run.telemetry else lambda _: nullcontext()
 
 
-def tasks_at_once(llm: LLMConfig) -> int:
+def max_tasks(llm: LLMConfig) -> int:
     """Twice as many tasks as calls: a task that thinks, or waits to ask again, must not leave a place empty."""
     return 2 * llm.concurrency
 
