@@ -78,6 +78,20 @@ def own_keys_dropped(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if not str(key).startswith(OWN_KEYS)}
 
 
+def read_source(
+    source: Path | str | Mapping[str, Any], assignments: Sequence[str], name: str
+) -> tuple[dict[str, Any], Path, str]:
+    """The values of a YAML file or of a mapping with the same keys, with `key=value` assignments applied to a copy.
+
+    Returns (values, the folder that relative paths start from, what messages call the source): a file's own folder and
+    its path; for a mapping the working folder and `name`. Raises ConfigError.
+    """
+    if isinstance(source, Mapping):
+        return with_settings(own_keys_dropped(source), assignments), Path(), name
+    path = Path(source)
+    return with_settings(read_yaml(path), assignments), path.parent, str(path)
+
+
 def with_settings(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """A deep copy of `values` with `train.epochs=3`-like assignments made; the right side is YAML.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -12,7 +13,7 @@ from ...recsys.data.data_config import DataConfig, beside
 from ...recsys.data.dataset import Dataset
 from ...recsys.data.sources import load_split
 from ...recsys.data.windows import read_windows, side_of
-from ...settings import checked, read_yaml, with_settings
+from ...settings import checked, read_source
 from .config import TuneLM
 from .training import Say
 from .tune_on import Tuned, tune_on
@@ -39,7 +40,7 @@ class TuneLMFile(BaseModel):
 
 
 def tune_lm(
-    file: TuneLMFile | Path | str,
+    file: TuneLMFile | Path | str | Mapping[str, Any],
     out: Path | str,
     settings: Sequence[str] = (),
     *,
@@ -48,28 +49,27 @@ def tune_lm(
 ) -> Tuned:
     """Tunes the language model named in `file` on its data and saves the result and a card in `out`.
 
-    file: a TuneLMFile or the path of its YAML file, to which `settings` (`tune_lm.epochs=3`) are applied; paths in it
-    are relative to its folder. The same call resumes an interrupted training. Raises ConfigError and DataError for
-    wrong input.
+    file: a TuneLMFile, its keys and values as a dict, or the path of its YAML file; on the last two, `settings`
+    (`tune_lm.epochs=3`) are applied. Paths in a file are relative to its folder, those of a dict to the working folder.
+    The same call resumes an interrupted training. Raises ConfigError and DataError for wrong input.
     """
     if not isinstance(file, TuneLMFile):
         file = read_tune_lm(file, settings)
     elif settings:
-        raise ConfigError("settings change a file's values; give the path, or make a changed TuneLMFile")
+        raise ConfigError("settings change a file's values; give the path or a dict, or make a changed TuneLMFile")
     train, valid = sides_of(file)
     return tune_on(file.tune_lm, train, valid, out, device=device, say=progress)
 
 
-def read_tune_lm(path: Path | str, settings: Sequence[str] = ()) -> TuneLMFile:
-    """The settings of a YAML file, with assignments such as `tune_lm.epochs=3` applied."""
-    path = Path(path)
-    values = with_settings(read_yaml(path), settings)
+def read_tune_lm(source: Path | str | Mapping[str, Any], settings: Sequence[str] = ()) -> TuneLMFile:
+    """The settings of a YAML file or of a dict, with assignments such as `tune_lm.epochs=3` applied."""
+    values, folder, where = read_source(source, settings, "tune_lm")
     if isinstance(values.get("data"), dict):
-        values["data"] = beside(values["data"], path.parent)
+        values["data"] = beside(values["data"], folder)
     for section, key in ((values, "windows"), (values.get("tune_lm"), "model")):
         if isinstance(section, dict) and isinstance(section.get(key), str):
-            section[key] = str(path.parent / section[key])
-    return checked(TuneLMFile, values, str(path))
+            section[key] = str(folder / section[key])
+    return checked(TuneLMFile, values, where)
 
 
 def sides_of(file: TuneLMFile) -> tuple[Dataset, Dataset]:

@@ -19,6 +19,7 @@ from ..evaluation import Evaluation, compare, group_masks, interval, score_ranki
 from ..evaluation import evaluate as rank
 from ..evaluation.groups import GROUPS
 from ..evaluation.heldout import Side
+from ..sections import Sections
 from .folder import Trained, open_folder
 from .history import check_untouched, data_config, split_of
 
@@ -53,7 +54,7 @@ class RankingReport:
 
 def evaluate(
     rankings: Sequence[Path | str] | Path | str,
-    data: DataConfig | Path | str | None = None,
+    data: DataConfig | Sections | None = None,
     settings: Sequence[str] = (),
     *,
     against: Path | str | None = None,
@@ -69,9 +70,9 @@ def evaluate(
     """Evaluates rankings on the split of `data`, by user and item group, and compares them with `against`, if given.
 
     rankings, against: files (`.csv`, `.tsv`, `.parquet`) with user_id, item_id and rank or score, the data's own ids
-        (see `score_rankings`), or folders that `recloop train` made. data: a YAML file with a section `data`; may be
-        left out where the first of `rankings` is a folder. groups: head, tail, cold, warm, history, told from the train
-        side. values: a Parquet file to be written, a row a ranking x user x group x metric; an existing one
+        (see `score_rankings`), or folders that `recloop train` made. data: a YAML file or a dict with a section `data`;
+        may be left out where the first of `rankings` is a folder. groups: head, tail, cold, warm, history, computed on
+        the train side. values: a Parquet file to be written, a row a ranking x user x group x metric; an existing one
         is refused without `overwrite`.
     A folder is refused where it was not trained on this very split. Raises ConfigError and DataError as those do.
     """

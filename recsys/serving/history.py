@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from ...errors import ConfigError, DataError
@@ -12,17 +11,17 @@ from ..data.data_config import DataConfig
 from ..data.dataset import Dataset, Split
 from ..data.sources import load, load_split
 from ..evaluation.heldout import known_at
-from ..sections import data_section
+from ..sections import Sections, data_section
 from .folder import Trained, aligned
 
 At = Literal["now", "test", "valid"]
 """Which interactions are history. now: all; test: train + validation, as for ranking the test side; valid: train."""
 
-Data: TypeAlias = Dataset | DataConfig | Path | str | None
-"""A Dataset; a DataConfig; a YAML file with a section `data`; None: the data that the model was trained on."""
+Data: TypeAlias = Dataset | DataConfig | Sections | None
+"""A Dataset; a DataConfig; a YAML file or a dict with a section `data`; None: the data the model was trained on."""
 
 
-def data_config(data: DataConfig | Path | str | None, trained: Trained | None, settings: Sequence[str]) -> DataConfig:
+def data_config(data: DataConfig | Sections | None, trained: Trained | None, settings: Sequence[str]) -> DataConfig:
     """The settings of `data`, or those stored with the model. ConfigError if there are neither."""
     if isinstance(data, DataConfig):
         return data
@@ -48,7 +47,7 @@ def known(
     return aligned(trained, load(config) if at == "now" else known_at(load_split(config), at), align=align)
 
 
-def split_of(data: DataConfig | Path | str | None, trained: Trained | None, settings: Sequence[str] = ()) -> Split:
+def split_of(data: DataConfig | Sections | None, trained: Trained | None, settings: Sequence[str] = ()) -> Split:
     """The split of `data`, or of the data that the model was trained on."""
     return load_split(data_config(data, trained, settings))
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..data.data_config import PATHS, DataConfig
+from ..data.frames import is_frame
 from ..data.sources import load_split
 from ..evaluation import evaluate
 from ..models.capabilities import log_of
 from ..models.recommender import FitContext
 from ..models.table import model as fresh_model
 from ..models.train_config import TrainConfig
-from ..sections import data_section, train_section
+from ..sections import Sections, data_section, name_of, train_section
 from ..training.context import check_context
 from .folder import check_free, facts_of, keep
 
@@ -26,7 +27,7 @@ METRICS = ("recall@10", "ndcg@10")
 
 
 def train(
-    study: Path | str,
+    study: Sections,
     out: Path | str,
     model: str | None = None,
     settings: Sequence[str] = (),
@@ -37,15 +38,15 @@ def train(
 ) -> dict[str, Any]:
     """Fits one model on the train side and saves it in the folder `out`, with the ids of users and items.
 
-    study: a YAML file with sections `data` and `train`, such as a study or the `best.yaml` of a search; other sections
-    are ignored, so no agents run. model: one of `train.models`, with its hyperparameters there; optional if there is
-    only one. seed: by default the first of `train.seeds`. refit: finally learn from train + validation. Returns the
-    content of `trained.json`: hyperparameters, fingerprints, seconds, and metrics of the validation side (none after a
-    refit). An interrupted training in epochs is resumed. Raises ConfigError for a model that the file does not name,
-    and for an existing folder without `overwrite`.
+    study: a YAML file, or a dict, with sections `data` and `train`, such as a study or the `best.yaml` of a search;
+    other sections are ignored, so no agents run. model: one of `train.models`, with its hyperparameters there; optional
+    if there is only one. seed: by default the first of `train.seeds`. refit: finally learn from train + validation.
+    Returns the content of `trained.json`: hyperparameters, fingerprints, seconds, and metrics of the validation side
+    (none after a refit). An interrupted training in epochs is resumed. Raises ConfigError for a model that the file
+    does not name, and for an existing folder without `overwrite`.
     """
     data, where, out = data_section(study, settings), train_section(study, settings), Path(out)
-    name, hyperparameters = _chosen(where, model, str(study))
+    name, hyperparameters = _chosen(where, model, name_of(study))
     check_free(out, overwrite)
     if refit:
         hyperparameters["refit"] = True
@@ -97,7 +98,7 @@ def _anywhere(data: DataConfig) -> dict[str, Any]:
     values = data.model_dump(mode="json", exclude_defaults=True)
     values = {"source": data.source, **values}
     for key in PATHS:
-        if values.get(key) is not None:
+        if values.get(key) is not None and not is_frame(values[key]):
             values[key] = str(Path(values[key]).resolve())
     given = values.get("split", {}).get("given", {})
     for key in ("valid_path", "test_path"):

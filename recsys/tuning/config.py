@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from ...errors import ConfigError
-from ...settings import checked, read_yaml, with_settings
+from ...settings import checked, read_source
 from ..data.data_config import DataConfig, beside
 from ..evaluation import parse
 from ..models.table import model, model_class
@@ -149,14 +149,13 @@ class Tuning(BaseModel):
         return searched
 
 
-def read_tuning(path: Path | str, settings: Sequence[str] = ()) -> Tuning:
-    """The search in a YAML file, with `tune.trials=10`-like assignments made on it.
+def read_tuning(source: Path | str | Mapping[str, Any], settings: Sequence[str] = ()) -> Tuning:
+    """The search in a YAML file, or in a dict of the same keys, with `tune.trials=10`-like assignments applied.
 
-    Paths in the file are relative to the folder it lies in, `out` to the working folder. Raises ConfigError naming the
-    file, the key and the nearest key that exists.
+    Paths in a file are relative to the folder it lies in, `out` and all paths of a dict to the working folder. Raises
+    ConfigError naming the file, the key and the nearest key that exists.
     """
-    path = Path(path)
-    values = with_settings(read_yaml(path), settings)
+    values, folder, where = read_source(source, settings, "search")
     if isinstance(values.get("data"), dict):
-        values["data"] = beside(values["data"], path.parent)
-    return checked(Tuning, values, str(path))
+        values["data"] = beside(values["data"], folder)
+    return checked(Tuning, values, where)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import RecloopError, RunError
+from ...errors import ConfigError, RecloopError, RunError
 from ..data.dataset import Dataset
 from ..data.sources import load_split
 from ..models.table import model_class
@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 
 def tune(
-    tuning: Tuning | Path | str,
+    tuning: Tuning | Path | str | Mapping[str, Any],
     settings: Sequence[str] = (),
     *,
     best: Path | str | None = None,
@@ -36,7 +36,8 @@ def tune(
 ) -> SearchResult:
     """Searches the hyperparameters of every model in `train.models`; an existing search is resumed.
 
-    tuning: a Tuning or the path of its YAML file, to which `settings` (`tune.trials=10`) are applied. Output goes to
+    tuning: a Tuning, its keys and values as a dict, or the path of its YAML file; on the last two, `settings`
+    (`tune.trials=10`) are applied. Output goes to
     `tuning.folder`: `trials.db` (Optuna's storage), `trials.parquet` and `trials.csv` (a row per trial), and
     `best.yaml`, a study file with the best hyperparameters. best: a second path for the latter; an existing file is
     replaced only if it is of this search or with `overwrite`. A search with a larger budget continues its trials.
@@ -47,7 +48,7 @@ def tune(
     if not isinstance(tuning, Tuning):
         tuning = read_tuning(tuning, settings)
     elif settings:
-        raise RunError("settings change a search file's values; give the path, or make a changed Tuning")
+        raise ConfigError("settings change a search file's values; give the path or a dict, or make a changed Tuning")
     if best is not None:
         check_best(Path(best), tuning.folder, overwrite=overwrite)
     import_optuna()  # fails before the data is read

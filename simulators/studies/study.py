@@ -18,7 +18,7 @@ from ...recsys.data.data_config import DataConfig, beside
 from ...recsys.data.groups import ColdConfig, HeadConfig
 from ...recsys.evaluation import parse
 from ...recsys.models.train_config import TrainConfig
-from ...settings import checked, own_keys_dropped, read_yaml, with_settings
+from ...settings import checked, read_source
 from .fidelity_config import FidelityConfig
 from .steps import check_step, step_of
 from .variants import Control
@@ -180,13 +180,8 @@ def read_study(source: Path | str | Mapping[str, Any], assignments: Sequence[str
     Paths in a file are relative to the folder it lies in, `out` and all paths of a mapping to the working folder.
     Raises ConfigError naming the file, the key and the nearest key that exists.
     """
-    if isinstance(source, Mapping):
-        values, where = own_keys_dropped(source), "study"
-    else:
-        path = Path(source)
-        values, where = read_yaml(path), str(path)
-    values = with_settings(values, assignments)
-    study = checked(Study, values if isinstance(source, Mapping) else beside_file(values, path.parent), where)
+    values, folder, where = read_source(source, assignments, "study")
+    study = checked(Study, beside_file(values, folder), where)
     if study.prompts is not None:
         check_folder(study.prompts, [name for step in study.steps for kind in step for name in step_of(kind).prompts])
     return study

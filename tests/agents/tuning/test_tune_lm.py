@@ -231,6 +231,15 @@ def test_the_verb_reads_its_file_and_tunes(base: Path, tmp_path: Path) -> None:
         recloop.tune_lm(file, tmp_path / "other", ["windows=somewhere", "data=null"])
 
 
+def test_settings_given_as_a_dict_are_tuned_with(base: Path, tmp_path: Path) -> None:
+    small_batch = {"samples": 16, "valid_samples": 8, "batch_size": 8, "micro_batch": 8, "epochs": 2}
+    values = {"data": {"source": "bazaar", "n_users": 40, "n_items": 150}, "tune_lm": {"model": base, **small_batch}}
+    tuned_model = recloop.tune_lm(values, tmp_path / "out", ["tune_lm.epochs=1"], device="cpu")
+    assert len(tuned_model.card["epochs"]) == 1
+    with pytest.raises(ConfigError, match="^tune_lm: unknown key 'dta'; did you mean 'data'"):
+        recloop.tune_lm({**values, "dta": {}}, tmp_path / "other")
+
+
 def test_windows_with_planted_noise_are_learnt_from_without_their_mask(base: Path, tmp_path: Path) -> None:
     from recloop.agents.tuning.tune_lm import TuneLMFile, sides_of
 

@@ -82,3 +82,15 @@ def test_a_foreign_file_is_not_replaced_by_best_unasked(tmp_path):
     mine.write_text(mine.read_text() + "steps: []\n")
     with pytest.raises(ConfigError, match="exists already"):
         tune(searched, best=mine)
+
+
+def test_a_search_given_as_a_dict_is_that_of_its_settings(tmp_path):
+    data = {"source": "bazaar", "n_users": 60, "n_items": 120}
+    values = {"name": "small", "data": data, "train": {"models": ["itemknn"], "seeds": [0]}, "out": str(tmp_path)}
+    result = tune(values, ["tune.trials=1"])
+    assert len(result.table) == 1
+    assert (tmp_path / "small" / "best.yaml").exists()
+    with pytest.raises(ConfigError, match="^search: unknown key 'nme'; did you mean 'name'"):
+        tune({**values, "nme": "other"})
+    with pytest.raises(ConfigError, match="settings change a search file's values"):
+        tune(search(tmp_path), ["tune.trials=1"])
