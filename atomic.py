@@ -6,6 +6,7 @@ named: they refuse an existing one without `overwrite`, and tell what the disk r
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,15 +85,35 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def disk_errors(path: Path, *others: type[Exception]) -> Iterator[None]:
-    """Raise RunError, in one line, where the disk refuses to write `path` (OSError, and the types in `others`)."""
+    """Turn OSError, and the types in `others`, into a RunError: `path` cannot be written, why, and a remedy."""
     refusals: tuple[type[Exception], ...] = (OSError, *others)
     try:
         yield
     except refusals as error:
         reason = getattr(error, "strerror", None) or error
-        raise RunError(
-            f"{path} cannot be written: {reason}; free or choose another disk or folder, and run it again"
-        ) from error
+        raise RunError(f"{path} cannot be written: {reason}; {_remedy(error)}, and run it again") from error
+
+
+_REMEDIES = {
+    ("ENOSPC", "EDQUOT"): "free space on the disk or choose another",
+    ("EFBIG",): "raise the limit of file sizes (`ulimit -f`) or choose another disk",
+    ("EROFS", "EACCES", "EPERM"): "choose a folder in which you may write",
+    ("ENOENT", "ENOTDIR", "ELOOP"): "choose a place whose folders exist or can be made",
+    ("EISDIR", "EEXIST", "ENOTEMPTY"): "choose another name or move away what is there",
+    ("ENAMETOOLONG", "EINVAL", "EILSEQ"): "choose another, shorter name",
+    ("EMFILE", "ENFILE"): "raise the limit of open files (`ulimit -n`)",
+    ("EIO", "ENXIO", "ENODEV", "ESTALE"): "check the disk or choose another",
+    ("EBUSY", "ETXTBSY"): "end the program that uses it",
+}
+"""What the caller can do about an error number, by the numbers' names."""
+
+
+def _remedy(error: Exception) -> str:
+    """What the caller can do about an error of writing a file."""
+    name = errno.errorcode.get(getattr(error, "errno", None) or 0, "")
+    return next(
+        (remedy for names, remedy in _REMEDIES.items() if name in names), "choose another disk or folder for it"
+    )
 
 
 def _put(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ def run(
     from ..simulators.batch import progress
     from ..simulators.studies.report import show
     from ..simulators.studies.run import run as run_study
-    from ..simulators.studies.run_folder import REPORT
+    from ..simulators.studies.run_folder import PAGE, REPORT
 
     set_up_logs(log, as_json=log_json)
     watch = progress.watcher(json_lines=log_json)
@@ -56,7 +56,8 @@ def run(
         print(f"stopped: {verdict.stopped}\nThe same command resumes; records and replies are kept in {verdict.folder}")
     else:
         show(verdict, console(240))
-        print(f"\nRun folder: {verdict.folder} (the whole report: {Path(verdict.folder) / REPORT})")
+        folder = Path(verdict.folder)
+        print(f"\nRun folder: {folder} (the whole report: {folder / REPORT}, and with a plot {folder / PAGE})")
     if not verdict.complete:
         failed = sum(summary.failed for summary in verdict.summaries.values())
         if failed:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
-from recloop.atomic import check_output, make_folder, write_output
+from recloop.atomic import check_output, disk_errors, make_folder, write_output
 from recloop.errors import ConfigError, RunError
 
 from tests.full_disk import full_disk
@@ -36,6 +38,35 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(before: str | None, t
         write_output(file, put, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ([file.name] if before else [])
     assert before is None or file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free space on the disk or choose another"),
+        (errno.EFBIG, r"raise the limit of file sizes \(`ulimit -f`\) or choose another disk"),
+        (errno.EACCES, "choose a folder in which you may write"),
+        (errno.EROFS, "choose a folder in which you may write"),
+        (errno.ENOENT, "choose a place whose folders exist or can be made"),
+        (errno.ENAMETOOLONG, "choose another, shorter name"),
+        (errno.EMFILE, r"raise the limit of open files \(`ulimit -n`\)"),
+        (errno.EIO, "check the disk or choose another"),
+        (errno.EPIPE, "choose another disk or folder for it"),
+    ],
+)
+def test_the_remedy_for_a_file_that_cannot_be_written_fits_the_reason(number: int, remedy: str) -> None:
+    reason = os.strerror(number)
+    with (
+        pytest.raises(RunError, match=rf"^out\.csv cannot be written: {reason}; {remedy}, and run"),
+        disk_errors(Path("out.csv")),
+    ):
+        raise OSError(number, reason, "out.csv")
+
+
+def test_an_error_without_a_number_is_told_in_its_own_words() -> None:
+    expected = r"^x cannot be written: torn; choose another disk or folder for it, and run it again$"
+    with pytest.raises(RunError, match=expected), disk_errors(Path("x"), LookupError):
+        raise LookupError("torn")
 
 
 def test_folders_above_a_new_file_are_made(tmp_path: Path) -> None:

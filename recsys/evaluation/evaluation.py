@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from ...atomic import write_whole
 from ...errors import ConfigError, DataError
@@ -171,13 +172,22 @@ def write_values(evaluation: Evaluation, path: Path, **labels: str | int) -> Non
 
 
 def read_values(path: Path) -> pd.DataFrame:
-    """What `write_values` wrote: one file, or every `.parquet` file of a folder, in the order of their names."""
+    """What `write_values` wrote: one file, or every `.parquet` file of a folder, in the order of their names.
+
+    Raises DataError for a file that is missing, damaged or another table.
+    """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files or not files[0].exists():
-        raise DataError(f"{path}: no per-user values here; write them with `write_values` first")
+        raise DataError(f"{path}: no per-user values here; run the study again, which writes them")
     tables = []
     for file in files:
-        table = pd.read_parquet(file)
+        try:
+            table = pd.read_parquet(file)
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"{file}: per-user values that cannot be read ({reason}); delete the file and run the study again"
+            ) from None
         missing = {"user", "group", "metric", "value"}.difference(table.columns)
         if missing:
             raise DataError(f"{file}: not a table of per-user values, it lacks {', '.join(sorted(missing))}")

@@ -200,7 +200,8 @@ def _stored(training: _Training, say: Say) -> tuple[pd.DataFrame, dict[str, Any]
     try:
         return _read(training)
     except UNREADABLE as error:
-        say(f"{training.values} or its .json is damaged ({error}); the cell is trained again")
+        kind = type(error).__name__
+        say(f"{training.values} or its .json is missing or damaged ({kind}); the cell is trained again")
         return None
 
 

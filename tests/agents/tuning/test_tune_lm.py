@@ -236,7 +236,7 @@ def test_settings_given_as_a_dict_are_tuned_with(base: Path, tmp_path: Path) -> 
     values = {"data": {"source": "bazaar", "n_users": 40, "n_items": 150}, "tune_lm": {"model": base, **small_batch}}
     tuned_model = recloop.tune_lm(values, tmp_path / "out", ["tune_lm.epochs=1"], device="cpu")
     assert len(tuned_model.card["epochs"]) == 1
-    with pytest.raises(ConfigError, match="^tune_lm: unknown key 'dta'; did you mean 'data'"):
+    with pytest.raises(ConfigError, match=r"^tune_lm: unknown key 'dta'; did you mean 'data'"):
         recloop.tune_lm({**values, "dta": {}}, tmp_path / "other")
 
 

@@ -230,8 +230,11 @@ def test_values_come_back_from_parquet_with_their_labels(tmp_path: Path) -> None
     back = read_values(tmp_path / "values")
     assert list(back.columns) == ["model", "variant", "seed", "user", "group", "metric", "value"]
     np.testing.assert_array_equal(back[back["seed"] == 1]["value"], found.tidy()["value"])
-    with pytest.raises(DataError, match="no per-user values"):
+    with pytest.raises(DataError, match=r"nothing\.parquet: no per-user values here; run the study again, which"):
         read_values(tmp_path / "nothing.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "values" / "a.parquet").read_bytes()[:100])
+    with pytest.raises(DataError, match=r"cut\.parquet: .*delete the file and run the study again"):
+        read_values(tmp_path / "cut.parquet")
 
 
 def test_a_ranking_written_to_a_file_scores_as_it_did_inside(tmp_path: Path) -> None:

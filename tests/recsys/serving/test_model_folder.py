@@ -32,7 +32,7 @@ def test_a_study_given_as_a_dict_is_trained_and_evaluated(tmp_path: Path, monkey
     assert report.table["n"].iloc[0] == 12
     with pytest.raises(ConfigError, match=r"^study: say which of train\.models: popularity, itemknn"):
         recloop.train(study, tmp_path / "other")
-    with pytest.raises(ConfigError, match="^study: has no section `data`; its keys are train"):
+    with pytest.raises(ConfigError, match=r"^study: has no section `data`; its keys are train"):
         recloop.evaluate(tmp_path / "model", {"train": {}})
     of_frame = {"data": {"source": log}, "train": {"models": ["popularity"]}}
     recloop.train(of_frame, tmp_path / "of_frame")

@@ -90,7 +90,7 @@ def test_a_search_given_as_a_dict_is_that_of_its_settings(tmp_path):
     result = tune(values, ["tune.trials=1"])
     assert len(result.table) == 1
     assert (tmp_path / "small" / "best.yaml").exists()
-    with pytest.raises(ConfigError, match="^search: unknown key 'nme'; did you mean 'name'"):
+    with pytest.raises(ConfigError, match=r"^search: unknown key 'nme'; did you mean 'name'"):
         tune({**values, "nme": "other"})
     with pytest.raises(ConfigError, match="settings change a search file's values"):
         tune(search(tmp_path), ["tune.trials=1"])

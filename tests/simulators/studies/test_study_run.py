@@ -90,7 +90,9 @@ def test_a_run_killed_in_the_middle_ends_with_the_same_records_and_the_same_tabl
     again = recloop("run", study, "--set", f"out={tmp_path}", "--set", "llm.concurrency=8")
     out, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
-    assert "Run folder" in out
+    last = out.rstrip().splitlines()[-1]
+    assert last.startswith("Run folder: ")
+    assert all(str(tmp_path / "small" / name) in last for name in ("report.md", "report.html"))
     records, resumed = (read_records(step_of(folder)).drop(columns="seconds") for folder in (whole, tmp_path / "small"))
     pd.testing.assert_frame_equal(records, resumed)
     assert (whole / "table.csv").read_bytes() == (tmp_path / "small" / "table.csv").read_bytes()
