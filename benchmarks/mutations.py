@@ -292,8 +292,8 @@ SEAMS = (
     Mistake(
         "popularity of edited rows matched by decile",
         "recsys/controls/strata.py",
-        "rank_windows(cell, raw.item_counts[raw.item], rng)",
-        "rank_windows(cell, raw.item_counts[raw.item], rng, len(raw) // 10)",
+        "rank_windows(cells(raw), raw.item_counts[raw.item], rng)",
+        "rank_windows(cells(raw), raw.item_counts[raw.item], rng, len(raw) // 10)",
         ("tests/recsys/test_controls.py::test_edit_and_control_are_balanced_in_popularity_place_and_activity",),
     ),
     Mistake(

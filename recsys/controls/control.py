@@ -1,15 +1,15 @@
 """Control edits: as many changes as an agent made, of the same kinds, chosen without reading any text.
 
 A gain of refined data over raw data proves little: dropping, adding or re-weighting rows regularises whatever the rows.
-`random_edit` makes the same changes to random rows, items and users. `popularity_edit` makes them to rows, items and
-users that a content-free rule could not tell from the edited ones:
+`random_edit` makes the same changes to random rows of like place and activity, with random items. `popularity_edit`
+makes them to rows, items and users that a content-free rule could not tell from the edited ones:
 
 | an agent's edit           | random_edit                               | popularity_edit                          |
 |---------------------------|-------------------------------------------|------------------------------------------|
-| rows removed              | as many rows, of any user                 | like rows (popularity, place, activity)  |
-| items replaced in a row   | as many rows, unseen random items instead | in like rows, items as popular           |
+| rows removed              | rows of like place and activity           | of like popularity, too                  |
+| items replaced in a row   | in such rows, unseen random items instead | in like rows, items as popular           |
 | rows added                | same users and times, unseen random items | unseen items as popular (within 5 %)     |
-| weights changed           | the same weights on random rows           | on like rows                             |
+| weights changed           | on rows of like place and activity        | of like popularity, too                  |
 | preference pairs          | same users; own item before an unseen one | both items as popular                    |
 | scores of pairs           | same pairs, the scores permuted           | among pairs whose items are as popular   |
 | item vectors, `semantics` | moved to random items                     | to items of the same popularity          |
@@ -17,9 +17,9 @@ users that a content-free rule could not tell from the edited ones:
 
 Popularity is the number of interactions in `raw`; place is the position from the end of the user's history (the five
 newest singly, then in steps of a factor); activity is the length of the history, in steps of the same factor: 1.25, or
-as much more as a small dataset needs to have 50 like rows. Rows of equal place and activity exchange their edits within
-windows of about 10 neighbours in popularity rank. A sample may fall on a row that the agent chose itself: a control
-that avoided these would be worse than chance.
+as much more as a small dataset needs to have 50 like rows. Rows of equal place and activity exchange their edits: all
+of them for `random_edit`, those within a window of about 10 neighbours in popularity rank for `popularity_edit`. A
+sample may fall on a row that the agent chose itself: a control that avoided these would be worse than chance.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from .edits import (
     texts_of,
     vectors_changed,
 )
-from .strata import Matching, UnseenItems, blind, matched, permutation_within
+from .strata import Matching, UnseenItems, matched, permutation_within, placed
 
 
 def random_edit(raw: Dataset, refined: Dataset, rng: np.random.Generator) -> Dataset:
-    """`raw` with the edits that led to `refined`, on random rows, items and users; the table above says how.
+    """`raw` with the edits that led to `refined`, on rows of like place and activity and on random items and users.
 
     Touched rows have origin `control` and agent `random_edit`. No edit gives `raw` itself. Equal generators give equal
     controls. Raises DataError when the two are not over the same users and items, or a user has no unseen item left.
     """
-    return _control("random_edit", raw, refined, blind(raw), rng)
+    return _control("random_edit", raw, refined, placed(raw), rng)
 
 
 def popularity_edit(raw: Dataset, refined: Dataset, rng: np.random.Generator) -> Dataset:

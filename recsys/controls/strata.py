@@ -37,14 +37,24 @@ class Matching:
     tolerance: float
 
 
-def blind(raw: Dataset) -> Matching:
-    """One stratum: nothing is matched."""
-    rows, items, users = (np.zeros(n, np.int64) for n in (len(raw), raw.n_items, raw.n_users))
-    return Matching(rows, items, users, np.inf)
+def placed(raw: Dataset) -> Matching:
+    """Strata of equal place and activity; popularity is not matched, nor are items and users."""
+    items, users = (np.zeros(n, np.int64) for n in (raw.n_items, raw.n_users))
+    return Matching(cells(raw), items, users, np.inf)
 
 
 def matched(raw: Dataset, rng: np.random.Generator) -> Matching:
     """Strata of equal place and activity, cut into windows of popularity rank; ties in rank are ordered at random."""
+    return Matching(
+        rows=rank_windows(cells(raw), raw.item_counts[raw.item], rng),
+        items=rank_windows(np.zeros(raw.n_items, np.int64), raw.item_counts, rng),
+        users=rank_windows(np.zeros(raw.n_users, np.int64), raw.user_counts, rng),
+        tolerance=TOLERANCE,
+    )
+
+
+def cells(raw: Dataset) -> Longs:
+    """(n,) label of each row's place from the end and its user's activity; a cell holds `ROWS_A_CELL` on average."""
     place = places(raw)
     cell = np.zeros(len(raw), np.int64)
     for ratio in RATIOS:
@@ -54,12 +64,7 @@ def matched(raw: Dataset, rng: np.random.Generator) -> Matching:
         cell = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
         if len(raw) >= ROWS_A_CELL * (cell.max(initial=0) + 1):
             break
-    return Matching(
-        rows=rank_windows(cell, raw.item_counts[raw.item], rng),
-        items=rank_windows(np.zeros(raw.n_items, np.int64), raw.item_counts, rng),
-        users=rank_windows(np.zeros(raw.n_users, np.int64), raw.user_counts, rng),
-        tolerance=TOLERANCE,
-    )
+    return cell
 
 
 def places(data: Dataset) -> Longs:

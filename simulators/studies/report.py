@@ -17,7 +17,7 @@ from ...recsys.evaluation import as_markdown, holm, p_value
 from ..batch.summary import Summary
 from .forest_plot import ALPHA, forest_plot
 from .html_report import html_page
-from .variants import ORACLE, RAW, REFINED
+from .variants import ORACLE, POPULARITY, RAW, REFINED
 
 USABLE = 0.5
 """Smallest share of usable records that makes a step complete."""
@@ -129,6 +129,10 @@ def _words(comparisons: Sequence[Mapping[Any, Any]]) -> str:
         return "unchanged: this model uses nothing that the agents edited, or nothing came of it"
     if better == [True]:
         return "gains on raw, but no control of the same size was trained: whose doing it is stays open"
+    if all(better) and POPULARITY not in {row["against"] for row in comparisons}:
+        return (
+            "gains on raw and on the controls, but none of them is matched on popularity: whose doing it is stays open"
+        )
     if all(better):
         return "helps, beyond raw and beyond every control of the same size"
     if better[0]:
@@ -170,11 +174,12 @@ interval may exclude 0 beside a p above .05: the conclusions follow the p.
 **Columns.** `users`: users for whom the metric is defined; `seeds`: training seeds averaged; `mean`: over these users
 and seeds; `vs X`: this variant minus X. **Groups.** head, tail: held-out items that are popular or rare in train; cold,
 warm: users with a short or long history in train. **Variants.** raw: the log as it is; refined: after the agents;
-random_edit: as many edits at random; popularity_edit: as many edits on rows of like popularity, place in the history
-and user activity; facts_only: raw with vectors of the catalogue's own texts;
+random_edit: as many edits on random rows of like place in the history and user activity; popularity_edit: on rows of
+like popularity, too; facts_only: raw with vectors of the catalogue's own texts;
 oracle: raw without exactly the planted noise, known only to the evaluation: an upper bound and no control to beat.
 
-**Words.** *helps*: above raw and above every control. *gains on raw*: above raw, but not above every control.
+**Words.** *helps*: above raw and above every control, popularity_edit among them. *gains on raw*: above raw, but
+not above every control, or without popularity_edit.
 *HARMS*: below raw. *no gain*: none of these. More: docs/verdict.md.
 """
 

@@ -19,6 +19,7 @@ from ...recsys.denoising.owners import Bools
 Control = Literal["random_edit", "popularity_edit", "facts_only", "oracle"]
 RAW, REFINED = "raw", "refined"
 FACTS: Control = "facts_only"
+POPULARITY: Control = "popularity_edit"
 ORACLE: Control = "oracle"
 """Raw without the planted noise: an upper bound, not a control that refined has to beat."""
 EDITS = {"random_edit": random_edit, "popularity_edit": popularity_edit}

@@ -23,7 +23,11 @@ def table(*differences: tuple[str, float, float, float]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("differences", "words"),
     [
-        ([("raw", 0.02, 0.01, 0.03), ("random_edit", 0.02, 0.01, 0.03)], "helps, beyond raw and beyond every control"),
+        (
+            [("raw", 0.02, 0.01, 0.03), ("random_edit", 0.02, 0.01, 0.03), ("popularity_edit", 0.02, 0.01, 0.03)],
+            "helps, beyond raw and beyond every control",
+        ),
+        ([("raw", 0.02, 0.01, 0.03), ("random_edit", 0.02, 0.01, 0.03)], "none of them is matched on popularity"),
         ([("raw", 0.02, 0.01, 0.03)], "no control of the same size was trained"),
         ([("raw", 0.02, 0.01, 0.03), ("random_edit", 0.0, -0.01, 0.01)], "not the agents' doing"),
         ([("raw", -0.02, -0.03, -0.01)], "HARMS"),
